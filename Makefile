@@ -1,0 +1,345 @@
+# libcache. `make help` lists what can be made.
+#
+# A build is a variant: the same sources with other flags, in build/<variant>/, so that objects of one never
+# mix with those of another. The release variant's libraries and programs go to build/lib/ and build/bin/.
+#
+# You may set CC CXX CPPFLAGS CFLAGS CXXFLAGS LDFLAGS (added to what libcache needs, never instead of it), PREFIX
+# libdir includedir DESTDIR, BUILD (default: build), VARIANT (default: release), WERROR=1 (warnings are errors),
+# V=1 (show the commands), JOBS (default: 2; what check and test build with).
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+VARIANT ?= release
+BUILD ?= build
+JOBS ?= 2
+
+PREFIX ?= /usr/local
+prefix ?= $(PREFIX)
+libdir ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+AR ?= ar
+PKG_CONFIG ?= pkg-config
+CLANG ?= clang
+CLANG_TIDY ?= clang-tidy
+CLANG_FORMAT ?= clang-format
+CPPCHECK ?= cppcheck
+ifneq ($(filter clang libfuzzer,$(VARIANT)),)
+override CC := $(CLANG)
+endif
+
+# ---- Variants: what each compiles with -----------------------------------------------------------------
+
+# release, clang and portable are what users run: without assert (LIB_FLAGS). The others have it.
+VARIANT_FLAGS_release := -O2 -g
+VARIANT_FLAGS_clang := -O2 -g
+VARIANT_FLAGS_portable := -O2 -g -DLIBCACHE_PORTABLE
+VARIANT_FLAGS_hooks := -O1 -g -DLIBCACHE_HOOKS
+VARIANT_FLAGS_debug := -O0 -g3 -DLIBCACHE_DEBUG
+VARIANT_FLAGS_coverage := -O0 -g --coverage
+VARIANT_FLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address
+VARIANT_FLAGS_ubsan := -O1 -g -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=all
+VARIANT_FLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+VARIANT_FLAGS_libfuzzer := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link
+VARIANT_FLAGS := $(VARIANT_FLAGS_$(VARIANT))
+ifeq ($(VARIANT_FLAGS),)
+$(error There is no variant '$(VARIANT)')
+endif
+
+LIB_FLAGS := $(if $(filter release clang portable,$(VARIANT)),-DNDEBUG)
+
+# ---- Flags -----------------------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wwrite-strings
+C_WARNINGS := $(WARNINGS) -Wstrict-prototypes -Wmissing-prototypes -Wundef
+REQUIRED := -fPIC -fvisibility=hidden -pthread
+INCLUDES := -Iinclude -Ilib
+STRICT := $(if $(filter 1,$(WERROR)),-Werror)
+
+INIH_CFLAGS := $(shell $(PKG_CONFIG) --cflags inih 2>/dev/null)
+INIH_LIBS := $(or $(shell $(PKG_CONFIG) --libs inih 2>/dev/null),-linih)
+CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
+CHECK_LIBS = $(or $(shell $(PKG_CONFIG) --libs check 2>/dev/null),-lcheck)
+
+COMPILE_FLAGS = $(INCLUDES) $(INIH_CFLAGS) $(CPPFLAGS) $(VARIANT_FLAGS)
+C_FLAGS = $(COMPILE_FLAGS) $(C_WARNINGS) $(CFLAGS) -std=gnu11 $(REQUIRED)
+CXX_FLAGS = $(COMPILE_FLAGS) $(WARNINGS) $(CXXFLAGS) -std=gnu++17 $(REQUIRED)
+LINK_FLAGS = $(VARIANT_FLAGS) $(LDFLAGS) -pthread
+LIBS = $(INIH_LIBS) -lpthread
+
+# ---- What there is, and what is made of it ---------------------------------------------------------------
+
+VERSION := $(shell awk '$$2 ~ /^LIBCACHE_VERSION_(MAJOR|MINOR|PATCH)$$/ { printf "%s%s", dot, $$3; dot = "." }' include/libcache.h)
+SONAME := libcache.so.0
+
+OUT := $(BUILD)/$(VARIANT)
+BIN := $(if $(filter release,$(VARIANT)),$(BUILD),$(OUT))/bin
+LIB := $(if $(filter release,$(VARIANT)),$(BUILD),$(OUT))/lib
+OBJ := $(OUT)/obj
+objects = $(addprefix $(OBJ)/,$(addsuffix .o,$(basename $(1))))
+
+LIB_SOURCES := $(sort $(wildcard lib/*.c lib/*/*.c))
+LIB_OBJECTS := $(call objects,$(LIB_SOURCES))
+STATIC := $(LIB)/libcache.a
+SHARED := $(LIB)/libcache.so.$(VERSION)
+
+EXAMPLES := $(patsubst examples/%.c,$(BIN)/example-%,$(filter-out examples/demo.c,$(sort $(wildcard examples/*.c))))
+DEMO := $(if $(wildcard examples/demo.c),$(BIN)/libcache-demo)
+
+# Tests that need the interleaving hooks or kill points exist in the variant that has them.
+HOOK_TESTS := $(wildcard tests/test_*_hooks.c tests/test_kill*.c)
+TEST_SOURCES := $(filter-out $(if $(filter hooks,$(VARIANT)),,$(HOOK_TESTS)),$(sort $(wildcard tests/test_*.c)))
+TESTS := $(TEST_SOURCES:tests/%.c=$(OUT)/tests/%)
+TEST_SUPPORT := $(call objects,$(sort $(wildcard tests/support/*.c)))
+
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(OUT)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+
+# ---- The benchmark's peers: each is in when its header and its bench/engine_<peer>.* are there -------------
+
+PEERS := rocksdb cuckoo tbb uthash
+rocksdb_header := rocksdb/cache.h
+rocksdb_libs := -lrocksdb
+rocksdb_define := -DHAVE_ROCKSDB
+cuckoo_header := libcuckoo/cuckoohash_map.hh
+cuckoo_define := -DHAVE_CUCKOO
+tbb_header := tbb/concurrent_hash_map.h
+tbb_libs := -ltbb
+tbb_define := -DHAVE_TBB
+uthash_header := uthash.h
+uthash_define := -DHAVE_UTHASH
+
+HASH := \#
+peer_sources = $(wildcard bench/engine_$(1).c bench/engine_$(1).cc bench/engine_$(1)_*.c bench/engine_$(1)_*.cc)
+has_header = $(shell printf '%s\n' '$(HASH)if !__has_include(<$(1)>)' '$(HASH)error' '$(HASH)endif' \
+	| $(CXX) $(CPPFLAGS) -E -x c++ - >/dev/null 2>&1 && echo yes)
+PRESENT := $(foreach p,$(PEERS),$(if $(call peer_sources,$(p)),$(if $(call has_header,$($(p)_header)),$(p))))
+PEER_DEFINES := $(foreach p,$(PRESENT),$($(p)_define))
+PEER_LIBS := $(foreach p,$(PRESENT),$($(p)_libs))
+
+ENGINES := $(filter-out $(foreach p,$(filter-out $(PRESENT),$(PEERS)),$(call peer_sources,$(p))), \
+	$(sort $(wildcard bench/engine_*.c bench/engine_*.cc)))
+HARNESS := $(sort $(wildcard bench/harness*.c))
+L1_SOURCES := $(sort $(wildcard bench/bench_l1*.c))
+REPLAY_SOURCES := $(sort $(wildcard bench/bench_replay*.c))
+BENCH_L1 := $(if $(L1_SOURCES),$(BIN)/bench-l1)
+BENCH_REPLAY := $(if $(REPLAY_SOURCES),$(BIN)/bench-replay)
+L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
+
+# ---- Building ------------------------------------------------------------------------------------------------
+
+.PHONY: all help static shared programs bench-programs test check demo bench deps bench-deps install uninstall \
+	asan ubsan tsan portable hooks debug valgrind fuzz demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
+	lint-analyzer format coverage dist clean print-tests print-fuzzers FORCE
+
+all: static shared $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the examples and the benchmarks
+static: $(STATIC) ## Build build/lib/libcache.a
+shared: $(SHARED) ## Build build/lib/libcache.so
+programs: $(TESTS) $(FUZZERS)
+bench-programs: $(BENCH_L1) $(BENCH_REPLAY)
+demo-program: $(DEMO)
+
+ifeq ($(filter 1,$(V)),)
+Q := @
+say = @printf '  %-5s %s\n' $(1) $(2)
+endif
+
+# Written anew when the flags or the list of the library's sources change: then all is built again.
+$(OUT)/flags: export STAMP = $(CC) $(C_FLAGS) $(CXX) $(CXX_FLAGS) $(LINK_FLAGS) $(LIBS) $(PEER_DEFINES) $(LIB_SOURCES)
+$(OUT)/flags: FORCE
+	@mkdir -p $(@D); printf '%s\n' "$$STAMP" | cmp -s - $@ || printf '%s\n' "$$STAMP" >$@
+
+$(OBJ)/lib/%.o: MORE = $(LIB_FLAGS)
+$(OBJ)/tests/%.o: MORE = -Itests $(CHECK_CFLAGS)
+$(OBJ)/bench/%.o: MORE = $(PEER_DEFINES)
+
+$(OBJ)/%.o: %.c $(OUT)/flags
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) $(MORE) $(STRICT) -MMD -MP -c -o $@ $<
+
+# C++ is only there for peers, whose templates warn as they like: no WERROR.
+$(OBJ)/%.o: %.cc $(OUT)/flags
+	$(call say,CXX,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CXX_FLAGS) $(MORE) -MMD -MP -c -o $@ $<
+
+$(STATIC): $(LIB_OBJECTS)
+	$(call say,AR,$@)
+	@mkdir -p $(@D); rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(SHARED): $(LIB_OBJECTS) lib/libcache.map Makefile
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $(LINK_FLAGS) -Wl,-soname,$(SONAME) -Wl,-z,nodelete,-z,relro,-z,now \
+		-Wl,--version-script=lib/libcache.map -o $@ $(LIB_OBJECTS) $(LIBS)
+	@ln -sf $(@F) $(LIB)/$(SONAME); ln -sf $(SONAME) $(LIB)/libcache.so
+
+# A program: its objects, the static library, and what else it wants to be linked to ($(1): the linker, $(2): libraries).
+define link
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(1) $(LINK_FLAGS) -o $@ $(filter %.o,$^) $(STATIC) $(2) $(LIBS)
+endef
+
+$(EXAMPLES): $(BIN)/example-%: $(OBJ)/examples/%.o $(STATIC)
+	$(call link,$(CC))
+
+$(BIN)/libcache-demo: $(OBJ)/examples/demo.o $(STATIC)
+	$(call link,$(CC))
+
+$(BIN)/bench-l1: $(call objects,$(L1_SOURCES) $(ENGINES) $(HARNESS)) $(STATIC)
+	$(call link,$(L1_LINKER),$(PEER_LIBS) -lm)
+
+$(BIN)/bench-replay: $(call objects,$(REPLAY_SOURCES) $(HARNESS)) $(STATIC)
+	$(call link,$(CC),-lz -lm)
+
+$(TESTS): $(OUT)/tests/%: $(OBJ)/tests/%.o $(TEST_SUPPORT) $(STATIC)
+	$(call link,$(CC),$(CHECK_LIBS))
+
+ifeq ($(VARIANT),libfuzzer)
+$(FUZZERS): $(OUT)/fuzz/%: $(OBJ)/tests/fuzz/fuzz_%.o $(STATIC)
+	$(call link,$(CC),-fsanitize=fuzzer)
+else
+$(FUZZERS): $(OUT)/fuzz/%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/standalone.o $(STATIC)
+	$(call link,$(CC))
+endif
+
+# Objects stay, header dependencies count.
+.SECONDARY:
+-include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
+
+# ---- Running -------------------------------------------------------------------------------------------------
+
+export CC CXX BUILD JOBS PKG_CONFIG
+
+deps: ## Install what is missing to build and demonstrate (apt)
+	@tools/deps.sh
+
+bench-deps: ## Install the caches that `make bench` compares with (apt)
+	@tools/deps.sh bench
+
+demo: ## Build the demo and run it
+	@tools/deps.sh
+	@$(MAKE) --no-print-directory demo-program
+	@$(BIN)/libcache-demo $(DEMO_FLAGS)
+
+check: ## Quick tests: release and hooks builds, symbols, installation (about a minute)
+	+@tests/run.sh check
+
+test: ## Everything: check, sanitizers, portable build, fuzz corpora, clang, lint, valgrind
+	+@tests/run.sh test
+
+asan ubsan tsan portable hooks debug: ## Build and run the tests in this variant
+	+@tests/run.sh variant $@
+
+valgrind: ## Run the quick tests under valgrind
+	+@tests/run.sh valgrind
+
+FUZZ_SECONDS ?= 60
+fuzz: ## Fuzz each target with libFuzzer for FUZZ_SECONDS (default 60; needs clang)
+	@$(MAKE) --no-print-directory VARIANT=libfuzzer programs
+	@set -e; for target in $$($(MAKE) -s --no-print-directory VARIANT=libfuzzer print-fuzzers); do \
+		name=$${target##*/}; mkdir -p $(BUILD)/libfuzzer/corpus/$$name; \
+		echo "==> fuzz $$name, $(FUZZ_SECONDS) s"; \
+		$$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+			-artifact_prefix=$(BUILD)/libfuzzer/$$name- \
+			$(BUILD)/libfuzzer/corpus/$$name tests/fuzz/corpus/$$name; \
+	done
+
+bench: ## Run the benchmark beside its peers (BENCH_FLAGS=--quick; TRACE=file replays a trace)
+	-@tools/deps.sh bench
+	@$(MAKE) --no-print-directory bench-programs
+	@if [ -x $(BIN)/bench-l1 ]; then $(BIN)/bench-l1 $(BENCH_FLAGS); else echo 'There is no benchmark yet.'; fi
+	@$(if $(TRACE),$(BIN)/bench-replay '$(TRACE)' $(REPLAY_FLAGS))
+
+coverage: ## Measure what the tests cover (build/coverage/html when lcov is there)
+	+@tests/run.sh coverage
+
+print-tests:
+	@printf '%s\n' $(TESTS)
+print-fuzzers:
+	@printf '%s\n' $(FUZZERS)
+
+# ---- Lint: each of these fails on its first finding ------------------------------------------------------------
+
+LINTED := $(LIB_SOURCES) $(sort $(wildcard examples/*.c))
+LINT_FLAGS = $(INCLUDES) $(INIH_CFLAGS) $(CPPFLAGS) $(C_WARNINGS) -DNDEBUG -std=gnu11 $(REQUIRED)
+BANNED := abort|exit|_exit|printf|fprintf|vprintf|vfprintf|puts|fputs|perror|signal|sigaction|sleep|usleep|nanosleep
+BANNED := $(BANNED)|strcpy|strcat|sprintf|vsprintf|gets|atoi|getenv
+MAX_LINES := 800
+
+lint: lint-size lint-banned lint-analyzer lint-tidy lint-cppcheck ## clang-tidy, cppcheck, gcc -fanalyzer, banned functions, file sizes
+
+lint-size:
+	@wc -l $(wildcard lib/*.[ch] lib/*/*.[ch]) | awk '$$2 != "total" && $$1 > $(MAX_LINES) { \
+		print $$2 ": " $$1 " lines, more than $(MAX_LINES)"; bad = 1 } END { exit bad }'
+
+# Comments are taken out first; they may speak of what the code must not do.
+lint-banned:
+	@bad=0; for file in $(wildcard lib/*.[ch] lib/*/*.[ch]); do \
+		$(CC) -fpreprocessed -dD -E -P $$file 2>/dev/null | grep -E '(^|[^A-Za-z0-9_])($(BANNED)) *\(' \
+			| sed "s|^ *|$$file: banned function: |" | grep . && bad=1; \
+	done; exit $$bad
+
+lint-cppcheck:
+	$(call say,CHECK,cppcheck)
+	$(Q)$(CPPCHECK) --quiet --error-exitcode=1 --enable=warning,portability,performance --std=c11 --inline-suppr \
+		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -Iinclude -Ilib -DNDEBUG $(LINTED)
+
+lint-tidy: $(LINTED:%=$(BUILD)/lint/%.tidy)
+$(BUILD)/lint/%.tidy: % .clang-tidy FORCE
+	$(call say,TIDY,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG_TIDY) --quiet $< -- $(LINT_FLAGS) 2>$@ || { cat $@; exit 1; }
+
+# Without optimization, which would take the faulty code away before the analyzer sees it.
+lint-analyzer: $(LINTED:%.c=$(BUILD)/lint/%.o)
+$(BUILD)/lint/%.o: %.c FORCE
+	$(call say,ANLZ,$<)
+	@mkdir -p $(@D)
+	$(Q)gcc -O0 -fanalyzer $(LINT_FLAGS) -Werror -c -o $@ $<
+
+format: ## Format the sources as .clang-format says
+	@$(CLANG_FORMAT) -i $(wildcard $(foreach d,include lib lib/* examples bench tests tests/*,$(d)/*.[ch] $(d)/*.cc $(d)/*.hh))
+
+# ---- Installing ------------------------------------------------------------------------------------------------
+
+under_prefix = $(patsubst $(prefix)/%,$${prefix}/%,$(1))
+
+install: static shared ## Install library, header and libcache.pc (DESTDIR, PREFIX, libdir, includedir)
+	$(call say,INST,$(DESTDIR)$(prefix))
+	$(Q)install -d "$(DESTDIR)$(libdir)/pkgconfig" "$(DESTDIR)$(includedir)"
+	$(Q)install -m 644 include/libcache.h "$(DESTDIR)$(includedir)"
+	$(Q)install -m 644 $(STATIC) "$(DESTDIR)$(libdir)"
+	$(Q)install -m 755 $(SHARED) "$(DESTDIR)$(libdir)"
+	$(Q)ln -sf $(notdir $(SHARED)) "$(DESTDIR)$(libdir)/$(SONAME)"
+	$(Q)ln -sf $(SONAME) "$(DESTDIR)$(libdir)/libcache.so"
+	$(Q)sed -e 's|@prefix@|$(prefix)|; s|@version@|$(VERSION)|' \
+		-e 's|@libdir@|$(call under_prefix,$(libdir))|; s|@includedir@|$(call under_prefix,$(includedir))|' \
+		pkg-config/libcache.pc.in >"$(DESTDIR)$(libdir)/pkgconfig/libcache.pc"
+
+uninstall: ## Remove what install has put there
+	$(Q)rm -f "$(DESTDIR)$(includedir)/libcache.h" "$(DESTDIR)$(libdir)/pkgconfig/libcache.pc" \
+		"$(DESTDIR)$(libdir)/libcache.a" "$(DESTDIR)$(libdir)/libcache.so" \
+		"$(DESTDIR)$(libdir)/$(SONAME)" "$(DESTDIR)$(libdir)/$(notdir $(SHARED))"
+
+dist: ## Pack the last commit as build/libcache-VERSION.tar.gz
+	@mkdir -p $(BUILD)
+	@git archive --format=tar.gz --prefix=libcache-$(VERSION)/ -o $(BUILD)/libcache-$(VERSION).tar.gz HEAD
+	@echo $(BUILD)/libcache-$(VERSION).tar.gz
+
+clean: ## Remove all that was built
+	$(Q)rm -rf $(BUILD)
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z][a-z -]*:.*## / { printf "  %-36s %s\n", $$1, $$2 }' Makefile

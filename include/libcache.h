@@ -1,0 +1,508 @@
+/*
+ * libcache: an embeddable two-tier cache for C, PHP and Python.        SPDX-License-Identifier: MIT
+ *
+ * This header is the manual. It reads from simple to advanced:
+ *
+ *   1. Concepts            5. Reading            9. Iterating and statistics
+ *   2. Results and errors  6. Writing           10. Caveats: what breaks, said plainly
+ *   3. Opening a cache     7. Loads and stamps
+ *   4. Namespaces          8. Invalidating
+ *
+ * ---- 1. Concepts ---------------------------------------------------------------------------------
+ *
+ * A *cache* is a handle on one block of memory, the *segment*, which is private to the process or
+ * shared by all processes of a host. It holds *entries*: a key and a value, in a *namespace* that
+ * carries a *policy* (how long entries live, how large they may be). An entry may carry *tags*; one
+ * call invalidates everything under a tag, in constant time, however many entries carry it.
+ *
+ * A value is bytes, plus one *codec* byte and 32 bits of user *flags* that libcache stores and gives
+ * back but never interprets.
+ *
+ *     libcache *cache;
+ *     libcache_ns *users;
+ *     libcache_policy policy = LIBCACHE_POLICY_INIT;
+ *     libcache_value value = LIBCACHE_VALUE_INIT;
+ *
+ *     policy.ttl_ms = 300 * 1000;
+ *     if (libcache_open(&cache, NULL, NULL) != LIBCACHE_OK) ...
+ *     if (libcache_open_namespace(&users, cache, "user_profile", &policy, NULL) != LIBCACHE_OK) ...
+ *
+ *     libcache_set(users, "42", 2, "Ada", 3, NULL);
+ *     if (libcache_get(users, "42", 2, &value, 0) == LIBCACHE_HIT)
+ *         printf("%.*s\n", (int)value.size, (char *)value.data);
+ *
+ *     libcache_release_value(&value);
+ *     libcache_close(cache);
+ *
+ * Rules that hold for every function:
+ *   - `out` parameters come first where a function creates something, and stay untouched on failure.
+ *   - What you pass in is copied before the call returns; nothing of yours is kept, except callbacks
+ *     and their arguments, which must outlive the handle.
+ *   - Times are milliseconds, sizes are bytes.
+ *   - Options structs start with their own size. Start from the _INIT macro; a zero field means the
+ *     default. A larger struct (from a newer header) is accepted if what this build does not know is 0.
+ *   - Every function may be called from any thread at any time, unless it says otherwise.
+ *   - No callback of yours is ever called while libcache holds a lock.
+ *   - Nothing here prints, exits, aborts, installs a signal handler, starts a thread or leaves a file
+ *     descriptor open across exec.
+ */
+#ifndef LIBCACHE_H
+#define LIBCACHE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define LIBCACHE_VERSION_MAJOR 0
+#define LIBCACHE_VERSION_MINOR 1
+#define LIBCACHE_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define LIBCACHE_API __attribute__((visibility("default")))
+#else
+#define LIBCACHE_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A cache. Opaque. Made by libcache_open or libcache_attach, ended by libcache_close. */
+typedef struct libcache libcache;
+
+/* A namespace of one cache. Opaque. Lives until its cache is closed; there is nothing to free. */
+typedef struct libcache_ns libcache_ns;
+
+/* Bytes of the caller, with a length: keys, tags and values may hold any byte, zeroes included. */
+typedef struct libcache_slice {
+    const void *data;
+    size_t size;
+} libcache_slice;
+
+/* A slice of a string literal: LIBCACHE_STR("tenant:7"). */
+#define LIBCACHE_STR(literal) { (literal), sizeof(literal) - 1 }
+
+/* How an options struct starts: its size, and all else zero. */
+#ifdef __cplusplus
+#define LIBCACHE_SIZED(type) { sizeof(type) }
+#else
+#define LIBCACHE_SIZED(type) { .struct_size = sizeof(type) }
+#endif
+
+/* "MAJOR.MINOR.PATCH" of the library that is running (the macros are those of the header). */
+LIBCACHE_API const char *libcache_version(void);
+
+/* ---- 2. Results and errors ----------------------------------------------------------------------- */
+
+/*
+ * Functions return 0 or a positive result, or a negative error. A miss is a result, not an error.
+ */
+enum libcache_result {
+    LIBCACHE_OK = 0,
+    LIBCACHE_HIT = 1,      /* the value is there and fresh */
+    LIBCACHE_STALE = 2,    /* the value is there, past its soft TTL: usable, but refresh it */
+    LIBCACHE_NEGATIVE = 3, /* the key is known to be missing at the source */
+    LIBCACHE_MISS = 4,     /* nothing usable is there */
+    LIBCACHE_EXISTS = 5,   /* libcache_add: somebody else's entry is there; nothing was stored */
+    LIBCACHE_FENCED = 6,   /* invalidated since the stamp was taken; nothing was stored (see 7) */
+
+    LIBCACHE_EINVAL = -1,        /* an argument is wrong: null, unknown flag, wrong struct size */
+    LIBCACHE_ENOMEM = -2,        /* the allocator or mmap had no memory */
+    LIBCACHE_EKEY = -3,          /* key is null, empty or longer than LIBCACHE_KEY_MAX */
+    LIBCACHE_ETAG = -4,          /* tag is null, empty or too long, or there are too many */
+    LIBCACHE_ETOOBIG = -5,       /* value larger than the namespace (or the cache) allows */
+    LIBCACHE_EPOLICY = -6,       /* a policy field is out of range or contradicts another */
+    LIBCACHE_ENAME = -7,         /* bad name of a namespace or segment, or no room for one more */
+    LIBCACHE_ENUMBER = -8,       /* libcache_increment: the value is not a 64-bit decimal number */
+    LIBCACHE_EOVERFLOW = -9,     /* libcache_increment: the result would not fit; nothing changed */
+    LIBCACHE_EBUSY = -10,        /* a lock was not to be had in time, or at once (LIBCACHE_NO_WAIT) */
+    LIBCACHE_EACCESS = -11,      /* segment belongs to another user, or others could open it */
+    LIBCACHE_EINCOMPATIBLE = -12,/* segment is of another build, format, identity or size */
+    LIBCACHE_ENOTFOUND = -13,    /* libcache_attach: there is no such segment */
+    LIBCACHE_ESYSTEM = -14,      /* the operating system refused; the error text says which call */
+    LIBCACHE_ECORRUPT = -15,     /* segment's contents contradict themselves */
+    LIBCACHE_EUNSUPPORTED = -16  /* asked for a tier or feature that this cache does not have */
+};
+
+/* A short English sentence for any of the codes above, never NULL. The string is constant. */
+LIBCACHE_API const char *libcache_describe(int code);
+
+/*
+ * Where a call can fail for reasons that a code cannot tell, it takes one of these from the caller
+ * (NULL: not wanted). Text is filled only on failure, is always terminated, and never holds a secret.
+ */
+typedef struct libcache_error {
+    int code;
+    char text[252];
+} libcache_error;
+
+/* ---- 3. Opening a cache -------------------------------------------------------------------------- */
+
+/* Memory for handles and values. Segments are mapped, not allocated. Both functions or none. */
+typedef struct libcache_allocator {
+    void *(*allocate)(void *arg, size_t bytes); /* aligned as malloc; NULL: no memory */
+    void (*release)(void *arg, void *memory);   /* never called with NULL */
+    void *arg;
+} libcache_allocator;
+
+enum libcache_log_level { LIBCACHE_LOG_ERROR = 1, LIBCACHE_LOG_WARNING = 2, LIBCACHE_LOG_INFO = 3 };
+
+enum libcache_segment_kind {
+    LIBCACHE_PRIVATE = 0, /* this process only; a forked child gets its own copy */
+    LIBCACHE_SHARED = 1,  /* this process and all children it forks after opening */
+    LIBCACHE_NAMED = 2    /* every process of this user that opens the same name */
+};
+
+enum libcache_huge_pages {
+    LIBCACHE_HUGE_AUTO = 0, /* ask for transparent huge pages when the segment is 32 MiB or more */
+    LIBCACHE_HUGE_OFF = 1,
+    LIBCACHE_HUGE_ON = 2    /* ask whatever the size; resident memory then rounds up to 2 MiB */
+};
+
+typedef struct libcache_options {
+    size_t struct_size;
+    int segment;              /* enum libcache_segment_kind */
+    const char *name;         /* LIBCACHE_NAMED only: 1 to 64 of A-Z a-z 0-9 . _ - , not starting with '.' */
+    size_t memory_bytes;      /* the whole segment, everything included. Default 64 MiB, least 256 KiB */
+    size_t max_value_bytes;   /* largest value of any namespace. Default the lesser of 1 MiB and a 32nd of memory_bytes */
+    unsigned stripes;         /* writer locks, 1 to 256. Default: by cores, memory and largest value */
+    unsigned max_namespaces;  /* 1 to 4095. Default 256; each takes 128 bytes + 8 a stripe of the segment */
+    unsigned huge_pages;      /* enum libcache_huge_pages */
+    unsigned lock_wait_ms;    /* longest wait for a lock that a live process holds. Default 1000 */
+    int verify_values;        /* 1: keep a checksum with each value and check it on every hit */
+    const char *identity;     /* what the entries are about (a prefix, an environment); another identity
+                                 is refused with LIBCACHE_EINCOMPATIBLE. Default "" */
+    const char *policy_file;  /* INI file of namespace policies, see docs/policy-file.md. Default none */
+
+    const libcache_allocator *allocator;             /* default malloc and free; copied */
+    uint64_t (*clock_ms)(void *arg);                 /* default CLOCK_MONOTONIC; must not run backwards */
+    void *clock_arg;
+    uint64_t (*random)(void *arg);                   /* 64 random bits, for jitter. Default seeded by the kernel */
+    void *random_arg;
+    void (*log)(void *arg, int level, const char *message); /* default none; must not call libcache */
+    void *log_arg;
+} libcache_options;
+
+#define LIBCACHE_OPTIONS_INIT LIBCACHE_SIZED(libcache_options)
+
+/*
+ * Opens a cache. options NULL: a private one with all defaults. A named segment is created when there
+ * is none, else joined; when nobody alive uses it and it was made with other options, it is replaced.
+ * Errors: EINVAL, ENOMEM, ENAME, EACCESS, EINCOMPATIBLE, ECORRUPT, EPOLICY (policy file), ESYSTEM.
+ * May block on the file system.
+ */
+LIBCACHE_API int libcache_open(libcache **out, const libcache_options *options, libcache_error *error);
+
+/*
+ * Joins the named segment that exists, with the geometry it was made with; never creates one. Only the
+ * callbacks, identity, policy_file and lock_wait_ms of options are used.
+ * Errors: as libcache_open, and ENOTFOUND.
+ */
+LIBCACHE_API int libcache_attach(libcache **out, const char *name, const libcache_options *options,
+                                 libcache_error *error);
+
+/*
+ * Ends the handle and its namespaces. Entries of a named segment stay for the others, and for whoever
+ * opens the name next, until the host restarts or libcache_remove_segment. NULL is allowed. The caller sees to it that no other thread
+ * still uses the handle.
+ */
+LIBCACHE_API void libcache_close(libcache *cache);
+
+/*
+ * Removes a named segment's name. Processes that have it open keep their memory; who opens the name
+ * next starts empty. Errors: ENAME, ENOTFOUND, EACCESS, ESYSTEM.
+ */
+LIBCACHE_API int libcache_remove_segment(const char *name, libcache_error *error);
+
+/* ---- 4. Namespaces ------------------------------------------------------------------------------- */
+
+#define LIBCACHE_FOREVER UINT64_MAX      /* a TTL: never expires */
+#define LIBCACHE_NAMESPACE_NAME_MAX 100  /* bytes */
+
+enum libcache_tier { LIBCACHE_TIER_L1 = 1, LIBCACHE_TIER_L2 = 2 };
+
+/* Zero in any field: what the policy file says for this namespace, else the default named here. */
+typedef struct libcache_policy {
+    size_t struct_size;
+    uint64_t ttl_ms;            /* life of an entry. Default 1 hour; at most 10 years, or LIBCACHE_FOREVER */
+    uint64_t negative_ttl_ms;   /* life of "known missing". Default the lesser of ttl and 30 s */
+    uint64_t soft_ttl_ms;       /* older than this, a hit is LIBCACHE_STALE. Default: never. Less than ttl */
+    uint64_t grace_ms;          /* how long past its ttl an entry may be served when a load fails.
+                                   Checked and kept, and used by the load functions. Default 0 */
+    unsigned jitter_percent;    /* 1 to 50: each TTL is shortened at random by up to this much. Default 0 */
+    unsigned l1_share_percent;  /* 1 to 100: past this share of the memory, entries of this namespace
+                                   are the first to go. Default 100 */
+    size_t max_value_bytes;     /* at most the cache's. Default the cache's */
+    unsigned tiers;             /* enum libcache_tier, or'ed. Default: all that the cache has */
+} libcache_policy;
+
+#define LIBCACHE_POLICY_INIT LIBCACHE_SIZED(libcache_policy)
+
+/*
+ * Gives the namespace of this name, registering it in the segment when it is new. Opening it again
+ * gives the same pointer; then policy must be NULL or say the same (else EPOLICY).
+ * name: 1 to LIBCACHE_NAMESPACE_NAME_MAX bytes, any but control characters.
+ * Errors: EINVAL, ENAME (bad name, or max_namespaces are in use), EPOLICY, ENOMEM, EBUSY, EUNSUPPORTED.
+ */
+LIBCACHE_API int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name,
+                                         const libcache_policy *policy, libcache_error *error);
+
+/* The policy in force, every field filled in. policy->struct_size must be set. Errors: EINVAL. */
+LIBCACHE_API int libcache_read_policy(libcache_ns *ns, libcache_policy *policy);
+
+/* ---- 5. Reading ---------------------------------------------------------------------------------- */
+
+#define LIBCACHE_KEY_MAX 4095
+
+/* Flags of single calls. A flag that a call does not know is EINVAL. */
+enum libcache_flag {
+    LIBCACHE_NO_WAIT = 1u << 0,  /* any call: rather LIBCACHE_EBUSY (a read: LIBCACHE_MISS) than wait for a lock */
+    LIBCACHE_TIMES = 1u << 1,    /* get: fill age_ms and ttl_left_ms */
+    LIBCACHE_NEG = 1u << 2       /* set, add: store "known missing" with the negative TTL; value is ignored */
+};
+
+/*
+ * Where a value goes. Reuse one: as long as `capacity` suffices, a hit allocates nothing.
+ *
+ * With `reserve` NULL the memory is libcache's, grown as needed, and libcache_release_value frees it.
+ * To have the bytes copied straight into memory of your own, either set data and capacity beforehand
+ * and accept LIBCACHE_ETOOBIG when it does not suffice (`size` then says how much is needed), or give
+ * `reserve`: it is called with the exact size once that is known, while no lock is held, and returns
+ * where the bytes go (NULL: the get fails with LIBCACHE_ENOMEM). It may be called again in the same
+ * get, when the entry changed meanwhile: the memory of the last call counts. It may leave by longjmp.
+ */
+typedef struct libcache_value {
+    void *data;
+    size_t size;
+    size_t capacity;
+    void *(*reserve)(struct libcache_value *value, size_t size);
+    void *reserve_arg;     /* yours */
+    uint32_t flags;        /* as they were set */
+    uint8_t codec;         /* as it was set */
+    uint8_t tier;          /* enum libcache_tier: who answered */
+    uint64_t age_ms;       /* since it was stored. Only with LIBCACHE_TIMES */
+    uint64_t ttl_left_ms;  /* until it expires, LIBCACHE_FOREVER if never. Only with LIBCACHE_TIMES */
+    const struct libcache_allocator *owner; /* libcache's own: who frees data; NULL: data is yours */
+} libcache_value;
+
+#define LIBCACHE_VALUE_INIT { 0 }
+
+/* Frees what libcache allocated in it and makes it empty. Call it before the cache is closed. */
+LIBCACHE_API void libcache_release_value(libcache_value *value);
+
+/*
+ * Looks a key up and copies its value out. HIT, STALE: value is filled. NEGATIVE: only its codec, flags
+ * and times. MISS: value is untouched.
+ * Takes no lock, unless writers changed the entry 16 times during the call (see LIBCACHE_NO_WAIT).
+ * Errors: EKEY, EINVAL, ENOMEM, ETOOBIG.
+ */
+LIBCACHE_API int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                              unsigned flags);
+
+/*
+ * Looks up n keys, faster than n gets. results[i] is what libcache_get would have returned for keys[i].
+ * Returns OK when all were looked up, however many were found (*found, may be NULL, counts HIT and STALE).
+ */
+LIBCACHE_API int libcache_get_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values,
+                                   int *results, size_t *found, unsigned flags);
+
+/* As libcache_get, without the value and without counting as a use. HIT, STALE, NEGATIVE or MISS. */
+LIBCACHE_API int libcache_exists(libcache_ns *ns, const void *key, size_t key_size, unsigned flags);
+
+/* How long an entry has to live. OK (*ttl_left_ms is set; LIBCACHE_FOREVER if it does not expire) or MISS. */
+LIBCACHE_API int libcache_ttl_left(libcache_ns *ns, const void *key, size_t key_size, uint64_t *ttl_left_ms,
+                                   unsigned flags);
+
+/* ---- 6. Writing ---------------------------------------------------------------------------------- */
+
+#define LIBCACHE_TAGS_MAX 64    /* per entry */
+#define LIBCACHE_TAG_MAX 4095   /* bytes of one tag */
+
+/* What a load must remember (see 7). Treat it as opaque; copy it freely. */
+typedef struct libcache_stamp {
+    uint64_t epoch;
+    uint64_t position;
+    uint64_t generation;
+} libcache_stamp;
+
+typedef struct libcache_set_options {
+    size_t struct_size;
+    uint64_t ttl_ms;             /* default the policy's; LIBCACHE_FOREVER allowed */
+    const libcache_slice *tags;  /* default none */
+    size_t n_tags;
+    uint32_t user_flags;         /* kept with the value */
+    uint8_t codec;               /* kept with the value */
+    unsigned flags;              /* LIBCACHE_NO_WAIT, LIBCACHE_NEG */
+    const libcache_stamp *stamp; /* store only if nothing was invalidated since (see 7). Default: store */
+} libcache_set_options;
+
+#define LIBCACHE_SET_OPTIONS_INIT LIBCACHE_SIZED(libcache_set_options)
+
+/*
+ * Stores a value, replacing what was there. When it has returned OK, no reader of this segment gets the
+ * older value any more. options NULL: all defaults. On an error the old entry is still there, except
+ * after ETOOBIG, when it has been deleted (it was not what you wanted to be read any more).
+ * Returns OK, or FENCED (with options->stamp). Errors: EKEY, ETAG, ETOOBIG, EINVAL, EBUSY.
+ */
+LIBCACHE_API int libcache_set(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
+                              const libcache_set_options *options);
+
+/* Stores only if there is no entry (an expired or invalidated one is none). OK, EXISTS or FENCED; errors as set. */
+LIBCACHE_API int libcache_add(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
+                              const libcache_set_options *options);
+
+/* One of many. `result` is what libcache_set would have returned. */
+typedef struct libcache_item {
+    libcache_slice key;
+    libcache_slice value;
+    const libcache_set_options *options; /* NULL: defaults */
+    int result;
+} libcache_item;
+
+/* Stores n items; a failed one does not stop the others. Returns OK, or the first error among the results. */
+LIBCACHE_API int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n);
+
+/* Deletes an entry; loads of this key that have begun are fenced. OK (it was there) or MISS. Errors: EKEY, EBUSY. */
+LIBCACHE_API int libcache_delete(libcache_ns *ns, const void *key, size_t key_size, unsigned flags);
+
+/* Deletes n keys. *deleted (may be NULL) counts those that were there. Returns OK or the first error; all are tried. */
+LIBCACHE_API int libcache_delete_many(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t *deleted,
+                                      unsigned flags);
+
+/* Gives an entry a new TTL from now (0: the policy's). OK or MISS. Errors: EKEY, EINVAL, EBUSY. */
+LIBCACHE_API int libcache_touch(libcache_ns *ns, const void *key, size_t key_size, uint64_t ttl_ms, unsigned flags);
+
+/*
+ * Adds delta to a decimal number, atomically, and keeps its remaining TTL, tags and flags. An absent key
+ * counts as 0 and is created with options (NULL: the policy's TTL). *out (may be NULL) is the new number.
+ * The value reads as decimal text. Errors: EKEY, ENUMBER, EOVERFLOW (nothing changes), EBUSY, ETAG, EINVAL.
+ */
+LIBCACHE_API int libcache_increment(libcache_ns *ns, const void *key, size_t key_size, int64_t delta,
+                                    const libcache_set_options *options, int64_t *out);
+
+/* The same with delta subtracted. */
+LIBCACHE_API int libcache_decrement(libcache_ns *ns, const void *key, size_t key_size, int64_t delta,
+                                    const libcache_set_options *options, int64_t *out);
+
+/* ---- 7. Loads and stamps ------------------------------------------------------------------------- */
+
+/*
+ * A load reads the source (a database) and stores what it read. If the source changes in between and the
+ * change invalidates key, tag or namespace, the load's value is old, however late it arrives. To be safe:
+ *
+ *     libcache_take_stamp(ns, key, key_size, &stamp);       before reading the source
+ *     row = query(...);
+ *     options.stamp = &stamp;
+ *     libcache_set(ns, key, key_size, row, size, &options); OK, or FENCED: use the row, it is not stored
+ *
+ * Never fails for a valid key. Errors: EKEY, EINVAL.
+ */
+LIBCACHE_API int libcache_take_stamp(libcache_ns *ns, const void *key, size_t key_size, libcache_stamp *stamp);
+
+/* ---- 8. Invalidating ----------------------------------------------------------------------------- */
+
+/*
+ * When one of these has returned OK, no process that shares the segment is given an entry that carried
+ * the tag (or was in the namespace, or was there at all) before, and no load that began before can bring
+ * one back. Cost does not depend on the number of entries. Errors: ETAG, EINVAL, EBUSY.
+ */
+LIBCACHE_API int libcache_invalidate_tags(libcache *cache, const libcache_slice *tags, size_t n, unsigned flags);
+LIBCACHE_API int libcache_invalidate_namespace(libcache_ns *ns, unsigned flags);
+LIBCACHE_API int libcache_invalidate_all(libcache *cache, unsigned flags);
+
+/* ---- 9. Iterating and statistics ------------------------------------------------------------------ */
+
+/* Start from LIBCACHE_CURSOR_INIT. Plain data, nothing to free. */
+typedef struct libcache_cursor {
+    uint64_t place[2];
+} libcache_cursor;
+
+#define LIBCACHE_CURSOR_INIT { { 0, 0 } }
+
+/* One entry, as iteration sees it. Start from zero; release `key` with libcache_release_value when done. */
+typedef struct libcache_entry {
+    const char *ns_name;   /* lives as long as the cache handle */
+    libcache_value key;
+    size_t value_bytes;
+    size_t memory_bytes;   /* what the entry occupies in the log, header included */
+    uint64_t age_ms;
+    uint64_t ttl_left_ms;
+    uint64_t tags[LIBCACHE_TAGS_MAX]; /* hashes of the tags: libcache_hash_tag */
+    unsigned n_tags;
+    unsigned uses;         /* recent uses as the eviction sees them, 0 to 3 */
+    uint32_t user_flags;
+    uint8_t codec;
+    int result;            /* HIT, STALE or NEGATIVE */
+} libcache_entry;
+
+/*
+ * Gives the next live entry: HIT (entry is filled) or MISS (no more). Meant for tools. Takes no lock; an
+ * entry that comes or moves during the iteration may be left out or seen twice. Errors: EINVAL, ENOMEM, ECORRUPT.
+ */
+LIBCACHE_API int libcache_iterate(libcache *cache, libcache_cursor *cursor, libcache_entry *entry);
+
+/* The 64-bit hash by which an entry remembers a tag. */
+LIBCACHE_API uint64_t libcache_hash_tag(const void *tag, size_t size);
+
+/*
+ * Looks at up to max_entries entries, on from where the last sweep ended, and frees the index slots of the
+ * expired and invalidated ones. Writers do this a little at a time anyway; idle programs may want to.
+ * *reclaimed may be NULL. Errors: EINVAL, EBUSY.
+ */
+LIBCACHE_API int libcache_sweep(libcache *cache, size_t max_entries, size_t *reclaimed);
+
+typedef struct libcache_stats {
+    size_t struct_size;
+    /* this handle in this process, since it was opened */
+    uint64_t hits, stale, negatives, misses;
+    uint64_t sets, adds, deletes, touches, increments;
+    uint64_t fenced;              /* stores refused because of an invalidation since their stamp */
+    uint64_t invalidations;       /* names invalidated: tags, namespaces, all */
+    uint64_t lock_fallbacks;      /* reads that took the lock after 16 lost races */
+    /* the segment, by all its processes, since it was created */
+    uint64_t entries;             /* live, expired ones not yet reclaimed included */
+    uint64_t evictions;           /* live entries dropped for want of room */
+    uint64_t conflict_evictions;  /* those of them dropped because both index buckets were full */
+    uint64_t reclaimed;           /* expired or invalidated entries found and dropped */
+    uint64_t ghost_hits;          /* stores of a key that had recently been evicted */
+    uint64_t survivors;           /* entries copied forward instead of being evicted */
+    uint64_t owner_deaths;        /* locks found held by a dead process */
+    uint64_t resets;              /* stripes emptied because of such a death, or of corruption */
+    uint64_t memory_bytes;        /* the segment */
+    uint64_t live_bytes;          /* of live entries, headers included */
+    uint64_t index_bytes;
+    uint64_t position;            /* of the latest invalidation */
+    unsigned stripes;
+    unsigned namespaces;
+} libcache_stats;
+
+#define LIBCACHE_STATS_INIT LIBCACHE_SIZED(libcache_stats)
+
+/* Reads the statistics; takes no lock, so figures of a busy segment may be a few operations apart. Errors: EINVAL. */
+LIBCACHE_API int libcache_read_stats(libcache *cache, libcache_stats *stats);
+
+/* ---- 10. Caveats --------------------------------------------------------------------------------- */
+
+/*
+ * - An explicit set is "last writer wins". It cannot know whose database write came later: where the source
+ *   may change concurrently, invalidate and load with a stamp, do not set.
+ * - It is a cache: any entry may be gone at any time. Never keep in it what you cannot get again.
+ * - fork: SHARED and NAMED segments are used on by parent and child; a PRIVATE one becomes the child's own
+ *   copy. The handle is valid in both. Fork from a thread while another one uses the handle is allowed.
+ * - A process that is *stopped* (SIGSTOP, a debugger) in the middle of a write holds up writers of one stripe,
+ *   which give up with EBUSY after lock_wait_ms; readers go on. A process that is *killed* holds up nobody.
+ * - Readers trust a segment of their own user as far as bounds and keys go; bytes of a value that somebody
+ *   scribbled over are noticed only with verify_values. Truncating a segment's file under a running process
+ *   kills it with SIGBUS, as with any mapped file.
+ * - Two different tags with the same 64-bit hash would invalidate each other; that costs a miss, nothing else.
+ * - Tag marks live in a bounded table (a 128th of the memory). When it has dropped one, entries older than
+ *   that mark and whose tags it does not know are given up.
+ * - An entry larger than a tenth of a stripe's memory is not kept when it is stored for the first time, unless there is
+ *   free memory: it is remembered, and kept on its second store. With the default max_value_bytes there are none.
+ * - With verify_values 0 and TTL LIBCACHE_FOREVER a hit reads no clock. The default clock ticks every few ms.
+ * - Do not unload the library (dlclose) with handles open; it is linked so that unloading does nothing.
+ */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void *default_allocate(void *arg, size_t bytes)
+{
+    (void)arg;
+    return malloc(bytes);
+}
+
+static void default_release(void *arg, void *memory)
+{
+    (void)arg;
+    free(memory);
+}
+
+const libcache_allocator memory_default = { default_allocate, default_release, NULL };
+
+void *memory_get(const libcache_allocator *allocator, size_t bytes)
+{
+    return allocator->allocate(allocator->arg, bytes);
+}
+
+void *memory_zero(const libcache_allocator *allocator, size_t bytes)
+{
+    void *memory = memory_get(allocator, bytes);
+    if (memory)
+        memset(memory, 0, bytes);
+    return memory;
+}
+
+void memory_free(const libcache_allocator *allocator, void *memory)
+{
+    if (memory)
+        allocator->release(allocator->arg, memory);
+}
+
+char *memory_string(const libcache_allocator *allocator, const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    char *copy = memory_get(allocator, bytes);
+    if (copy)
+        memcpy(copy, text, bytes);
+    return copy;
+}

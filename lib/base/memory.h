@@ -1,0 +1,14 @@
+/* Process memory through the handle's allocator. SPDX-License-Identifier: MIT */
+#ifndef BASE_MEMORY_H
+#define BASE_MEMORY_H
+#include "libcache.h"
+
+/* malloc and free. */
+extern const libcache_allocator memory_default;
+
+void *memory_get(const libcache_allocator *allocator, size_t bytes);   /* NULL: no memory. Not cleared */
+void *memory_zero(const libcache_allocator *allocator, size_t bytes);  /* the same, cleared */
+void memory_free(const libcache_allocator *allocator, void *memory);   /* NULL allowed */
+char *memory_string(const libcache_allocator *allocator, const char *text); /* a copy; NULL: no memory */
+
+#endif

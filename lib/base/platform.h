@@ -1,0 +1,131 @@
+/*
+ * What the compiler and the processor give us, in one place: atomics, prefetch, and copies of memory that another
+ * thread or process may be overwriting meanwhile. SPDX-License-Identifier: MIT
+ *
+ * Copies that race. A reader copies an entry out of the log while a writer may be reusing those bytes. It looks at a
+ * sequence word (the ring's tail) after the copy and throws the copy away if the bytes may have changed: a seqlock. C11
+ * calls a plain memcpy there a data race, whatever is done with the result. So:
+ *   - words that decide something (slots, tails, headers) are always read by relaxed or acquire atomics;
+ *   - bulk bytes are copied by shared_copy_*: under ThreadSanitizer, and in the portable build, word by word with relaxed
+ *     atomics, which is defined behaviour; else by memcpy, of which we need only what every compiler we support gives: it
+ *     is a call or a sequence of loads and stores that does not move across the fences around it and never acts on the
+ *     value of the bytes. Nothing interprets the copy before it has been validated.
+ */
+#ifndef BASE_PLATFORM_H
+#define BASE_PLATFORM_H
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define PLATFORM_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PLATFORM_TSAN 1
+#endif
+#endif
+#ifndef PLATFORM_TSAN
+#define PLATFORM_TSAN 0
+#endif
+
+#if defined(__SSE2__) && !defined(LIBCACHE_PORTABLE) && !PLATFORM_TSAN
+#define PLATFORM_SSE2 1
+#else
+#define PLATFORM_SSE2 0
+#endif
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define force_inline inline __attribute__((always_inline))
+
+#define load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+
+/* ThreadSanitizer does not model fences; there each validating load and each guarding store is an atomic of its own. */
+#if PLATFORM_TSAN
+#define fence_acquire() ((void)0)
+#define fence_release() ((void)0)
+#else
+#define fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
+#define fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
+#endif
+
+#define prefetch(p) __builtin_prefetch((p), 0, 3)
+
+#define PLATFORM_LINE 64
+
+static force_inline uint64_t read_word(const void *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+/* Bytes out of shared memory. `from` is 8-aligned or not; both sides have `size` bytes. */
+static inline void shared_copy_out(void *to, const void *from, size_t size)
+{
+#if PLATFORM_TSAN || defined(LIBCACHE_PORTABLE)
+    unsigned char *t = to;
+    const unsigned char *f = from;
+    for (; size && ((uintptr_t)f & 7); size--)
+        *t++ = __atomic_load_n(f++, __ATOMIC_RELAXED);
+    for (; size >= 8; size -= 8, t += 8, f += 8) {
+        uint64_t word = __atomic_load_n((const uint64_t *)(const void *)f, __ATOMIC_RELAXED);
+        memcpy(t, &word, 8);
+    }
+    for (; size; size--)
+        *t++ = __atomic_load_n(f++, __ATOMIC_RELAXED);
+#else
+    memcpy(to, from, size);
+#endif
+}
+
+/* Bytes into shared memory. */
+static inline void shared_copy_in(void *to, const void *from, size_t size)
+{
+#if PLATFORM_TSAN || defined(LIBCACHE_PORTABLE)
+    unsigned char *t = to;
+    const unsigned char *f = from;
+    for (; size && ((uintptr_t)t & 7); size--)
+        __atomic_store_n(t++, *f++, __ATOMIC_RELAXED);
+    for (; size >= 8; size -= 8, t += 8, f += 8)
+        __atomic_store_n((uint64_t *)(void *)t, read_word(f), __ATOMIC_RELAXED);
+    for (; size; size--)
+        __atomic_store_n(t++, *f++, __ATOMIC_RELAXED);
+#else
+    memcpy(to, from, size);
+#endif
+}
+
+/* 1 when the bytes in shared memory equal the caller's. */
+static force_inline int shared_equal(const void *shared, const void *own, size_t size)
+{
+#if PLATFORM_TSAN || defined(LIBCACHE_PORTABLE)
+    const unsigned char *s = shared, *o = own;
+    for (; size && ((uintptr_t)s & 7); size--)
+        if (__atomic_load_n(s++, __ATOMIC_RELAXED) != *o++)
+            return 0;
+    for (; size >= 8; size -= 8, s += 8, o += 8)
+        if (__atomic_load_n((const uint64_t *)(const void *)s, __ATOMIC_RELAXED) != read_word(o))
+            return 0;
+    for (; size; size--)
+        if (__atomic_load_n(s++, __ATOMIC_RELAXED) != *o++)
+            return 0;
+    return 1;
+#else
+    const unsigned char *s = shared, *o = own;
+    if (size >= 8) {
+        const unsigned char *last = s + size - 8;
+        const unsigned char *own_last = o + size - 8;
+        for (; s < last; s += 8, o += 8)
+            if (read_word(s) != read_word(o))
+                return 0;
+        return read_word(last) == read_word(own_last);
+    }
+    return memcmp(s, o, size) == 0;
+#endif
+}
+
+#endif

@@ -1,0 +1,47 @@
+/* The public calls for tools: iteration and statistics. SPDX-License-Identifier: MIT */
+#include "cache.h"
+
+#include <string.h>
+
+int libcache_iterate(libcache *cache, libcache_cursor *cursor, libcache_entry *entry)
+{
+    uint32_t ns = 0;
+    int result;
+
+    if (!cache || !cursor || !entry)
+        return LIBCACHE_EINVAL;
+    result = l1_iterate(&cache->l1, cursor, entry, &ns);
+    if (result != LIBCACHE_HIT)
+        return result;
+    entry->ns_name = l1_space_name(&cache->l1, ns);
+    return entry->ns_name ? LIBCACHE_HIT : LIBCACHE_ECORRUPT;
+}
+
+int libcache_read_stats(libcache *cache, libcache_stats *stats)
+{
+    libcache_stats known;
+    const struct counters *c;
+    size_t size;
+
+    if (!cache || !stats || stats->struct_size < sizeof(size_t))
+        return LIBCACHE_EINVAL;
+    c = &cache->counters;
+    memset(&known, 0, sizeof known);
+    known.hits = counters_sum(c, COUNT_HIT);
+    known.stale = counters_sum(c, COUNT_STALE);
+    known.negatives = counters_sum(c, COUNT_NEGATIVE);
+    known.misses = counters_sum(c, COUNT_MISS);
+    known.sets = counters_sum(c, COUNT_SET);
+    known.adds = counters_sum(c, COUNT_ADD);
+    known.deletes = counters_sum(c, COUNT_DELETE);
+    known.touches = counters_sum(c, COUNT_TOUCH);
+    known.increments = counters_sum(c, COUNT_INCREMENT);
+    known.fenced = counters_sum(c, COUNT_FENCED);
+    known.invalidations = counters_sum(c, COUNT_INVALIDATION);
+    l1_stats(&cache->l1, &known);
+    size = stats->struct_size;
+    memset(stats, 0, size);
+    memcpy(stats, &known, size < sizeof known ? size : sizeof known);
+    stats->struct_size = size;
+    return LIBCACHE_OK;
+}

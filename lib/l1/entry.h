@@ -1,0 +1,108 @@
+/*
+ * One entry, as it lies in a log. SPDX-License-Identifier: MIT
+ *
+ *      0                 8                 16                24
+ *      +-----------------+-----------------+-----------------+- - - - +- - - -+- - - - +-----+-------+- -+
+ *      | what            | life            | birth           | extra  | check | tags   | key | value |pad|
+ *      +-----------------+-----------------+-----------------+- - - - +- - - -+- - - - +-----+-------+- -+
+ *
+ *      what   value size 28 | key size 12 | codec 8 | namespace 12 | flags 4
+ *      life   expiry 40 | low 24 bits of the stamp         expiry 0: never
+ *      birth  created 40 | high 24 bits of the stamp
+ *      extra  user flags 32 | number of tags 8 | bits 24      only with ENTRY_EXTRA
+ *      check  checksum of the value                           only with EXTRA_CHECK
+ *      tags   8 bytes each, hashes                            only with ENTRY_EXTRA
+ *
+ * Times are milliseconds since the segment was made (40 bits: 34 years). A number (ENTRY_NUMBER) has, in the place of the
+ * check, the number itself as one word that is changed in place by one 8-byte store, and no value bytes.
+ * An entry is written once, before it can be found; after that only `life` (touch) and a number change, each by one store.
+ * Sizes: 24 bytes for an entry without tags and user flags. Everything is aligned to 8.
+ */
+#ifndef L1_ENTRY_H
+#define L1_ENTRY_H
+#include "base/platform.h"
+
+#define ENTRY_HEADER 24u
+#define ENTRY_VALUE_MAX ((UINT32_C(1) << 28) - 1)
+#define ENTRY_TIME_MAX ((UINT64_C(1) << 40) - 1)
+#define ENTRY_TIME_MASK ENTRY_TIME_MAX
+#define ENTRY_STAMP_LOW ((UINT64_C(1) << 24) - 1)
+
+enum entry_flag { ENTRY_EXTRA = 1, ENTRY_NEGATIVE = 2, ENTRY_NUMBER = 4 };
+enum extra_bit { EXTRA_CHECK = 1 };
+
+/* An entry's head, decoded. Filled from one read of each word; offsets are relative to the entry. */
+struct entry {
+    uint64_t stamp, expiry, created;
+    uint32_t value_size, key_size, ns;
+    uint32_t user_flags, n_tags;
+    uint32_t word_at;  /* offset of check or number; 0: none */
+    uint32_t tags_at, key_at;
+    uint64_t value_at, bytes; /* bytes: the whole, rounded up to 8 */
+    uint8_t codec, flags;
+};
+
+static force_inline uint64_t entry_what(uint32_t value_size, uint32_t key_size, uint8_t codec, uint32_t ns, uint8_t flags)
+{
+    return (uint64_t)value_size | (uint64_t)key_size << 28 | (uint64_t)codec << 40 | (uint64_t)ns << 48 |
+           (uint64_t)flags << 60;
+}
+
+static force_inline uint64_t entry_life(uint64_t expiry, uint64_t stamp)
+{
+    return expiry | (stamp & ENTRY_STAMP_LOW) << 40;
+}
+
+static force_inline uint64_t entry_birth(uint64_t created, uint64_t stamp)
+{
+    return created | stamp >> 24 << 40;
+}
+
+/*
+ * Decodes the entry at p, of which `room` bytes may be read. 0: it would not fit there, so these bytes are no entry (a
+ * racing reader looks again; under the lock it is corruption). Needs at least ENTRY_HEADER + 8 readable bytes at p.
+ */
+static force_inline int entry_read(struct entry *e, const unsigned char *p, uint64_t room)
+{
+    const uint64_t *words = (const uint64_t *)(const void *)p;
+    uint64_t what = load_relaxed(&words[0]);
+    uint64_t life = load_relaxed(&words[1]);
+    uint64_t birth = load_relaxed(&words[2]);
+    uint32_t at = ENTRY_HEADER;
+
+    e->value_size = (uint32_t)(what & ENTRY_VALUE_MAX);
+    e->key_size = (uint32_t)(what >> 28) & 0xfff;
+    e->codec = (uint8_t)(what >> 40);
+    e->ns = (uint32_t)(what >> 48) & 0xfff;
+    e->flags = (uint8_t)(what >> 60);
+    e->expiry = life & ENTRY_TIME_MASK;
+    e->created = birth & ENTRY_TIME_MASK;
+    e->stamp = life >> 40 | birth >> 40 << 24;
+    e->user_flags = e->n_tags = e->word_at = 0;
+    if (unlikely(e->flags & ~(unsigned)(ENTRY_NEGATIVE))) {
+        uint32_t bits = 0;
+        if (e->flags & ENTRY_EXTRA) {
+            uint64_t extra = load_relaxed(&words[3]);
+            e->user_flags = (uint32_t)extra;
+            e->n_tags = (uint32_t)(extra >> 32) & 0xff;
+            bits = (uint32_t)(extra >> 40);
+            at += 8;
+        }
+        if ((bits & EXTRA_CHECK) || (e->flags & ENTRY_NUMBER)) {
+            e->word_at = at;
+            at += 8;
+        }
+    }
+    e->tags_at = at;
+    e->key_at = at + e->n_tags * 8;
+    e->value_at = (uint64_t)e->key_at + e->key_size;
+    e->bytes = (e->value_at + ((e->flags & ENTRY_NUMBER) ? 0 : e->value_size) + 7) & ~UINT64_C(7);
+    return e->bytes <= room && e->key_size != 0;
+}
+
+static force_inline int entry_expired(const struct entry *e, uint64_t now)
+{
+    return e->expiry && now >= e->expiry;
+}
+
+#endif

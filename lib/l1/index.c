@@ -1,0 +1,240 @@
+/*
+ * The index: from a key's hash to its entry. SPDX-License-Identifier: MIT
+ *
+ * A bucket is one cache line: 7 slots of 8 bytes and 7 bytes of use counts.
+ *
+ *      slot    | tag 16 | ring 1 | offset / 8: 47 |        0: free
+ *
+ * A key may be in either of two buckets, chosen by two halves of its hash; a new one goes to the emptier. The 16-bit tag
+ * lets a look-up pass over the other slots (it errs once in some 5000 look-ups); the full key is compared always. A slot
+ * whose offset is behind the tail of its ring is dead. Dead slots of the small ring are the ghosts of S3-FIFO: who was
+ * evicted without having been used again is remembered by its tag in its bucket, at no further cost, until the slot is
+ * needed. Ghosts have what the load factor leaves free, about a quarter of the entries.
+ *
+ * Growth is linear hashing (Litwin, VLDB 1980): n buckets in use, n any number; hash bits choose below the next power of
+ * two, and fold back if that bucket does not exist yet. One more bucket = one old one is split. So the index is always as
+ * full as it should be (13/16, about 11 bytes an entry) and never rebuilt, and with two choices the not yet split buckets
+ * being fuller does no harm. Cuckoo moves are not needed at this load: conflict evictions are counted, about 1 in 10,000.
+ *
+ * Readers during a split: the new bucket is complete before n is published, and moved slots leave the old one after. A
+ * reader with the old n finds the entry in the old bucket, or looks at n again before it says "absent".
+ */
+#include "l1/index.h"
+
+#include "base/hash.h"
+#include "l1/hook.h"
+
+#define FIRST_BUCKETS 16u
+#define CLAIM_SHARE 256         /* of a region: the steps in which room is claimed from main */
+#define CLAIM_MIN_BYTES 1024u
+#define LOAD_NUMERATOR 13u      /* entries per slots: 13/16 */
+#define LOAD_DENOMINATOR 16u
+#define GHOST_LAPS 10u          /* of the small ring: that long is a ghost remembered */
+
+_Static_assert(FIRST_BUCKETS >= 2, "folding needs two");
+
+static uint32_t buckets(const struct shard *sh)
+{
+    return shape_buckets(load_relaxed(&sh->s->shape));
+}
+
+static uint64_t claim_for(const struct shard *sh, uint64_t n)
+{
+    uint64_t step = sh->region_bytes / CLAIM_SHARE / PLATFORM_LINE * PLATFORM_LINE;
+    uint64_t bytes = n * sizeof(struct bucket);
+
+    if (step < CLAIM_MIN_BYTES)
+        step = CLAIM_MIN_BYTES;
+    return (bytes + step - 1) / step * step;
+}
+
+/* Bytes of main's place, limit + claim. */
+static uint64_t main_place(const struct shard *sh)
+{
+    return sh->region_bytes - sh->small_bytes;
+}
+
+void index_make(struct shard *sh)
+{
+    uint32_t i, n = buckets(sh);
+
+    if (n < FIRST_BUCKETS || (uint64_t)n * sizeof(struct bucket) > main_place(sh) / 2)
+        n = FIRST_BUCKETS;
+    for (i = 0; i < n; i++) {
+        struct bucket *b = index_bucket(sh, i);
+        for (int j = 0; j < BUCKET_SLOTS; j++)
+            store_relaxed(&b->slot[j], 0);
+    }
+    store_relaxed(&sh->s->main_limit, main_place(sh) - claim_for(sh, n));
+    store_release(&sh->s->shape, (load_relaxed(&sh->s->shape) & ~(uint64_t)UINT32_MAX) | n);
+}
+
+/* The buckets of a hash, the same twice when they fall together. */
+static void both(const struct shard *sh, uint64_t hash, struct bucket *pair[2])
+{
+    uint32_t n = buckets(sh);
+    pair[0] = index_bucket(sh, bucket_of(hash_first(hash), n));
+    pair[1] = index_bucket(sh, bucket_of(hash_second(hash), n));
+}
+
+struct place index_find_key(const struct shard *sh, const struct l1_key *key, struct entry *e, unsigned char **p)
+{
+    struct bucket *pair[2];
+    struct place none = { NULL, 0 };
+
+    both(sh, key->hash, pair);
+    for (int k = 0; k < 2; k++)
+        for (unsigned bits = bucket_match(pair[k], key->hash); bits; bits &= bits - 1) {
+            int i = __builtin_ctz(bits);
+            uint64_t slot = load_relaxed(&pair[k]->slot[i]);
+            if (slot_dead(sh, slot) || !ring_entry(sh, slot_ring(slot), slot_offset(slot), e, p))
+                continue;
+            if (e->ns == key->ns && e->key_size == key->size && shared_equal(*p + e->key_at, key->data, key->size))
+                return (struct place){ pair[k], i };
+        }
+    return none;
+}
+
+struct place index_find_slot(const struct shard *sh, uint64_t hash, uint64_t slot)
+{
+    struct bucket *pair[2];
+    struct place none = { NULL, 0 };
+
+    both(sh, hash, pair);
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < BUCKET_SLOTS; i++)
+            if (load_relaxed(&pair[k]->slot[i]) == slot)
+                return (struct place){ pair[k], i };
+    return none;
+}
+
+static int is_recent_ghost(const struct shard *sh, uint64_t slot)
+{
+    uint64_t laps = (sh->s->ring[SMALL].head >> sh->shift[SMALL]) - (slot_offset(slot) >> sh->shift[SMALL]);
+    return slot && slot_ring(slot) == SMALL && slot_dead(sh, slot) && laps <= GHOST_LAPS;
+}
+
+int index_find_ghost(const struct shard *sh, uint64_t hash, struct place *place)
+{
+    struct bucket *pair[2];
+
+    both(sh, hash, pair);
+    for (int k = 0; k < 2; k++)
+        for (unsigned bits = bucket_match(pair[k], hash); bits; bits &= bits - 1) {
+            int i = __builtin_ctz(bits);
+            if (is_recent_ghost(sh, load_relaxed(&pair[k]->slot[i]))) {
+                *place = (struct place){ pair[k], i };
+                return 1;
+            }
+        }
+    return 0;
+}
+
+/* How welcome a slot is to be overwritten: free ones first, then ghosts by age, then entries by use and age. */
+static uint64_t reluctance(const struct shard *sh, const struct bucket *b, int i)
+{
+    uint64_t slot = load_relaxed(&b->slot[i]);
+
+    if (slot == 0)
+        return 0;
+    if (slot_dead(sh, slot))
+        return slot_ring(slot) == SMALL ? slot_offset(slot) : 1;
+    return ((uint64_t)load_relaxed(&b->uses[i]) + 1) << 52 | (uint64_t)slot_ring(slot) << 51 | slot_offset(slot);
+}
+
+struct place index_take_place(struct shard *sh, uint64_t hash)
+{
+    struct bucket *pair[2];
+    struct place best = { NULL, 0 };
+    uint64_t least[2] = { UINT64_MAX, UINT64_MAX };
+    int at[2] = { 0, 0 }, used[2] = { 0, 0 }, k;
+
+    if (index_find_ghost(sh, hash, &best))
+        return best;
+    both(sh, hash, pair);
+    for (k = 0; k < 2; k++)
+        for (int i = 0; i < BUCKET_SLOTS; i++) {
+            uint64_t r = reluctance(sh, pair[k], i);
+            used[k] += r >= UINT64_C(1) << 52;
+            if (r < least[k]) {
+                least[k] = r;
+                at[k] = i;
+            }
+        }
+    /* The bucket with fewer live entries, so that both fill evenly; when there is none, the lesser loss. */
+    k = used[0] == used[1] ? least[1] < least[0] : used[1] < used[0];
+    best = (struct place){ pair[k], at[k] };
+    if (least[k] >= UINT64_C(1) << 52) {
+        struct entry e;
+        unsigned char *p;
+        uint64_t slot = load_relaxed(&best.bucket->slot[best.i]);
+        index_publish(best, 0);
+        if (ring_entry(sh, slot_ring(slot), slot_offset(slot), &e, &p))
+            stripe_count_out(sh, slot_ring(slot), e.ns, e.bytes, 1);
+        bump(sh->s->evictions, 1);
+        bump(sh->s->conflicts, 1);
+    }
+    return best;
+}
+
+void index_publish(struct place place, uint64_t slot)
+{
+    store_release(&place.bucket->slot[place.i], slot);
+}
+
+/* Room for n buckets. Claims more from main when nothing of main is there; else main's next laps end earlier. */
+static int claim(struct shard *sh, uint32_t n)
+{
+    uint64_t limit = main_place(sh) - claim_for(sh, n), lap = (UINT64_C(1) << sh->shift[MAIN]) - 1;
+    uint64_t head = sh->s->ring[MAIN].head, tail = load_relaxed(&sh->s->tail[MAIN]);
+
+    if (limit < main_place(sh) / 2)
+        return 0;
+    if (limit < sh->s->main_limit)
+        store_relaxed(&sh->s->main_limit, limit);
+    if ((head & lap) > limit)
+        return 0;
+    return head >> sh->shift[MAIN] == tail >> sh->shift[MAIN] || sh->s->ring[MAIN].wrap_end <= limit;
+}
+
+static void split(struct shard *sh)
+{
+    uint64_t shape = load_relaxed(&sh->s->shape);
+    uint32_t n = shape_buckets(shape), source = n - ((UINT32_MAX >> __builtin_clz(n)) + 1) / 2;
+    struct bucket *from = index_bucket(sh, source), *to = index_bucket(sh, n);
+    uint8_t moved = 0;
+
+    store_relaxed(&sh->s->dirty, 1);
+    hook(HOOK_SPLIT_MARKED);
+    for (int i = 0; i < BUCKET_SLOTS; i++) {
+        uint64_t slot = load_relaxed(&from->slot[i]), hash;
+        struct entry e;
+        unsigned char *p;
+        store_relaxed(&to->slot[i], 0);
+        store_relaxed(&to->uses[i], load_relaxed(&from->uses[i]));
+        if (!slot || slot_dead(sh, slot) || !ring_entry(sh, slot_ring(slot), slot_offset(slot), &e, &p))
+            continue;
+        hash = l1_key_of(sh->l1, e.ns, p + e.key_at, e.key_size).hash;
+        if (bucket_of(hash_first(hash), n + 1) == source || bucket_of(hash_second(hash), n + 1) == source)
+            continue;
+        store_relaxed(&to->slot[i], slot);
+        moved |= (uint8_t)(1u << i);
+    }
+    hook(HOOK_SPLIT_COPIED);
+    store_release(&sh->s->shape, shape + 1);
+    hook(HOOK_SPLIT_PUBLISHED);
+    for (int i = 0; i < BUCKET_SLOTS; i++)
+        if (moved >> i & 1)
+            store_release(&from->slot[i], 0);
+    store_relaxed(&sh->s->dirty, 0);
+}
+
+void index_grow(struct shard *sh)
+{
+    for (int k = 0; k < 2; k++) {
+        uint32_t n = buckets(sh);
+        if (sh->s->live_entries * LOAD_DENOMINATOR <= (uint64_t)n * BUCKET_SLOTS * LOAD_NUMERATOR || !claim(sh, n + 1))
+            return;
+        split(sh);
+    }
+}

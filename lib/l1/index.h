@@ -1,0 +1,115 @@
+/* Finding an entry by its key's hash; see index.c. SPDX-License-Identifier: MIT */
+#ifndef L1_INDEX_H
+#define L1_INDEX_H
+#include "l1/ring.h"
+
+#if PLATFORM_SSE2
+#include <emmintrin.h>
+#endif
+
+#define SLOT_UNIT_MASK ((UINT64_C(1) << 47) - 1)
+#define OFFSET_MAX (UINT64_C(1) << 50) /* offsets are below: units of 8 bytes in 47 bits */
+
+static force_inline uint64_t slot_make(uint64_t hash, enum ring r, uint64_t offset)
+{
+    return (hash >> 48 << 48) | (uint64_t)r << 47 | offset >> 3;
+}
+
+static force_inline enum ring slot_ring(uint64_t slot)
+{
+    return (enum ring)(slot >> 47 & 1);
+}
+
+static force_inline uint64_t slot_offset(uint64_t slot)
+{
+    return (slot & SLOT_UNIT_MASK) << 3;
+}
+
+static force_inline uint32_t shape_buckets(uint64_t shape)
+{
+    return (uint32_t)shape;
+}
+
+/* The two buckets of a hash, out of n in use. */
+static force_inline uint32_t bucket_of(uint32_t h, uint32_t n)
+{
+    uint32_t mask = UINT32_MAX >> __builtin_clz(n);
+    uint32_t b = h & mask;
+    return b < n ? b : b & (mask >> 1);
+}
+
+static force_inline uint32_t hash_first(uint64_t hash)
+{
+    return (uint32_t)hash;
+}
+
+static force_inline uint32_t hash_second(uint64_t hash)
+{
+    return (uint32_t)(hash * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+}
+
+static force_inline struct bucket *index_bucket(const struct shard *sh, uint32_t i)
+{
+    return (struct bucket *)(void *)(sh->region + sh->region_bytes) - 1 - i;
+}
+
+/* Bits of the slots whose tag is the hash's. A hint: read the slot again. */
+static force_inline unsigned bucket_match(const struct bucket *b, uint64_t hash)
+{
+#if PLATFORM_SSE2
+    const __m128i *lines = (const __m128i *)(const void *)b;
+    const __m128i tag = _mm_set1_epi32((int)(hash >> 48));
+    __m128 v0 = _mm_castsi128_ps(_mm_load_si128(lines)), v1 = _mm_castsi128_ps(_mm_load_si128(lines + 1));
+    __m128 v2 = _mm_castsi128_ps(_mm_load_si128(lines + 2)), v3 = _mm_castsi128_ps(_mm_load_si128(lines + 3));
+    __m128i low = _mm_srli_epi32(_mm_castps_si128(_mm_shuffle_ps(v0, v1, 0xdd)), 16);
+    __m128i high = _mm_srli_epi32(_mm_castps_si128(_mm_shuffle_ps(v2, v3, 0xdd)), 16);
+    unsigned bits = (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(low, tag))) |
+                    (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(high, tag))) << 4;
+    return bits & 0x7f;
+#else
+    unsigned bits = 0;
+    for (int i = 0; i < BUCKET_SLOTS; i++)
+        bits |= (unsigned)((load_relaxed(&b->slot[i]) ^ hash) >> 48 == 0) << i;
+    return bits;
+#endif
+}
+
+/* A slot's place. */
+struct place {
+    struct bucket *bucket;
+    int i;
+};
+
+/* Everything below is called under the stripe's lock. */
+
+/* Empty, with the first few buckets. */
+void index_make(struct shard *sh);
+
+/* The place of the key's live slot (its entry decoded into *e, at *p), or bucket NULL. */
+struct place index_find_key(const struct shard *sh, const struct l1_key *key, struct entry *e, unsigned char **p);
+
+/* The place that holds exactly this slot word, or bucket NULL. */
+struct place index_find_slot(const struct shard *sh, uint64_t hash, uint64_t slot);
+
+/* 1 when a slot says that a key with this hash was evicted from the small ring not long ago; *place is that slot's. */
+int index_find_ghost(const struct shard *sh, uint64_t hash, struct place *place);
+
+/*
+ * A slot for a new entry: the ghost's if there is one, else a free one, else the oldest ghost's, else that of the least
+ * used entry in both buckets, which is evicted.
+ */
+struct place index_take_place(struct shard *sh, uint64_t hash);
+
+/* Puts a slot word where it can be found: one 8-byte store. */
+void index_publish(struct place place, uint64_t slot);
+
+/* Grows by a bucket or two when the entries have become too many for it. */
+void index_grow(struct shard *sh);
+
+/* 1 when the slot's entry has been overwritten or dropped: free or a ghost. */
+static force_inline int slot_dead(const struct shard *sh, uint64_t slot)
+{
+    return slot_offset(slot) < load_relaxed(&sh->s->tail[slot_ring(slot)]);
+}
+
+#endif

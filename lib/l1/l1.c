@@ -1,0 +1,81 @@
+/* Opening, closing and checking the in-memory tier. SPDX-License-Identifier: MIT */
+#include "l1/l1.h"
+
+#include "base/error.h"
+#include "l1/lock.h"
+#include "l1/stripe.h"
+
+static void prepare_new(struct l1 *l1)
+{
+    lock_make(&l1->head->marks_lock);
+    lock_make(&l1->head->spaces_lock);
+    for (uint32_t i = 0; i < l1->layout.stripes; i++) {
+        struct shard sh = shard_at(l1, i);
+        stripe_make(&sh);
+    }
+}
+
+/* Nobody is using the segment: what dead processes left is made good. */
+static void adopt(struct l1 *l1)
+{
+    int doubt = !load_relaxed(&l1->head->closed);
+
+    store_relaxed(&l1->head->closed, 0);
+    lock_make(&l1->head->marks_lock);
+    lock_make(&l1->head->spaces_lock);
+    for (uint32_t i = 0; i < l1->layout.stripes; i++) {
+        struct shard sh = shard_at(l1, i);
+        stripe_adopt(&sh, doubt);
+    }
+}
+
+int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *error)
+{
+    int result = segment_open(&l1->segment, &options->wish, error);
+
+    if (result != LIBCACHE_OK)
+        return result;
+    l1->layout = l1->segment.layout;
+    l1->head = segment_head(&l1->segment);
+    l1->spaces = (struct space *)(void *)(l1->segment.base + l1->layout.spaces_at);
+    l1->marks = (struct mark_set *)(void *)(l1->segment.base + l1->layout.marks_at);
+    l1->blocks = l1->segment.base + l1->layout.blocks_at;
+    l1->regions = l1->segment.base + l1->layout.regions_at;
+    l1->seed = l1->head->seed;
+    l1->origin_ms = l1->head->origin_ms;
+    l1->clock_ms = options->clock_ms;
+    l1->clock_arg = options->clock_arg;
+    l1->lock_wait_ms = options->lock_wait_ms;
+    l1->allocator = options->allocator;
+    l1->lock_fallbacks = 0;
+    if (l1->segment.made)
+        prepare_new(l1);
+    else if (l1->segment.sole)
+        adopt(l1);
+    segment_let_in(&l1->segment);
+    return LIBCACHE_OK;
+}
+
+void l1_close(struct l1 *l1)
+{
+    if (segment_is_last(&l1->segment))
+        store_relaxed(&l1->head->closed, 1);
+    segment_close(&l1->segment);
+}
+
+int l1_check(struct l1 *l1, const char **what)
+{
+    for (uint32_t i = 0; i < l1->layout.stripes; i++) {
+        struct shard sh = shard_at(l1, i);
+        sh.now = l1_now(l1);
+        if (stripe_lock(&sh, 0) != LIBCACHE_OK) {
+            *what = "a lock was not to be had";
+            return 0;
+        }
+        *what = stripe_check(&sh);
+        stripe_unlock(&sh);
+        if (*what)
+            return 0;
+    }
+    return 1;
+}

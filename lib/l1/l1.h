@@ -1,0 +1,121 @@
+/*
+ * The in-memory tier: what cache.c may ask of it. Knows nothing of Redis. SPDX-License-Identifier: MIT
+ *
+ * Files: segment (memory), layout (what lies where), lock, stripe (one shard: rings + index + walker), ring (a circular
+ * log), index (finding an entry), marks (invalidation), spaces (namespaces by name), read (the lock-free hit), write.
+ *
+ * Lock order: spaces_lock, then marks_lock. A stripe's lock is taken with neither held and takes no other. Nothing
+ * foreign (callback, allocation, I/O) runs under any of them.
+ */
+#ifndef L1_L1_H
+#define L1_L1_H
+#include "base/memory.h"
+#include "l1/segment.h"
+#include "libcache.h"
+
+struct l1 {
+    struct segment segment;
+    struct segment_head *head;
+    struct space *spaces;
+    struct mark_set *marks;
+    unsigned char *blocks, *regions; /* stripe i: blocks + i * block_bytes, regions + i * region_bytes */
+    struct layout layout;            /* copy of the segment's */
+    uint64_t seed, origin_ms;
+    uint64_t (*clock_ms)(void *arg);
+    void *clock_arg;
+    unsigned lock_wait_ms;
+    const libcache_allocator *allocator;
+    uint64_t lock_fallbacks; /* relaxed adds */
+};
+
+#define L1_VALUE_MAX ((UINT64_C(1) << 28) - 1) /* what an entry's head has room for */
+
+struct l1_options {
+    struct segment_wish wish;
+    uint64_t (*clock_ms)(void *arg);
+    void *clock_arg;
+    unsigned lock_wait_ms;
+    const libcache_allocator *allocator; /* must outlive the l1 */
+};
+
+/* A key, hashed. */
+struct l1_key {
+    const void *data;
+    size_t size;
+    uint64_t hash;
+    uint32_t ns;
+};
+
+/* What a write is to store. */
+struct l1_item {
+    const void *value;
+    size_t size;
+    const uint64_t *tags;
+    size_t n_tags;
+    uint64_t stamp;      /* position of the load's begin, or of now */
+    uint32_t generation; /* compared when fenced */
+    int fenced;          /* store only if nothing was invalidated since */
+    uint64_t ttl_ms;     /* LIBCACHE_FOREVER: none */
+    uint32_t user_flags;
+    uint8_t codec;
+    int negative;
+    int only_absent;     /* libcache_add */
+};
+
+int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *error);
+void l1_close(struct l1 *l1);
+
+uint64_t l1_now(const struct l1 *l1); /* in the segment's time */
+struct l1_key l1_key_of(const struct l1 *l1, uint32_t ns, const void *data, size_t size);
+
+/* Reading (read.c). Results of libcache_get; `soft_ttl_ms` 0: never stale. value NULL: only look, count no use. */
+int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags);
+void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key);
+void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key);
+int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, unsigned flags);
+
+/* Writing (write.c). no_wait: EBUSY rather than wait for a lock. */
+int l1_set(struct l1 *l1, const struct l1_key *key, const struct l1_item *item, int no_wait);
+int l1_delete(struct l1 *l1, const struct l1_key *key, int no_wait);
+int l1_touch(struct l1 *l1, const struct l1_key *key, uint64_t ttl_ms, int no_wait);
+int l1_add_number(struct l1 *l1, const struct l1_key *key, int64_t delta, int subtract, const struct l1_item *if_absent,
+                  int64_t *out, int no_wait);
+int l1_sweep(struct l1 *l1, size_t max_entries, size_t *reclaimed);
+
+/* Loads: what must be unchanged when they store. */
+uint64_t l1_position(const struct l1 *l1);
+uint32_t l1_generation(const struct l1 *l1, const struct l1_key *key);
+
+/* Invalidating (marks.c). Each gives the names one new position. */
+int l1_invalidate_tags(struct l1 *l1, const uint64_t *tags, size_t n, int no_wait);
+int l1_invalidate_space(struct l1 *l1, uint32_t ns, int no_wait);
+int l1_invalidate_all(struct l1 *l1, int no_wait);
+
+/* Namespaces (spaces.c). Gives the id of a name, registering it when new: OK, ENAME (no room) or EBUSY. */
+int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint32_t *id);
+/* The name of an id, valid while the segment is open; NULL: there is no such id. */
+const char *l1_space_name(const struct l1 *l1, uint32_t id);
+
+/* Tools (tools.c). */
+int l1_iterate(struct l1 *l1, libcache_cursor *cursor, libcache_entry *entry, uint32_t *ns);
+void l1_stats(const struct l1 *l1, libcache_stats *stats);
+
+/* Verifies the invariants of all stripes, under their locks. 0: one does not hold; *what says which. */
+int l1_check(struct l1 *l1, const char **what);
+
+/* ---- between the files of l1/ only ---- */
+
+/* In a forked child of a private segment, makes its locks usable. One load when there is nothing to do. */
+void l1_notice_fork(struct l1 *l1);
+
+static inline struct stripe *l1_stripe(const struct l1 *l1, uint32_t i)
+{
+    return (struct stripe *)(void *)(l1->blocks + i * l1->layout.block_bytes);
+}
+
+static inline unsigned char *l1_region(const struct l1 *l1, uint32_t i)
+{
+    return l1->regions + i * l1->layout.region_bytes;
+}
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#include "l1/layout.h"
+
+#include "base/hash.h"
+
+#define MARKS_SHARE 128       /* of the memory */
+#define SMALL_SHARE 10        /* of a region: 10 % for newcomers (S3-FIFO, Yang et al., SOSP 2023) */
+#define REGION_MIN_BYTES (UINT64_C(64) << 10)
+
+static uint64_t round_up(uint64_t n, uint64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+static unsigned log2_up(uint64_t n)
+{
+    unsigned shift = 0;
+    while ((UINT64_C(1) << shift) < n)
+        shift++;
+    return shift;
+}
+
+int layout_compute(struct layout *l)
+{
+    uint64_t want = l->total_bytes / MARKS_SHARE / sizeof(struct mark_set);
+
+    if (l->total_bytes < SEGMENT_MIN_BYTES || l->total_bytes > SEGMENT_MAX_BYTES || l->stripes < 1 ||
+        l->stripes > STRIPES_MAX || l->spaces < 1 || l->spaces > SPACES_MAX || l->verify > 1 || l->max_value_bytes < 1)
+        return 0;
+    l->mark_sets = 16;
+    while (l->mark_sets * 2 <= want)
+        l->mark_sets *= 2;
+    l->spaces_at = HEAD_BYTES;
+    l->marks_at = round_up(l->spaces_at + (uint64_t)l->spaces * sizeof(struct space), PLATFORM_LINE);
+    l->blocks_at = l->marks_at + l->mark_sets * sizeof(struct mark_set);
+    l->block_bytes = round_up(sizeof(struct stripe) + (uint64_t)l->spaces * 8, 2 * PLATFORM_LINE);
+    l->regions_at = round_up(l->blocks_at + l->stripes * l->block_bytes, 4096);
+    if (l->regions_at + l->stripes * REGION_MIN_BYTES > l->total_bytes)
+        return 0;
+    l->region_bytes = (l->total_bytes - l->regions_at) / l->stripes / PLATFORM_LINE * PLATFORM_LINE;
+    l->small_bytes = l->region_bytes / SMALL_SHARE / PLATFORM_LINE * PLATFORM_LINE;
+    l->ring_shift[SMALL] = log2_up(l->small_bytes);
+    l->ring_shift[MAIN] = log2_up(l->region_bytes - l->small_bytes);
+    /* ring_make_room takes half a ring, and the index may claim half of main; 8 KiB hold the longest key and all tags */
+    return l->max_value_bytes + 8192 <= (l->region_bytes - l->small_bytes) / 4;
+}
+
+uint32_t layout_struct_word(void)
+{
+    const uint64_t sizes[] = { sizeof(pthread_mutex_t), sizeof(struct segment_head), sizeof(struct space),
+                               sizeof(struct mark_set), sizeof(struct bucket), sizeof(struct stripe),
+                               offsetof(struct stripe, ring), offsetof(struct stripe, generation), GENERATIONS,
+                               MARK_WAYS, BUCKET_SLOTS, SMALL_SHARE, MARKS_SHARE };
+    return (uint32_t)hash_bytes(sizes, sizeof sizes, SEGMENT_FORMAT);
+}

@@ -1,0 +1,152 @@
+/*
+ * What lies where in a segment. Everything here may be mapped at different addresses in different processes: offsets
+ * only, no pointers. SPDX-License-Identifier: MIT
+ *
+ *      +------+-----------+--------+------------------+-----------+-----------+- - - -+
+ *      | head | spaces    | marks  | stripe blocks    | region 0  | region 1  |       |
+ *      +------+-----------+--------+------------------+-----------+-----------+- - - -+
+ *      what   names and    tag      locks, words,      the logs and the index of
+ *      it is  namespace    marks    generations        each stripe:
+ *             marks                                   | small | main ->      <- index |
+ *
+ * All places are computed from five numbers in the head (total bytes, stripes, namespaces, largest value, verify), once,
+ * when a process maps the segment; they are checked against the file's size and kept in the process's own memory, so
+ * that nobody who scribbles over the segment can send a reader outside of it.
+ */
+#ifndef L1_LAYOUT_H
+#define L1_LAYOUT_H
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/platform.h"
+
+#define SEGMENT_MAGIC UINT64_C(0x3165686361636269) /* "ibcache1" */
+#define SEGMENT_FORMAT 1u
+#define SEGMENT_NAME_MAX 64
+#define SPACE_NAME_MAX 100
+#define SPACES_MAX 4095
+#define STRIPES_MAX 256
+#define SEGMENT_MIN_BYTES (UINT64_C(256) << 10)
+#define SEGMENT_MAX_BYTES (UINT64_C(1) << 40)
+#define HEAD_BYTES 4096u
+
+/* Rings of a stripe: newcomers in the small one, what was used again in the main one. */
+enum ring { SMALL = 0, MAIN = 1 };
+
+struct segment_head {
+    /* written once, before anybody else can see the segment */
+    uint64_t magic;
+    uint32_t format, struct_word; /* struct_word: sizes of all structs below, so that two builds refuse each other */
+    uint64_t total_bytes;
+    uint64_t max_value_bytes;
+    uint32_t stripes, spaces, verify, unused;
+    uint64_t seed;      /* of the key hash; random */
+    uint64_t identity;  /* hash of options.identity */
+    uint64_t origin_ms; /* clock when made: times in entries count from here */
+    uint64_t epoch;     /* which history positions belong to; random, never 0 */
+
+    /* the position counter: by atomic add, under the marks lock */
+    uint64_t position __attribute__((aligned(PLATFORM_LINE)));
+    uint64_t mark_all;  /* mark of "everything"; as a tag's mark, by the marks lock */
+
+    pthread_mutex_t marks_lock __attribute__((aligned(PLATFORM_LINE))); /* guards marks, mark_all, space marks */
+    pthread_mutex_t spaces_lock __attribute__((aligned(PLATFORM_LINE))); /* guards registration of names */
+    uint32_t spaces_used; /* spaces_lock; published with release after the name is complete */
+    uint32_t closed;      /* the last user let go in good order; under the exclusive flock of a named segment */
+};
+
+/* A namespace. Name and size are written once, before spaces_used counts it. */
+struct space {
+    uint64_t mark;       /* by the marks lock; read without */
+    uint32_t share;      /* percent of the memory; relaxed */
+    uint32_t name_size;
+    char name[SPACE_NAME_MAX + 12];
+};
+
+#define MARK_WAYS 3
+
+/* One set of the table of tag marks; see marks.c. */
+struct mark_set {
+    uint64_t newest;  /* no mark here is higher, dropped ones included */
+    uint64_t horizon; /* no dropped mark was higher */
+    struct {
+        uint64_t tag;  /* 0: free */
+        uint64_t mark;
+    } way[MARK_WAYS];
+};
+
+#define BUCKET_SLOTS 7
+
+/* One line of the index; see index.c. */
+struct bucket {
+    uint64_t slot[BUCKET_SLOTS];
+    uint8_t uses[BUCKET_SLOTS]; /* how often a slot's entry was read lately, 0 to 3: racy bytes, by readers and writer */
+    uint8_t unused;
+};
+
+#define GENERATIONS 256
+#define USES_MAX 3
+
+/* A ring's words that only its stripe's lock holder uses. */
+struct ring_state {
+    uint64_t head;      /* where the next entry goes */
+    uint64_t wrap_end;  /* where the lap before head's ended; means something while the tail is in it */
+    uint64_t dead;      /* bytes of entries between tail and head that nothing refers to */
+    uint64_t live;      /* bytes of the others */
+    uint64_t biggest;   /* entry seen in this lap */
+    uint64_t biggest_before;
+};
+
+/* The block of one stripe. Who has `lock` writes everything; readers read the second line only. */
+struct stripe {
+    pthread_mutex_t lock;
+    uint32_t held;  /* 1 while locked, for a forked child of a private segment */
+    uint32_t dirty; /* 1 inside a multi-word change that cannot be picked up in the middle: owner died: empty the stripe */
+
+    /* the readers' line */
+    uint64_t shape __attribute__((aligned(PLATFORM_LINE))); /* resets << 32 | buckets in use */
+    uint64_t tail[2]; /* of each ring: older offsets are dead */
+
+    struct ring_state ring[2] __attribute__((aligned(PLATFORM_LINE)));
+    uint64_t main_limit;    /* bytes of the main ring's place that the index has not claimed */
+    uint64_t live_entries;
+    uint64_t walk_bucket;   /* where the walker goes on */
+    uint64_t walk_position; /* position when its round began */
+    uint64_t walk_clean;    /* position for which a whole round has found everything */
+    uint64_t soonest;       /* no entry here expires earlier; 0: none expires */
+    uint64_t soonest_round; /* the same, being gathered by the walker's round */
+    uint32_t walk_debt;
+    uint32_t main_filled;   /* main has had to reclaim: it was full once */
+    /* statistics */
+    uint64_t evictions, conflicts, reclaimed, ghost_hits, survivors, owner_deaths, resets;
+
+    uint32_t generation[GENERATIONS] __attribute__((aligned(PLATFORM_LINE))); /* by key hash; read without the lock */
+    uint64_t space_bytes[]; /* live bytes by namespace */
+};
+
+_Static_assert(sizeof(struct bucket) == PLATFORM_LINE, "a bucket is one cache line");
+_Static_assert(sizeof(struct mark_set) == PLATFORM_LINE, "a set of marks is one cache line");
+_Static_assert(sizeof(struct space) == 128, "documented in libcache.h: 128 bytes a namespace");
+_Static_assert(sizeof(struct segment_head) <= HEAD_BYTES, "head has its page");
+_Static_assert(offsetof(struct stripe, shape) % PLATFORM_LINE == 0, "readers' line is its own");
+_Static_assert(offsetof(struct stripe, ring) - offsetof(struct stripe, shape) == PLATFORM_LINE, "readers' line is its own");
+_Static_assert(offsetof(struct stripe, space_bytes) % 8 == 0, "words are aligned");
+
+/* Where things are, as computed from the head's numbers. */
+struct layout {
+    uint64_t total_bytes, max_value_bytes;
+    uint32_t stripes, spaces, verify;
+    uint64_t mark_sets;                 /* a power of two */
+    uint64_t spaces_at, marks_at, blocks_at, block_bytes, regions_at, region_bytes;
+    uint64_t small_bytes;               /* of a region; main and index share the rest */
+    unsigned ring_shift[2];             /* a lap of offsets is 1 << ring_shift, at least the ring's bytes */
+};
+
+/* Computes *layout from its first five fields. 0: they make no sense together. */
+int layout_compute(struct layout *layout);
+
+/* A word that differs when any struct above does. */
+uint32_t layout_struct_word(void);
+
+#endif

@@ -1,0 +1,27 @@
+/* Whether an entry is still valid; see marks.c. SPDX-License-Identifier: MIT */
+#ifndef L1_MARKS_H
+#define L1_MARKS_H
+#include "l1/l1.h"
+
+/* The slow half of marks_vouch_tag. */
+int marks_search(const struct mark_set *set, uint64_t tag, uint64_t stamp);
+
+static force_inline struct mark_set *marks_set(const struct l1 *l1, uint64_t tag)
+{
+    return &l1->marks[tag & (l1->layout.mark_sets - 1)];
+}
+
+/* 1: the tag was not invalidated after `stamp`. One load when nothing in its set was. */
+static force_inline int marks_vouch_tag(const struct l1 *l1, uint64_t tag, uint64_t stamp)
+{
+    const struct mark_set *set = marks_set(l1, tag);
+    return load_acquire(&set->newest) <= stamp || marks_search(set, tag, stamp);
+}
+
+/* 1: neither everything nor the namespace was. */
+static force_inline int marks_vouch_space(const struct l1 *l1, uint32_t ns, uint64_t stamp)
+{
+    return load_acquire(&l1->head->mark_all) <= stamp && load_acquire(&l1->spaces[ns].mark) <= stamp;
+}
+
+#endif

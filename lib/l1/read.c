@@ -1,0 +1,391 @@
+/*
+ * Reading without a lock. SPDX-License-Identifier: MIT
+ *
+ *      slot --> tail --> header, key --> value copied --> tail again, shape again --> uses
+ *
+ * A reader writes nothing to the segment but at most one plain byte (uses), takes no lock, pin or count, so a reader that
+ * is killed leaves nothing behind. What keeps it right:
+ *
+ *   1. A slot is published (release) after the entry's bytes; it is read with acquire. So the bytes are there.
+ *   2. A writer moves the tail before it overwrites what is behind it (release fence). The reader looks at the tail again
+ *      after its copy (acquire fence): offset still >= tail means that no byte of the copy was overwritten.
+ *   3. A key that differs means nothing until the same second look: reused bytes are not "another key". And "absent" is
+ *      said only when `shape` is what it was, or a split may have moved the slot between our looks at the two buckets.
+ *   4. A dead slot (behind the tail) is a ghost, unless it has been swung to a survivor's copy meanwhile: read it again.
+ *   5. `shape` also counts resets of the stripe, after which offsets may begin anew.
+ * Everything a header says is checked against the region before it is used, so nonsense cannot lead outside.
+ *
+ * Whoever loses that race 16 times takes the lock.
+ *
+ * Linearization: a hit takes effect when the slot is read; a set when the slot is published. A set that has returned has
+ * published, so every later get reads the new slot (G1). Marks are read after the slot: an invalidation that has returned
+ * before the get began is seen.
+ */
+#include "base/hash.h"
+#include "l1/hook.h"
+#include "l1/index.h"
+
+#include <time.h>
+
+#define RACES_MAX 16
+#define LOCKED_TRIES 64
+#define NUMBER_TEXT 24
+
+uint64_t l1_now(const struct l1 *l1)
+{
+    uint64_t now;
+
+    if (likely(!l1->clock_ms)) {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+        now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    } else {
+        now = l1->clock_ms(l1->clock_arg);
+    }
+    now = now > l1->origin_ms ? now - l1->origin_ms : 0;
+    return now < ENTRY_TIME_MAX ? now : ENTRY_TIME_MAX;
+}
+
+static force_inline uint64_t hash_key(const struct l1 *l1, uint32_t ns, const void *data, size_t size)
+{
+    return hash_bytes(data, size, l1->seed ^ (uint64_t)ns * UINT64_C(0xd6e8feb86659fd93));
+}
+
+struct l1_key l1_key_of(const struct l1 *l1, uint32_t ns, const void *data, size_t size)
+{
+    return (struct l1_key){ data, size, hash_key(l1, ns, data, size), ns };
+}
+
+/* Decimal text of a number; returns its length. */
+static size_t number_text(char *text, int64_t number)
+{
+    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    char digits[NUMBER_TEXT];
+    size_t n = 0, size = 0;
+
+    do
+        digits[n++] = (char)('0' + left % 10);
+    while (left /= 10);
+    if (number < 0)
+        text[size++] = '-';
+    while (n)
+        text[size++] = digits[--n];
+    return size;
+}
+
+/* Memory for `size` bytes in the value. OK, ENOMEM or ETOOBIG. */
+static int value_reserve(const struct l1 *l1, libcache_value *value, size_t size)
+{
+    if (value->reserve) {
+        void *data = value->reserve(value, size);
+        if (!data)
+            return LIBCACHE_ENOMEM;
+        value->data = data;
+        value->capacity = size;
+        return LIBCACHE_OK;
+    }
+    if (value->capacity >= size)
+        return LIBCACHE_OK;
+    if (value->data && !value->owner) {
+        value->size = size;
+        return LIBCACHE_ETOOBIG;
+    } else {
+        size_t capacity = (size + size / 4 + 64) & ~(size_t)63;
+        void *data = memory_get(l1->allocator, capacity);
+        if (!data)
+            return LIBCACHE_ENOMEM;
+        if (value->owner)
+            memory_free(value->owner, value->data);
+        value->data = data;
+        value->capacity = capacity;
+        value->owner = l1->allocator;
+        return LIBCACHE_OK;
+    }
+}
+
+/* HIT, STALE, NEGATIVE or MISS, of an entry that is the key's. */
+static force_inline int judge(const struct l1 *l1, const unsigned char *p, const struct entry *e, uint64_t soft_ttl_ms,
+                               unsigned flags, uint64_t *now)
+{
+    if (e->expiry || soft_ttl_ms || (flags & LIBCACHE_TIMES)) {
+        *now = l1_now(l1);
+        if (entry_expired(e, *now))
+            return LIBCACHE_MISS;
+    }
+    if (unlikely(!marks_vouch_space(l1, e->ns, e->stamp)))
+        return LIBCACHE_MISS;
+    if (e->n_tags && !stripe_vouch(l1, p, e))
+        return LIBCACHE_MISS;
+    if (unlikely(e->flags & ENTRY_NEGATIVE))
+        return LIBCACHE_NEGATIVE;
+    return soft_ttl_ms && *now >= e->created + soft_ttl_ms ? LIBCACHE_STALE : LIBCACHE_HIT;
+}
+
+/* What goes with the bytes. */
+static force_inline void describe(libcache_value *value, const struct entry *e, uint64_t now, unsigned flags)
+{
+    value->codec = e->codec;
+    value->flags = e->user_flags;
+    value->tier = LIBCACHE_TIER_L1;
+    if (flags & LIBCACHE_TIMES) {
+        value->age_ms = now > e->created ? now - e->created : 0;
+        value->ttl_left_ms = e->expiry ? e->expiry - now : LIBCACHE_FOREVER;
+    }
+}
+
+/* 1 when the bytes at the offset cannot have been overwritten before this call. */
+static force_inline int still_there(const struct stripe *s, enum ring r, uint64_t offset, uint64_t shape)
+{
+    fence_acquire();
+    return likely(load_acquire(&s->tail[r]) <= offset) && likely((load_acquire(&s->shape) ^ shape) >> 32 == 0);
+}
+
+/* A found entry: what copying it needs. */
+struct found {
+    const unsigned char *p;
+    struct entry e;
+    enum ring r;
+    uint64_t offset, shape;
+};
+
+#define RACED 100 /* look again */
+
+/* Copies the value. HIT (bytes are valid), RACED, MISS (checksum), ENOMEM or ETOOBIG. */
+static force_inline int copy_value(const struct l1 *l1, const struct stripe *s, const struct found *f, libcache_value *value)
+{
+    char text[NUMBER_TEXT];
+    const void *from = f->p + f->e.value_at;
+    size_t size = f->e.value_size;
+    uint64_t word = 0;
+
+    if (unlikely(f->e.word_at)) {
+        word = load_acquire((const uint64_t *)(const void *)(f->p + f->e.word_at));
+        if (f->e.flags & ENTRY_NUMBER) {
+            size = number_text(text, (int64_t)word);
+            from = text;
+        }
+    }
+    if (unlikely(value->reserve || value->capacity < size)) {
+        int result;
+        if (!still_there(s, f->r, f->offset, f->shape))
+            return RACED; /* do not ask the host for a size that is nonsense */
+        result = value_reserve(l1, value, size);
+        if (result != LIBCACHE_OK)
+            return result;
+    }
+    shared_copy_out(value->data, from, size);
+    hook(HOOK_READ_COPIED);
+    if (unlikely(!still_there(s, f->r, f->offset, f->shape)))
+        return RACED;
+    if (unlikely(f->e.word_at && !(f->e.flags & ENTRY_NUMBER) && hash_bytes(value->data, size, 0) != word))
+        return LIBCACHE_MISS;
+    value->size = size;
+    return LIBCACHE_HIT;
+}
+
+/* Finds the key's entry. HIT, MISS or RACED. */
+static force_inline int find(const struct shard *sh, const struct l1_key *key, struct found *f, struct place *place)
+{
+    const struct stripe *s = sh->s;
+    uint32_t n;
+
+    f->shape = load_acquire(&s->shape);
+    n = shape_buckets(f->shape);
+    if (unlikely((uint64_t)n * sizeof(struct bucket) > sh->region_bytes || n < 2))
+        return LIBCACHE_MISS;
+    for (int k = 0; k < 2; k++) {
+        struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), n));
+        for (unsigned bits = bucket_match(b, key->hash); bits; bits &= bits - 1) {
+            int i = __builtin_ctz(bits);
+            uint64_t slot = load_acquire(&b->slot[i]);
+            unsigned char *p;
+            int whole;
+            f->r = slot_ring(slot);
+            f->offset = slot_offset(slot);
+            hook(HOOK_READ_SLOT);
+            if (unlikely(load_acquire(&s->tail[f->r]) > f->offset)) {
+                if (load_acquire(&b->slot[i]) != slot)
+                    return RACED;
+                continue;
+            }
+            if (unlikely(ring_bytes_after(sh, f->r, f->offset) < ENTRY_HEADER + 8))
+                continue;
+            p = ring_at(sh, f->r, f->offset);
+            prefetch(p + 64);
+            prefetch(p + 128);
+            whole = ring_entry(sh, f->r, f->offset, &f->e, &p);
+            if (likely(whole && f->e.ns == key->ns && f->e.key_size == key->size &&
+                       shared_equal(p + f->e.key_at, key->data, key->size))) {
+                f->p = p;
+                *place = (struct place){ b, i };
+                return LIBCACHE_HIT;
+            }
+            if (!still_there(s, f->r, f->offset, f->shape))
+                return RACED;
+        }
+    }
+    fence_acquire();
+    return load_acquire(&s->shape) == f->shape ? LIBCACHE_MISS : RACED;
+}
+
+static force_inline void use(const struct place *place)
+{
+    uint8_t uses = load_relaxed(&place->bucket->uses[place->i]);
+    if (uses < USES_MAX)
+        store_relaxed(&place->bucket->uses[place->i], (uint8_t)(uses + 1));
+}
+
+/* Size of the value as it is given out. */
+static size_t size_out(const struct found *f)
+{
+    char text[NUMBER_TEXT];
+
+    if (f->e.flags & ENTRY_NUMBER)
+        return number_text(text, (int64_t)load_acquire((const uint64_t *)(const void *)(f->p + f->e.word_at)));
+    return f->e.value_size;
+}
+
+/* The same under the lock; the value's memory is made ready with the lock given back. */
+static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms,
+                                                libcache_value *value, unsigned flags)
+{
+    struct shard sh = shard_at(l1, stripe_number(l1, key->hash));
+    size_t reserved = SIZE_MAX;
+
+    __atomic_fetch_add(&l1->lock_fallbacks, 1, __ATOMIC_RELAXED);
+    for (int i = 0; i < LOCKED_TRIES; i++) {
+        struct found f;
+        struct place place;
+        size_t size = 0;
+        int result;
+        sh.now = l1_now(l1);
+        if (stripe_lock(&sh, flags & LIBCACHE_NO_WAIT) != LIBCACHE_OK)
+            return LIBCACHE_MISS;
+        result = find(&sh, key, &f, &place);
+        if (result == LIBCACHE_HIT) {
+            if (entry_expired(&f.e, sh.now) || !stripe_vouch(l1, f.p, &f.e))
+                result = LIBCACHE_MISS;
+            else if (f.e.flags & ENTRY_NEGATIVE)
+                result = LIBCACHE_NEGATIVE;
+            else if (soft_ttl_ms && sh.now >= f.e.created + soft_ttl_ms)
+                result = LIBCACHE_STALE;
+        }
+        if (value && (result == LIBCACHE_HIT || result == LIBCACHE_STALE)) {
+            void *(*reserve)(libcache_value *, size_t) = value->reserve;
+            size = size_out(&f);
+            if (reserve ? reserved == size : value->capacity >= size) {
+                int copied;
+                value->reserve = NULL;
+                copied = copy_value(l1, sh.s, &f, value);
+                value->reserve = reserve;
+                result = copied == LIBCACHE_HIT ? result : copied;
+            } else {
+                result = RACED;
+            }
+        }
+        stripe_unlock(&sh);
+        if (result == RACED && size) {
+            int made = value_reserve(l1, value, size);
+            if (made != LIBCACHE_OK)
+                return made;
+            reserved = size;
+        }
+        if (result == RACED)
+            continue;
+        if (value && result != LIBCACHE_MISS)
+            describe(value, &f.e, sh.now, flags);
+        return result;
+    }
+    return LIBCACHE_MISS;
+}
+
+int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
+{
+    struct shard sh = shard_at(l1, stripe_number(l1, key->hash));
+
+    prefetch(index_bucket(&sh, bucket_of(hash_second(key->hash), shape_buckets(load_relaxed(&sh.s->shape)) | 1)));
+    for (int races = 0; races < RACES_MAX; races++) {
+        struct found f;
+        struct place place;
+        uint64_t now = 0;
+        int result = find(&sh, key, &f, &place), copied;
+        if (result == LIBCACHE_MISS)
+            return result;
+        if (unlikely(result == RACED))
+            continue;
+        result = judge(l1, f.p, &f.e, soft_ttl_ms, flags, &now);
+        if (likely(value && (result == LIBCACHE_HIT || result == LIBCACHE_STALE))) {
+            copied = copy_value(l1, sh.s, &f, value);
+            if (unlikely(copied != LIBCACHE_HIT)) {
+                if (copied == RACED)
+                    continue;
+                return copied;
+            }
+            use(&place);
+        } else if (!still_there(sh.s, f.r, f.offset, f.shape)) {
+            continue;
+        }
+        if (value && result != LIBCACHE_MISS)
+            describe(value, &f.e, now, flags);
+        return result;
+    }
+    return get_locked(l1, key, soft_ttl_ms, value, flags);
+}
+
+int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, unsigned flags)
+{
+    struct shard sh = shard_at(l1, stripe_number(l1, key->hash));
+    uint64_t now = l1_now(l1);
+    struct found f;
+    struct place place;
+    int result = RACED, locked = 0;
+
+    for (int races = 0; result == RACED; races++) {
+        if (races == RACES_MAX) {
+            if (stripe_lock(&sh, flags & LIBCACHE_NO_WAIT) != LIBCACHE_OK)
+                return LIBCACHE_MISS;
+            locked = 1;
+        }
+        result = find(&sh, key, &f, &place);
+        if (result == LIBCACHE_HIT) {
+            result = entry_expired(&f.e, now) || !stripe_vouch(l1, f.p, &f.e) ? LIBCACHE_MISS : LIBCACHE_OK;
+            if (!still_there(sh.s, f.r, f.offset, f.shape))
+                result = RACED;
+        }
+    }
+    if (locked)
+        stripe_unlock(&sh);
+    if (result == LIBCACHE_OK)
+        *ttl_left_ms = f.e.expiry ? f.e.expiry - now : LIBCACHE_FOREVER;
+    return result;
+}
+
+void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key)
+{
+    struct shard sh = shard_at(l1, stripe_number(l1, key->hash));
+    uint32_t n = shape_buckets(load_relaxed(&sh.s->shape)) | 1;
+
+    prefetch(index_bucket(&sh, bucket_of(hash_first(key->hash), n)));
+    prefetch(index_bucket(&sh, bucket_of(hash_second(key->hash), n)));
+}
+
+void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key)
+{
+    struct shard sh = shard_at(l1, stripe_number(l1, key->hash));
+    uint32_t n = shape_buckets(load_relaxed(&sh.s->shape));
+
+    if ((uint64_t)n * sizeof(struct bucket) > sh.region_bytes || n < 2)
+        return;
+    for (int k = 0; k < 2; k++) {
+        struct bucket *b = index_bucket(&sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), n));
+        unsigned bits = bucket_match(b, key->hash);
+        if (bits) {
+            uint64_t slot = load_relaxed(&b->slot[__builtin_ctz(bits)]);
+            const unsigned char *p = ring_at(&sh, slot_ring(slot), slot_offset(slot));
+            prefetch(p);
+            prefetch(p + 64);
+            prefetch(p + 128);
+            return;
+        }
+    }
+}

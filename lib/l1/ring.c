@@ -1,0 +1,297 @@
+/*
+ * Rings: S3-FIFO in the form of two circular logs. SPDX-License-Identifier: MIT
+ *
+ *                tail                        head
+ *      ...........|##a##|xxxx|#b#|###c###|....|      lap k      # live   x dead   . free
+ *
+ * Offsets are 64-bit and only ever grow: a lap is 1 << shift, the place of an offset is its low bits. A ring's bytes
+ * (its limit) may be fewer than a lap; at the end of its bytes the head jumps to the next lap, noting in wrap_end where this
+ * one ended. "Is that entry still there" is one compare of its offset with the tail. An entry is always contiguous.
+ *
+ * Eviction is S3-FIFO (Yang, Zhang, Qiu, Yue, Vigfusson: "FIFO queues are all you need for cache eviction", SOSP 2023):
+ *   small ring   newcomers. At its tail, an entry that was used twice or more moves to main; any other goes, and its slot
+ *                stays behind as a ghost: a store of the same key soon after goes straight to main.
+ *   main ring    at its tail, an entry that was used since its last pass is copied to the head with one use less; any
+ *                other goes.
+ *   filling      while nothing has had to go yet, or so much of main is dead (overwritten, deleted, expired) that nothing
+ *                alive needs to go, whatever is alive moves on: that is also how dead room is compacted.
+ * Survivors are copied forward before their tail is passed, so a reader always finds the entry in one place or the other.
+ * That needs a gap between head and tail of at least the next survivor's size, which a reclaim leaves behind ("slack", the
+ * largest entry of late). Where the gap does not do, or a reclaim has copied enough, entries go instead: the lock is held
+ * for a bounded time.
+ */
+#include "l1/ring.h"
+
+#include "base/hash.h"
+#include "l1/hook.h"
+#include "l1/index.h"
+
+#define PROMOTE_USES 2          /* in the small ring; libCacheSim's default too */
+#define SURVIVORS_MAX 64        /* entries copied forward in one reclaim ... */
+#define SURVIVOR_BYTES_MAX (UINT64_C(256) << 10) /* ... and bytes, but one entry in any case */
+#define SLACK_SHARE 8           /* the gap is at most this part of a ring */
+#define BATCH_BYTES 2048        /* reclaim a little more than is needed, for locality */
+#define DEAD_SHARE 16           /* more than this part of main dead: compact */
+
+/* What one reclaim may still do. */
+struct effort {
+    unsigned survivors;
+    uint64_t bytes;
+};
+
+static uint64_t lap_of(const struct shard *sh, enum ring r, uint64_t offset)
+{
+    return offset >> sh->shift[r];
+}
+
+static uint64_t place_of(const struct shard *sh, enum ring r, uint64_t offset)
+{
+    return offset & ((UINT64_C(1) << sh->shift[r]) - 1);
+}
+
+/*
+ * After this store no reader trusts bytes before the tail. The fence keeps the overwriting of those bytes behind it; it
+ * pairs with the acquire fence between a reader's copy and its second look at the tail.
+ */
+static void set_tail(struct shard *sh, enum ring r, uint64_t tail)
+{
+    hook(HOOK_TAIL);
+    store_release(&sh->s->tail[r], tail);
+    fence_release();
+}
+
+void ring_make(struct shard *sh, enum ring r, uint64_t lap)
+{
+    struct ring_state *ring = &sh->s->ring[r];
+
+    store_relaxed(&ring->live, 0);
+    ring->dead = ring->wrap_end = ring->biggest = ring->biggest_before = 0;
+    ring->head = lap << sh->shift[r];
+    set_tail(sh, r, ring->head);
+}
+
+int ring_sane(const struct shard *sh, enum ring r)
+{
+    const struct ring_state *ring = &sh->s->ring[r];
+    uint64_t tail = load_relaxed(&sh->s->tail[r]), head = ring->head;
+    uint64_t place = r == SMALL ? sh->small_bytes : sh->region_bytes - sh->small_bytes;
+    uint64_t laps = lap_of(sh, r, head) - lap_of(sh, r, tail);
+
+    if (((head | tail | ring->wrap_end) & 7) || tail > head || head >= OFFSET_MAX || laps > 1 || lap_of(sh, r, tail) == 0 ||
+        place_of(sh, r, head) > place || place_of(sh, r, tail) > place)
+        return 0;
+    if (laps == 1 && (ring->wrap_end > place || place_of(sh, r, tail) > ring->wrap_end ||
+                      place_of(sh, r, head) > place_of(sh, r, tail)))
+        return 0;
+    return 1;
+}
+
+uint64_t ring_used(const struct shard *sh, enum ring r)
+{
+    uint64_t tail = load_relaxed(&sh->s->tail[r]), head = sh->s->ring[r].head;
+
+    if (lap_of(sh, r, tail) == lap_of(sh, r, head))
+        return head - tail;
+    return sh->s->ring[r].wrap_end - place_of(sh, r, tail) + place_of(sh, r, head);
+}
+
+/* From a tail that has reached the end of its lap to the next one. */
+static uint64_t settled(const struct shard *sh, enum ring r, uint64_t tail)
+{
+    const struct ring_state *ring = &sh->s->ring[r];
+
+    if (lap_of(sh, r, tail) < lap_of(sh, r, ring->head) && place_of(sh, r, tail) >= ring->wrap_end)
+        return (lap_of(sh, r, tail) + 1) << sh->shift[r];
+    return tail;
+}
+
+int ring_walkable(const struct shard *sh, enum ring r)
+{
+    uint64_t offset = settled(sh, r, load_relaxed(&sh->s->tail[r]));
+
+    while (offset < sh->s->ring[r].head) {
+        struct entry e;
+        unsigned char *p;
+        if (!ring_entry(sh, r, offset, &e, &p))
+            return 0;
+        offset = settled(sh, r, offset + e.bytes);
+    }
+    return offset == sh->s->ring[r].head;
+}
+
+/* Contiguous bytes at the head without evicting anything, after a jump to the next lap where that helps. */
+static int has_room(struct shard *sh, enum ring r, uint64_t bytes)
+{
+    struct ring_state *ring = &sh->s->ring[r];
+    uint64_t limit = ring_limit(sh, r), tail, at;
+
+    if (bytes > limit)
+        return 0;
+    for (;;) {
+        tail = load_relaxed(&sh->s->tail[r]);
+        at = place_of(sh, r, ring->head);
+        if (lap_of(sh, r, tail) != lap_of(sh, r, ring->head)) {
+            uint64_t end = place_of(sh, r, tail);
+            if (end >= ring->wrap_end) {
+                set_tail(sh, r, settled(sh, r, tail));
+                continue;
+            }
+            return at + bytes <= (end < limit ? end : limit);
+        }
+        if (at + bytes <= limit)
+            return 1;
+        ring->wrap_end = at;
+        hook(HOOK_WRAPPING);
+        ring->head = (lap_of(sh, r, ring->head) + 1) << sh->shift[r];
+        ring->biggest_before = ring->biggest;
+        ring->biggest = 0;
+    }
+}
+
+void ring_advance(struct shard *sh, enum ring r, uint64_t bytes)
+{
+    struct ring_state *ring = &sh->s->ring[r];
+
+    ring->head += bytes;
+    if (bytes > ring->biggest)
+        ring->biggest = bytes;
+    hook(HOOK_HEAD_ADVANCED);
+}
+
+int main_has_slack(const struct shard *sh)
+{
+    const struct ring_state *ring = &sh->s->ring[MAIN];
+
+    return ring->dead > sh->s->main_limit / DEAD_SHARE;
+}
+
+/* The namespace has more than its share of this stripe. */
+static int over_share(const struct shard *sh, uint32_t ns)
+{
+    uint32_t share = load_relaxed(&sh->l1->spaces[ns].share);
+
+    return share < 100 && sh->s->space_bytes[ns] > sh->region_bytes / 100 * share;
+}
+
+static void copy_within(unsigned char *to, const unsigned char *from, uint64_t bytes)
+{
+    for (uint64_t i = 0; i < bytes; i += 8)
+        store_relaxed((uint64_t *)(void *)(to + i), load_relaxed((const uint64_t *)(const void *)(from + i)));
+}
+
+/* Copies the entry to main's head and swings its slot. 0: no room there. */
+static int move_to_main(struct shard *sh, struct place place, enum ring from, const unsigned char *p,
+                        const struct entry *e, uint64_t hash, uint8_t uses)
+{
+    uint64_t to;
+
+    if (!has_room(sh, MAIN, e->bytes))
+        return 0;
+    to = ring_head(sh, MAIN);
+    copy_within(ring_at(sh, MAIN, to), p, e->bytes);
+    ring_advance(sh, MAIN, e->bytes);
+    store_relaxed(&place.bucket->uses[place.i], uses);
+    index_publish(place, slot_make(hash, MAIN, to));
+    hook(HOOK_SURVIVOR);
+    bump(sh->s->ring[from].live, -e->bytes);
+    bump(sh->s->ring[MAIN].live, e->bytes);
+    bump(sh->s->survivors, 1);
+    return 1;
+}
+
+static void evict(struct shard *sh, struct place place, enum ring r, const struct entry *e, int ghost)
+{
+    if (!ghost)
+        index_publish(place, 0);
+    else
+        store_relaxed(&place.bucket->uses[place.i], 0);
+    stripe_count_out(sh, r, e->ns, e->bytes, 0);
+}
+
+static int make_room(struct shard *sh, enum ring r, uint64_t bytes, struct effort *effort);
+
+/* Takes the entry at the tail out of its ring. 0: the ring is empty, or the stripe was found corrupt and emptied. */
+static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
+{
+    uint64_t tail = settled(sh, r, load_relaxed(&sh->s->tail[r]));
+    struct place place;
+    struct entry e;
+    unsigned char *p;
+    uint64_t hash;
+    uint8_t uses;
+    int spent, keep;
+
+    if (tail == sh->s->ring[r].head)
+        return 0;
+    if (r == MAIN)
+        sh->s->main_filled = 1;
+    if (!ring_entry(sh, r, tail, &e, &p)) {
+        stripe_reset(sh);
+        return 0;
+    }
+    hash = l1_key_of(sh->l1, e.ns, p + e.key_at, e.key_size).hash;
+    place = index_find_slot(sh, hash, slot_make(hash, r, tail));
+    if (!place.bucket) {
+        sh->s->ring[r].dead -= e.bytes < sh->s->ring[r].dead ? e.bytes : sh->s->ring[r].dead;
+        set_tail(sh, r, settled(sh, r, tail + e.bytes));
+        return 1;
+    }
+    uses = load_relaxed(&place.bucket->uses[place.i]);
+    spent = effort->survivors >= SURVIVORS_MAX || (effort->survivors && effort->bytes + e.bytes > SURVIVOR_BYTES_MAX);
+    if (entry_expired(&e, sh->now) || !stripe_vouch(sh->l1, p, &e)) {
+        evict(sh, place, r, &e, 0);
+        bump(sh->s->reclaimed, 1);
+    } else {
+        keep = r == SMALL ? uses >= PROMOTE_USES || !sh->s->main_filled || main_has_slack(sh)
+                          : uses > 0 || main_has_slack(sh);
+        keep = keep && !over_share(sh, e.ns) && (r == SMALL || !spent);
+        if (keep && r == SMALL && !has_room(sh, MAIN, e.bytes))
+            keep = (uses >= PROMOTE_USES || main_has_slack(sh)) && make_room(sh, MAIN, e.bytes, effort);
+        if (settled(sh, r, load_relaxed(&sh->s->tail[r])) != tail)
+            return 0; /* main was found corrupt meanwhile, and the stripe emptied */
+        keep = keep && move_to_main(sh, place, r, p, &e, hash, (uint8_t)(r == SMALL || !uses ? 0 : uses - 1));
+        if (keep) {
+            effort->survivors++;
+            effort->bytes += e.bytes;
+        } else {
+            evict(sh, place, r, &e, r == SMALL);
+            bump(sh->s->evictions, 1);
+        }
+    }
+    set_tail(sh, r, settled(sh, r, tail + e.bytes));
+    return 1;
+}
+
+/* What is to stay free behind the bytes asked for: in main, room for the next survivor. */
+static uint64_t slack_of(const struct shard *sh, enum ring r)
+{
+    const struct ring_state *ring = &sh->s->ring[r];
+    uint64_t limit = ring_limit(sh, r), slack = ring->biggest > ring->biggest_before ? ring->biggest : ring->biggest_before;
+
+    if (r == SMALL || !sh->s->main_filled)
+        return 0;
+    return slack < limit / SLACK_SHARE ? slack : limit / SLACK_SHARE;
+}
+
+static int make_room(struct shard *sh, enum ring r, uint64_t bytes, struct effort *effort)
+{
+    uint64_t limit = ring_limit(sh, r);
+
+    if (bytes > (r == SMALL ? limit : limit / 2))
+        return 0;
+    if (r == SMALL && !has_room(sh, r, bytes) && bytes + BATCH_BYTES < limit / 64)
+        while (!has_room(sh, r, bytes + BATCH_BYTES))
+            if (!reclaim_one(sh, r, effort))
+                break;
+    while (!has_room(sh, r, bytes + slack_of(sh, r)))
+        if (!reclaim_one(sh, r, effort))
+            break;
+    return has_room(sh, r, bytes);
+}
+
+int ring_make_room(struct shard *sh, enum ring r, uint64_t bytes)
+{
+    struct effort effort = { 0, 0 };
+
+    return make_room(sh, r, bytes, &effort);
+}

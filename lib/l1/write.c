@@ -1,0 +1,410 @@
+/*
+ * Storing, deleting, changing: all under the lock of the key's stripe. SPDX-License-Identifier: MIT
+ *
+ * An overwrite is an append and a swing of the slot; the old bytes are dead until the tail passes them. Only two things
+ * change in place, each by one 8-byte store: the expiry (touch) and a number (increment).
+ *
+ * G3: whoever stores what he loaded brings the position and his key slot's generation from before the load. Under the lock,
+ * where every delete and set of that key slot bumps the generation, and with the marks looked at once more, a load that
+ * was overtaken is refused. An invalidation that comes between that look and the publication has a higher position
+ * than the entry's stamp, so readers refuse the entry.
+ */
+#include "base/hash.h"
+#include "l1/hook.h"
+#include "l1/index.h"
+
+#define NUMBER_DIGITS_MAX 20
+
+static struct shard shard_of(struct l1 *l1, const struct l1_key *key)
+{
+    struct shard sh = shard_at(l1, stripe_number(l1, key->hash));
+    sh.now = l1_now(l1);
+    return sh;
+}
+
+static uint32_t *generation_of(const struct l1 *l1, const struct l1_key *key)
+{
+    struct stripe *s = l1_stripe(l1, stripe_number(l1, key->hash));
+    return &s->generation[(key->hash ^ key->hash >> 8) % GENERATIONS];
+}
+
+uint32_t l1_generation(const struct l1 *l1, const struct l1_key *key)
+{
+    return load_acquire(generation_of(l1, key));
+}
+
+/* An entry about to be written. */
+struct draft {
+    const struct l1_key *key;
+    const void *value;
+    size_t size;
+    const uint64_t *tags;
+    uint32_t n_tags, user_flags;
+    uint64_t stamp, expiry, created;
+    uint64_t word; /* number, or the value's checksum */
+    uint8_t codec, flags;
+    int has_word;
+};
+
+static uint64_t expiry_of(const struct shard *sh, uint64_t ttl_ms)
+{
+    uint64_t expiry = sh->now + (ttl_ms ? ttl_ms : 1);
+
+    if (ttl_ms == LIBCACHE_FOREVER || expiry > ENTRY_TIME_MAX || expiry < sh->now)
+        return ttl_ms == LIBCACHE_FOREVER ? 0 : ENTRY_TIME_MAX;
+    return expiry;
+}
+
+static struct draft draft_of(const struct shard *sh, const struct l1_key *key, const struct l1_item *item)
+{
+    struct draft d;
+
+    memset(&d, 0, sizeof d);
+    d.key = key;
+    d.value = item->value;
+    d.size = item->negative ? 0 : item->size;
+    d.tags = item->tags;
+    d.n_tags = (uint32_t)item->n_tags;
+    d.user_flags = item->user_flags;
+    d.stamp = item->stamp;
+    d.expiry = expiry_of(sh, item->ttl_ms);
+    d.created = sh->now;
+    d.codec = item->codec;
+    d.flags = item->negative ? ENTRY_NEGATIVE : 0;
+    if (sh->l1->layout.verify) {
+        d.has_word = 1;
+        d.word = hash_bytes(d.value, d.size, 0);
+    }
+    return d;
+}
+
+static uint64_t draft_bytes(const struct draft *d)
+{
+    int extra = d->n_tags || d->user_flags || (d->has_word && !(d->flags & ENTRY_NUMBER));
+    uint64_t bytes = ENTRY_HEADER + (extra ? 8u : 0u) + (d->has_word ? 8u : 0u) + d->n_tags * UINT64_C(8) + d->key->size + d->size;
+    return (bytes + 7) & ~UINT64_C(7);
+}
+
+static void draft_write(const struct draft *d, unsigned char *p)
+{
+    uint64_t *word = (uint64_t *)(void *)p;
+    int check = d->has_word && !(d->flags & ENTRY_NUMBER), extra = d->n_tags || d->user_flags || check;
+
+    store_relaxed(word++, entry_what((uint32_t)d->size, (uint32_t)d->key->size, d->codec, d->key->ns,
+                                     (uint8_t)(d->flags | (extra ? ENTRY_EXTRA : 0))));
+    store_relaxed(word++, entry_life(d->expiry, d->stamp));
+    store_relaxed(word++, entry_birth(d->created, d->stamp));
+    if (extra)
+        store_relaxed(word++, (uint64_t)d->user_flags | (uint64_t)d->n_tags << 32 | (uint64_t)(check ? EXTRA_CHECK : 0) << 40);
+    if (d->has_word)
+        store_relaxed(word++, d->word);
+    for (uint32_t i = 0; i < d->n_tags; i++)
+        store_relaxed(word++, d->tags[i]);
+    shared_copy_in(word, d->key->data, d->key->size);
+    if (d->size)
+        shared_copy_in((unsigned char *)word + d->key->size, d->value, d->size);
+    hook(HOOK_BYTES_WRITTEN);
+}
+
+/* What the index says of a key. */
+struct found {
+    struct place place; /* bucket NULL: nothing */
+    uint64_t slot;
+    struct entry e;
+    unsigned char *p;
+    int live;           /* and it may be given to a reader */
+};
+
+static struct found look(const struct shard *sh, const struct l1_key *key)
+{
+    struct found f;
+
+    f.live = 0;
+    f.slot = 0;
+    f.place = index_find_key(sh, key, &f.e, &f.p);
+    if (f.place.bucket) {
+        f.slot = load_relaxed(&f.place.bucket->slot[f.place.i]);
+        f.live = !entry_expired(&f.e, sh->now) && stripe_vouch(sh->l1, f.p, &f.e);
+    }
+    return f;
+}
+
+static void drop(struct shard *sh, const struct found *f)
+{
+    if (!f->place.bucket)
+        return;
+    index_publish(f->place, 0);
+    hook(HOOK_DELETED);
+    stripe_count_out(sh, slot_ring(f->slot), f->e.ns, f->e.bytes, 1);
+}
+
+/* The ring for a new or changed entry. */
+static enum ring ring_for(const struct shard *sh, const struct found *f, uint64_t hash, uint64_t bytes)
+{
+    struct place ghost;
+
+    if (f->place.bucket) {
+        if (slot_ring(f->slot) == MAIN || load_relaxed(&f->place.bucket->uses[f->place.i]) >= 2)
+            return MAIN;
+    } else if (index_find_ghost(sh, hash, &ghost)) {
+        bump(sh->s->ghost_hits, 1);
+        return MAIN;
+    }
+    return bytes <= sh->small_bytes || (sh->s->main_filled && !main_has_slack(sh)) ? SMALL : MAIN;
+}
+
+/* An entry larger than the small ring, seen for the first time: remembered, not kept. Its second store goes to main. */
+static void leave_ghost(struct shard *sh, struct found *f, uint64_t hash)
+{
+    struct place place;
+
+    drop(sh, f);
+    place = index_take_place(sh, hash);
+    store_relaxed(&place.bucket->uses[place.i], 0);
+    index_publish(place, slot_make(hash, SMALL, load_relaxed(&sh->s->tail[SMALL]) - 8));
+}
+
+/* Writes the draft and makes it what the key leads to. OK or ETOOBIG (then nothing is there). */
+static int put(struct shard *sh, const struct draft *d, struct found *f)
+{
+    uint64_t bytes = draft_bytes(d), offset;
+    enum ring r = ring_for(sh, f, d->key->hash, bytes);
+    struct place place;
+
+    if (r == SMALL && bytes > sh->small_bytes) {
+        leave_ghost(sh, f, d->key->hash);
+        return LIBCACHE_OK;
+    }
+    if (!ring_make_room(sh, r, bytes)) {
+        *f = look(sh, d->key);
+        drop(sh, f);
+        return LIBCACHE_ETOOBIG;
+    }
+    if (f->place.bucket && (load_relaxed(&f->place.bucket->slot[f->place.i]) != f->slot || slot_dead(sh, f->slot)))
+        *f = look(sh, d->key);
+    offset = ring_head(sh, r);
+    draft_write(d, ring_at(sh, r, offset));
+    ring_advance(sh, r, bytes);
+    place = f->place;
+    if (!place.bucket) {
+        place = index_take_place(sh, d->key->hash);
+        store_relaxed(&place.bucket->uses[place.i], 0);
+    }
+    index_publish(place, slot_make(d->key->hash, r, offset));
+    hook(HOOK_PUBLISHED);
+    if (f->place.bucket)
+        stripe_count_out(sh, slot_ring(f->slot), f->e.ns, f->e.bytes, 1);
+    stripe_count_in(sh, r, d->key->ns, bytes);
+    if (d->expiry) {
+        struct stripe *s = sh->s;
+        s->soonest = s->soonest && s->soonest < d->expiry ? s->soonest : d->expiry;
+        s->soonest_round = s->soonest_round && s->soonest_round < d->expiry ? s->soonest_round : d->expiry;
+    }
+    index_grow(sh);
+    stripe_walk_some(sh);
+    return LIBCACHE_OK;
+}
+
+/* Loads of this key that have begun are overtaken now. */
+static void overtake(struct shard *sh, const struct l1_key *key)
+{
+    uint32_t *generation = generation_of(sh->l1, key);
+    store_release(generation, load_relaxed(generation) + 1);
+}
+
+static int overtaken(const struct shard *sh, const struct l1_key *key, const struct l1_item *item)
+{
+    if (item->generation != load_relaxed(generation_of(sh->l1, key)) || !marks_vouch_space(sh->l1, key->ns, item->stamp))
+        return 1;
+    for (size_t i = 0; i < item->n_tags; i++)
+        if (!marks_vouch_tag(sh->l1, item->tags[i], item->stamp))
+            return 1;
+    return 0;
+}
+
+static int set_locked(struct shard *sh, const struct l1_key *key, const struct l1_item *item, const struct draft *d)
+{
+    struct found f = look(sh, key);
+
+    if (item->fenced && overtaken(sh, key, item))
+        return LIBCACHE_FENCED;
+    if (item->only_absent && f.live)
+        return LIBCACHE_EXISTS;
+    if (!item->fenced)
+        overtake(sh, key);
+    return put(sh, d, &f);
+}
+
+int l1_set(struct l1 *l1, const struct l1_key *key, const struct l1_item *item, int no_wait)
+{
+    struct shard sh = shard_of(l1, key);
+    struct draft d = draft_of(&sh, key, item);
+    int result = stripe_lock(&sh, no_wait);
+
+    if (result != LIBCACHE_OK)
+        return result;
+    result = set_locked(&sh, key, item, &d);
+    stripe_unlock(&sh);
+    return result;
+}
+
+int l1_delete(struct l1 *l1, const struct l1_key *key, int no_wait)
+{
+    struct shard sh = shard_of(l1, key);
+    struct found f;
+    int result = stripe_lock(&sh, no_wait);
+
+    if (result != LIBCACHE_OK)
+        return result;
+    overtake(&sh, key);
+    f = look(&sh, key);
+    drop(&sh, &f);
+    stripe_unlock(&sh);
+    return f.live ? LIBCACHE_OK : LIBCACHE_MISS;
+}
+
+int l1_touch(struct l1 *l1, const struct l1_key *key, uint64_t ttl_ms, int no_wait)
+{
+    struct shard sh = shard_of(l1, key);
+    struct found f;
+    int result = stripe_lock(&sh, no_wait);
+
+    if (result != LIBCACHE_OK)
+        return result;
+    f = look(&sh, key);
+    if (f.live) {
+        uint64_t expiry = expiry_of(&sh, ttl_ms);
+        store_release((uint64_t *)(void *)f.p + 1, entry_life(expiry, f.e.stamp));
+        if (expiry && (!sh.s->soonest || expiry < sh.s->soonest))
+            sh.s->soonest = expiry;
+        if (expiry && (!sh.s->soonest_round || expiry < sh.s->soonest_round))
+            sh.s->soonest_round = expiry;
+    }
+    stripe_unlock(&sh);
+    return f.live ? LIBCACHE_OK : LIBCACHE_MISS;
+}
+
+/* A 64-bit decimal number as libcache_increment takes it: an optional '-' and digits, nothing else. */
+static int parse_number(const unsigned char *text, size_t size, int64_t *out)
+{
+    uint64_t number = 0, limit;
+    int negative = size && text[0] == '-';
+
+    limit = (uint64_t)INT64_MAX + (uint64_t)negative;
+    if (size == (size_t)negative || size > NUMBER_DIGITS_MAX)
+        return 0;
+    for (size_t i = (size_t)negative; i < size; i++) {
+        unsigned digit = (unsigned)text[i] - '0';
+        if (digit > 9 || number > (limit - digit) / 10)
+            return 0;
+        number = number * 10 + digit;
+    }
+    *out = negative ? (int64_t)(0 - number) : (int64_t)number;
+    return 1;
+}
+
+/* Turns a live decimal text into a number with the same expiry, stamp, tags, flags and codec. */
+static int convert(struct shard *sh, const struct l1_key *key, struct found *f, int64_t number)
+{
+    uint64_t tags[LIBCACHE_TAGS_MAX];
+    struct draft d;
+
+    if (f->e.n_tags > LIBCACHE_TAGS_MAX)
+        return LIBCACHE_ECORRUPT;
+    memset(&d, 0, sizeof d);
+    shared_copy_out(tags, f->p + f->e.tags_at, f->e.n_tags * sizeof tags[0]);
+    d.key = key;
+    d.tags = tags;
+    d.n_tags = f->e.n_tags;
+    d.user_flags = f->e.user_flags;
+    d.stamp = f->e.stamp;
+    d.expiry = f->e.expiry;
+    d.created = f->e.created;
+    d.codec = f->e.codec;
+    d.flags = ENTRY_NUMBER;
+    d.has_word = 1;
+    d.word = (uint64_t)number;
+    return put(sh, &d, f);
+}
+
+static int add_overflows(int64_t number, int64_t delta, int subtract, int64_t *out)
+{
+    return subtract ? __builtin_sub_overflow(number, delta, out) : __builtin_add_overflow(number, delta, out);
+}
+
+static int add_locked(struct shard *sh, const struct l1_key *key, int64_t delta, int subtract, struct draft *if_absent,
+                      int64_t *out)
+{
+    struct found f = look(sh, key);
+    unsigned char text[NUMBER_DIGITS_MAX];
+    int64_t number = 0;
+    int result;
+
+    if (!f.live || (f.e.flags & ENTRY_NEGATIVE)) {
+        if (add_overflows(0, delta, subtract, out))
+            return LIBCACHE_EOVERFLOW;
+        if_absent->word = (uint64_t)*out;
+        result = put(sh, if_absent, &f);
+    } else if (f.e.flags & ENTRY_NUMBER) {
+        uint64_t *word = (uint64_t *)(void *)(f.p + f.e.word_at);
+        if (add_overflows((int64_t)load_relaxed(word), delta, subtract, out))
+            return LIBCACHE_EOVERFLOW;
+        store_release(word, (uint64_t)*out);
+        result = LIBCACHE_OK;
+    } else {
+        if (f.e.value_size > sizeof text)
+            return LIBCACHE_ENUMBER;
+        shared_copy_out(text, f.p + f.e.value_at, f.e.value_size);
+        if (!parse_number(text, f.e.value_size, &number))
+            return LIBCACHE_ENUMBER;
+        if (add_overflows(number, delta, subtract, out))
+            return LIBCACHE_EOVERFLOW;
+        result = convert(sh, key, &f, *out);
+    }
+    if (result == LIBCACHE_OK)
+        overtake(sh, key);
+    return result;
+}
+
+int l1_add_number(struct l1 *l1, const struct l1_key *key, int64_t delta, int subtract, const struct l1_item *if_absent,
+                  int64_t *out, int no_wait)
+{
+    struct shard sh = shard_of(l1, key);
+    struct draft d = draft_of(&sh, key, if_absent);
+    int64_t number = 0;
+    int result = stripe_lock(&sh, no_wait);
+
+    if (result != LIBCACHE_OK)
+        return result;
+    d.size = 0;
+    d.flags = ENTRY_NUMBER;
+    d.has_word = 1;
+    result = add_locked(&sh, key, delta, subtract, &d, &number);
+    stripe_unlock(&sh);
+    if (result == LIBCACHE_OK && out)
+        *out = number;
+    return result;
+}
+
+int l1_sweep(struct l1 *l1, size_t max_entries, size_t *reclaimed)
+{
+    size_t left = (max_entries + BUCKET_SLOTS - 1) / BUCKET_SLOTS, dropped = 0;
+    size_t share = left / l1->layout.stripes + 1;
+
+    for (uint32_t i = 0; i < l1->layout.stripes && left; i++) {
+        struct shard sh = shard_at(l1, i);
+        size_t buckets = share < left ? share : left, most;
+        int result;
+        sh.now = l1_now(l1);
+        result = stripe_lock(&sh, 0);
+        if (result != LIBCACHE_OK)
+            return result;
+        most = shape_buckets(load_relaxed(&sh.s->shape)) + 1; /* one round, and its end noted */
+        buckets = buckets < most ? buckets : most;
+        dropped += stripe_walk(&sh, buckets);
+        left -= buckets;
+        stripe_unlock(&sh);
+    }
+    *reclaimed = dropped;
+    return LIBCACHE_OK;
+}

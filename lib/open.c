@@ -1,0 +1,313 @@
+/*
+ * Opening and closing: options, segments, namespaces. SPDX-License-Identifier: MIT
+ *
+ * The list of a handle's namespaces is a stack that only grows, pushed by compare-and-swap: no lock, so nothing that a fork
+ * could leave locked. Two threads that open the same new name at once: the loser finds the winner's and frees its own.
+ */
+#include "cache.h"
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define DEFAULT_MEMORY_BYTES (UINT64_C(64) << 20)
+#define DEFAULT_VALUE_BYTES (UINT64_C(1) << 20)
+#define DEFAULT_SPACES 256u
+#define DEFAULT_LOCK_WAIT_MS 1000u
+#define VALUES_PER_STRIPE 16u            /* a stripe holds at least so many of the largest value */
+#define STRIPE_MIN_BYTES (UINT64_C(8) << 20) /* enough entries for S3-FIFO to tell good from bad */
+#define STRIPES_PER_CORE 8u
+
+#define TEXT_OF(number) #number
+#define TEXT(number) TEXT_OF(number)
+
+const char *libcache_version(void)
+{
+    return TEXT(LIBCACHE_VERSION_MAJOR) "." TEXT(LIBCACHE_VERSION_MINOR) "." TEXT(LIBCACHE_VERSION_PATCH);
+}
+
+/* SplitMix64 (Steele, Lea, Flood, OOPSLA 2014). */
+uint64_t cache_random(libcache *cache)
+{
+    uint64_t z;
+
+    if (cache->random)
+        return cache->random(cache->random_arg);
+    z = __atomic_add_fetch(&cache->random_state, UINT64_C(0x9e3779b97f4a7c15), __ATOMIC_RELAXED);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+static void log_message(const libcache *cache, int level, const char *message)
+{
+    if (cache->log)
+        cache->log(cache->log_arg, level, message);
+}
+
+static unsigned default_stripes(uint64_t memory_bytes, uint64_t max_value_bytes)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t stripes = STRIPES_PER_CORE * (uint64_t)(cores > 0 ? cores : 1);
+    uint64_t by_value = memory_bytes / VALUES_PER_STRIPE / max_value_bytes, by_memory = memory_bytes / STRIPE_MIN_BYTES;
+
+    stripes = stripes < by_value ? stripes : by_value;
+    stripes = stripes < by_memory ? stripes : by_memory;
+    stripes = stripes < STRIPES_MAX ? stripes : STRIPES_MAX;
+    return stripes ? (unsigned)stripes : 1;
+}
+
+static int fill_layout(struct layout *layout, const libcache_options *o, libcache_error *error)
+{
+    uint64_t memory = o->memory_bytes ? o->memory_bytes : DEFAULT_MEMORY_BYTES, value;
+
+    if (memory < SEGMENT_MIN_BYTES || memory > SEGMENT_MAX_BYTES)
+        return error_set(error, LIBCACHE_EINVAL, "memory_bytes (%llu) must be %llu to %llu", (unsigned long long)memory,
+                         (unsigned long long)SEGMENT_MIN_BYTES, (unsigned long long)SEGMENT_MAX_BYTES);
+    value = memory / 32 < DEFAULT_VALUE_BYTES ? memory / 32 : DEFAULT_VALUE_BYTES;
+    if (o->max_value_bytes)
+        value = o->max_value_bytes;
+    if (value > L1_VALUE_MAX)
+        return error_set(error, LIBCACHE_EINVAL, "max_value_bytes (%llu) must be at most %llu", (unsigned long long)value,
+                         (unsigned long long)L1_VALUE_MAX);
+    if (o->stripes > STRIPES_MAX)
+        return error_set(error, LIBCACHE_EINVAL, "stripes (%u) must be at most %u", o->stripes, STRIPES_MAX);
+    if (o->max_namespaces > SPACES_MAX)
+        return error_set(error, LIBCACHE_EINVAL, "max_namespaces (%u) must be at most %u", o->max_namespaces, SPACES_MAX);
+    if (o->verify_values < 0 || o->verify_values > 1)
+        return error_set(error, LIBCACHE_EINVAL, "verify_values (%d) must be 0 or 1", o->verify_values);
+    layout->total_bytes = memory;
+    layout->max_value_bytes = value;
+    layout->spaces = o->max_namespaces ? o->max_namespaces : DEFAULT_SPACES;
+    layout->verify = (uint32_t)o->verify_values;
+    layout->stripes = o->stripes ? o->stripes : default_stripes(memory, value);
+    if (!layout_compute(layout))
+        return error_set(error, LIBCACHE_EINVAL, "memory_bytes (%llu) are too few for %u stripes, %u namespaces and a "
+                         "max_value_bytes of %llu", (unsigned long long)memory, layout->stripes, layout->spaces,
+                         (unsigned long long)value);
+    return LIBCACHE_OK;
+}
+
+static int check_callbacks(const libcache_options *o, libcache_error *error)
+{
+    if (o->allocator && (!o->allocator->allocate || !o->allocator->release))
+        return error_set(error, LIBCACHE_EINVAL, "allocator: allocate and release must both be given");
+    if (o->segment < LIBCACHE_PRIVATE || o->segment > LIBCACHE_NAMED)
+        return error_set(error, LIBCACHE_EINVAL, "segment (%d) is none of enum libcache_segment_kind", o->segment);
+    if (o->huge_pages > LIBCACHE_HUGE_ON)
+        return error_set(error, LIBCACHE_EINVAL, "huge_pages (%u) is none of enum libcache_huge_pages", o->huge_pages);
+    if (o->name && o->segment != LIBCACHE_NAMED)
+        return error_set(error, LIBCACHE_EINVAL, "name is given, but segment is not LIBCACHE_NAMED");
+    return LIBCACHE_OK;
+}
+
+static int make_handle(libcache **out, const libcache_options *o, struct l1_options *l1, libcache_error *error)
+{
+    const libcache_allocator *allocator = o->allocator ? o->allocator : &memory_default;
+    uint64_t random[3];
+    libcache *cache;
+    int result;
+
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return error_set(error, LIBCACHE_ESYSTEM, "getrandom: errno %d", errno);
+    cache = memory_zero(allocator, sizeof *cache);
+    if (!cache)
+        return error_set(error, LIBCACHE_ENOMEM, "no memory for the handle");
+    cache->allocator = *allocator;
+    cache->random = o->random;
+    cache->random_arg = o->random_arg;
+    cache->random_state = random[0];
+    cache->log = o->log;
+    cache->log_arg = o->log_arg;
+    l1->wish.huge_pages = (int)o->huge_pages;
+    l1->wish.identity = o->identity && *o->identity ? hash_bytes(o->identity, strlen(o->identity), 0) : 0;
+    l1->wish.seed = random[1];
+    l1->wish.epoch = random[2] | 1;
+    l1->clock_ms = o->clock_ms;
+    l1->clock_arg = o->clock_arg;
+    l1->lock_wait_ms = o->lock_wait_ms ? o->lock_wait_ms : DEFAULT_LOCK_WAIT_MS;
+    l1->allocator = &cache->allocator;
+    if (o->clock_ms) {
+        l1->wish.origin_ms = o->clock_ms(o->clock_arg);
+    } else {
+        struct l1 clock = { .origin_ms = 0 };
+        l1->wish.origin_ms = l1_now(&clock);
+    }
+    result = o->policy_file ? policy_read_file(&cache->policies, o->policy_file, &cache->allocator, error) : LIBCACHE_OK;
+    if (result == LIBCACHE_OK)
+        result = l1_open(&cache->l1, l1, error);
+    if (result == LIBCACHE_OK) {
+        *out = cache;
+        return result;
+    }
+    if (error)
+        log_message(cache, LIBCACHE_LOG_ERROR, error->text);
+    policy_book_free(cache->policies);
+    allocator->release(allocator->arg, cache);
+    return result;
+}
+
+static int read_options(libcache_options *known, const libcache_options *given, libcache_error *error)
+{
+    const libcache_options defaults = LIBCACHE_OPTIONS_INIT;
+
+    if (!options_read(known, sizeof *known, given ? given : &defaults))
+        return error_set(error, LIBCACHE_EINVAL, "options: start from LIBCACHE_OPTIONS_INIT (struct_size is wrong, or a "
+                                                 "field that this build does not know is set)");
+    return check_callbacks(known, error);
+}
+
+int libcache_open(libcache **out, const libcache_options *options, libcache_error *error)
+{
+    libcache_options known;
+    struct l1_options l1;
+    int result;
+
+    if (!out)
+        return error_set(error, LIBCACHE_EINVAL, "out is null");
+    result = read_options(&known, options, error);
+    if (result != LIBCACHE_OK)
+        return result;
+    memset(&l1, 0, sizeof l1);
+    result = fill_layout(&l1.wish.layout, &known, error);
+    if (result != LIBCACHE_OK)
+        return result;
+    l1.wish.kind = known.segment;
+    l1.wish.name = known.name;
+    return make_handle(out, &known, &l1, error);
+}
+
+int libcache_attach(libcache **out, const char *name, const libcache_options *options, libcache_error *error)
+{
+    libcache_options known;
+    struct l1_options l1;
+    int result;
+
+    if (!out || !name)
+        return error_set(error, LIBCACHE_EINVAL, "%s is null", out ? "name" : "out");
+    result = read_options(&known, options, error);
+    if (result != LIBCACHE_OK)
+        return result;
+    memset(&l1, 0, sizeof l1);
+    l1.wish.kind = LIBCACHE_NAMED;
+    l1.wish.name = name;
+    l1.wish.attach = 1;
+    return make_handle(out, &known, &l1, error);
+}
+
+void libcache_close(libcache *cache)
+{
+    libcache_allocator allocator;
+
+    if (!cache)
+        return;
+    l1_close(&cache->l1);
+    policy_book_free(cache->policies);
+    while (cache->spaces) {
+        struct libcache_ns *ns = cache->spaces;
+        cache->spaces = ns->next;
+        memory_free(&cache->allocator, ns);
+    }
+    allocator = cache->allocator;
+    memory_free(&allocator, cache);
+}
+
+int libcache_remove_segment(const char *name, libcache_error *error)
+{
+    return segment_remove(name, error);
+}
+
+static int check_space_name(const char *name, libcache_error *error)
+{
+    size_t size = name ? strlen(name) : 0;
+
+    if (size < 1 || size > LIBCACHE_NAMESPACE_NAME_MAX)
+        return error_set(error, LIBCACHE_ENAME, "namespace \"%.120s\": must be 1 to %d bytes", name ? name : "",
+                         LIBCACHE_NAMESPACE_NAME_MAX);
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+            return error_set(error, LIBCACHE_ENAME, "namespace name has a control character at byte %zu", i);
+    return LIBCACHE_OK;
+}
+
+static struct libcache_ns *find_space(libcache *cache, const char *name)
+{
+    struct libcache_ns *ns = load_acquire(&cache->spaces);
+
+    while (ns && strcmp(ns->name, name) != 0)
+        ns = ns->next;
+    return ns;
+}
+
+static int same_or_error(libcache_ns **out, struct libcache_ns *ns, const libcache_policy *given,
+                         const libcache_policy *resolved, libcache_error *error)
+{
+    if (given && !policy_equal(&ns->policy, resolved))
+        return error_set(error, LIBCACHE_EPOLICY, "namespace %s: is open with another policy", ns->name);
+    *out = ns;
+    return LIBCACHE_OK;
+}
+
+int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name, const libcache_policy *policy,
+                            libcache_error *error)
+{
+    libcache_policy from_file, resolved;
+    struct libcache_ns *ns, *found;
+    uint32_t id = 0;
+    int result;
+
+    if (!out || !cache)
+        return error_set(error, LIBCACHE_EINVAL, "%s is null", out ? "cache" : "out");
+    result = check_space_name(name, error);
+    if (result != LIBCACHE_OK)
+        return result;
+    policy_book_find(cache->policies, name, &from_file);
+    result = policy_resolve(&resolved, policy, &from_file, name, cache->l1.layout.max_value_bytes, LIBCACHE_TIER_L1, error);
+    if (result != LIBCACHE_OK)
+        return result;
+    found = find_space(cache, name);
+    if (found)
+        return same_or_error(out, found, policy, &resolved, error);
+    ns = memory_zero(&cache->allocator, sizeof *ns);
+    if (!ns)
+        return error_set(error, LIBCACHE_ENOMEM, "no memory for namespace %s", name);
+    result = l1_space(&cache->l1, name, resolved.l1_share_percent, &id);
+    if (result != LIBCACHE_OK) {
+        memory_free(&cache->allocator, ns);
+        return error_set(error, result, result == LIBCACHE_ENAME ? "namespace %s: all %u (max_namespaces) are in use"
+                         : "namespace %s: its table is locked (%u namespaces)", name, cache->l1.layout.spaces);
+    }
+    ns->cache = cache;
+    ns->id = id;
+    ns->policy = resolved;
+    ns->soft_ttl_ms = resolved.soft_ttl_ms == LIBCACHE_FOREVER ? 0 : resolved.soft_ttl_ms;
+    memcpy(ns->name, name, strlen(name) + 1);
+    ns->next = load_acquire(&cache->spaces);
+    do {
+        found = find_space(cache, name);
+        if (found) {
+            memory_free(&cache->allocator, ns);
+            return same_or_error(out, found, policy, &resolved, error);
+        }
+    } while (!__atomic_compare_exchange_n(&cache->spaces, &ns->next, ns, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    *out = ns;
+    return LIBCACHE_OK;
+}
+
+int libcache_read_policy(libcache_ns *ns, libcache_policy *policy)
+{
+    size_t size;
+
+    if (!ns || !policy || policy->struct_size < sizeof(size_t))
+        return LIBCACHE_EINVAL;
+    size = policy->struct_size;
+    memset(policy, 0, size);
+    memcpy(policy, &ns->policy, size < sizeof *policy ? size : sizeof *policy);
+    policy->struct_size = size;
+    return LIBCACHE_OK;
+}

@@ -1,0 +1,194 @@
+#!/usr/bin/env bash
+# Runs the tests, one step after the other; the first step that fails is the last.
+#
+#   tests/run.sh check         what make check runs
+#   tests/run.sh test          what make test and CI run
+#   tests/run.sh variant V     builds variant V and runs its test programs
+#   tests/run.sh valgrind      quick test programs under valgrind
+#   tests/run.sh coverage      test programs of the coverage variant, and what they reached
+#
+# Test programs see LIBCACHE_TEST_SCALE, the percentage of their iterations that they should do. Set it, or
+# CK_DEFAULT_TIMEOUT (seconds a test may take), to have your value instead of this script's.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+build=${BUILD:-build}
+make=${MAKE:-make}
+jobs=-j${JOBS:-2}
+case ${MAKEFLAGS:-} in *jobserver*) jobs= ;; esac
+
+run_make() { $make $jobs --no-print-directory "$@"; }
+
+# ---- Steps ----------------------------------------------------------------------------------------------
+
+passed=0
+failed=0
+begun=$SECONDS
+
+summary() {
+    echo
+    echo "Took $((SECONDS - begun)) s."
+    echo "$passed passed, $failed failed"
+}
+
+step() { # name, command...
+    local name=$1 start=$SECONDS
+    shift
+    echo
+    echo "==> $name"
+    if "$@"; then
+        passed=$((passed + 1))
+        echo "    ok, $((SECONDS - start)) s"
+    else
+        failed=$((failed + 1))
+        echo "    FAILED: $name, $((SECONDS - start)) s"
+        summary
+        exit 1
+    fi
+}
+
+# ---- Test programs ---------------------------------------------------------------------------------------
+
+# Slow variants do fewer iterations and may take longer.
+scale_of() {
+    case $1 in
+    asan | ubsan | tsan) echo 20 ;;
+    valgrind) echo 2 ;;
+    *) echo 100 ;;
+    esac
+}
+timeout_of() {
+    case $1 in
+    asan | ubsan) echo 120 ;;
+    tsan | valgrind) echo 300 ;;
+    *) echo 60 ;;
+    esac
+}
+
+# ThreadSanitizer wants its fixed addresses; kernels that spread mappings widely may not leave them free.
+launcher_of() {
+    [ "$1" = tsan ] && setarch -R true 2>/dev/null && echo "setarch -R"
+}
+
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:allocator_may_return_null=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+
+# Runs programs as the mode asks (a variant's name, or valgrind), all of them even if one fails.
+run_programs() { # mode, launcher words, programs...
+    local mode=$1 launcher=$2 bad=0 program name log start status
+    shift 2
+    if [ $# -eq 0 ]; then
+        echo "    there are no test programs"
+        return 1
+    fi
+    export LIBCACHE_TEST_SCALE=${user_scale:-$(scale_of "$mode")}
+    export CK_DEFAULT_TIMEOUT=${user_timeout:-$(timeout_of "$mode")}
+    mkdir -p "$build/logs/$mode"
+    for program; do
+        name=${program##*/}
+        log=$build/logs/$mode/$name.log
+        start=$SECONDS
+        timeout --kill-after=10 900 $launcher "$program" >"$log" 2>&1 </dev/null
+        status=$?
+        if [ $status -eq 0 ]; then
+            printf '    %-32s %3d s  %s\n' "$name" $((SECONDS - start)) "$(grep -m 1 '^[0-9]*%: Checks' "$log")"
+        else
+            printf '    %-32s %3d s  FAILED, status %d\n' "$name" $((SECONDS - start)) $status
+            tail -100 "$log"
+            bad=1
+        fi
+    done
+    return $bad
+}
+user_scale=${LIBCACHE_TEST_SCALE:-}
+user_timeout=${CK_DEFAULT_TIMEOUT:-}
+
+programs_of() { $make -s --no-print-directory VARIANT="$1" print-tests; }
+
+test_variant() { run_programs "$1" "$(launcher_of "$1")" $(programs_of "$1"); }
+
+build_and_test() { run_make VARIANT="$1" programs && test_variant "$1"; }
+
+run_corpora() { # variant
+    local program name bad=0
+    for program in $($make -s --no-print-directory VARIANT="$1" print-fuzzers); do
+        name=${program##*/}
+        printf '    '
+        timeout 300 "$program" "tests/fuzz/corpus/$name" || { echo "    $name FAILED"; bad=1; }
+    done
+    return $bad
+}
+
+# All but those whose name says that they are long.
+test_under_valgrind() {
+    if ! command -v valgrind >/dev/null; then
+        echo "    valgrind is not installed"
+        return "${1:-1}"
+    fi
+    run_make VARIANT=release programs || return 1
+    run_programs valgrind \
+        "valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=no" \
+        $(programs_of release | grep -vE 'stress|storm|model|race|thread|fork')
+}
+
+measure_coverage() {
+    find "$build/coverage" -name '*.gcda' -delete 2>/dev/null
+    build_and_test coverage || return 1
+    if command -v lcov >/dev/null && command -v genhtml >/dev/null; then
+        lcov --quiet --capture --directory "$build/coverage/obj/lib" --output-file "$build/coverage/all.info" &&
+            lcov --quiet --extract "$build/coverage/all.info" "$PWD/lib/*" --output-file "$build/coverage/lib.info" &&
+            genhtml --quiet --output-directory "$build/coverage/html" "$build/coverage/lib.info" &&
+            lcov --summary "$build/coverage/lib.info" && echo "    $build/coverage/html/index.html"
+    elif command -v gcov >/dev/null; then
+        find "$build/coverage/obj/lib" -name '*.gcda' -exec gcov --no-output {} + | grep -A 1 "^File 'lib/"
+        echo "    For pages, line by line, install lcov."
+    else
+        echo "    Neither lcov nor gcov is there: install lcov."
+        return 1
+    fi
+}
+
+# ---- What is run -------------------------------------------------------------------------------------------
+
+check() {
+    step "build (warnings are errors)" run_make VARIANT=release WERROR=1 all programs
+    step "build with hooks" run_make WERROR=1 VARIANT=hooks programs
+    step "tests" test_variant release
+    step "tests with hooks" test_variant hooks
+    step "symbols" tests/symbols.sh
+    step "installation and header" tests/install.sh
+}
+
+case ${1:-} in
+check)
+    check
+    ;;
+test)
+    step "dependencies" tools/deps.sh test
+    check
+    step "tests, portable build" build_and_test portable
+    step "tests, address sanitizer" build_and_test asan
+    step "fuzz corpora, address sanitizer" run_corpora asan
+    step "tests, undefined behaviour sanitizer" build_and_test ubsan
+    step "tests, thread sanitizer" build_and_test tsan
+    step "library with clang (warnings are errors)" run_make VARIANT=clang WERROR=1 static shared
+    step "lint" run_make lint
+    step "quick tests under valgrind" test_under_valgrind 0
+    ;;
+variant)
+    step "tests, ${2:?which variant?}" build_and_test "$2"
+    step "fuzz corpora, $2" run_corpora "$2"
+    ;;
+valgrind)
+    step "quick tests under valgrind" test_under_valgrind
+    ;;
+coverage)
+    step "coverage" measure_coverage
+    ;;
+*)
+    echo "usage: tests/run.sh check|test|variant V|valgrind|coverage" >&2
+    exit 2
+    ;;
+esac
+summary
