@@ -2,11 +2,11 @@
  * Namespace policies. Everything here works on a policy as an array of numbers, one per field, so that reading a file,
  * laying one policy over another, checking ranges and comparing are loops over one table of fields.
  *
- * The file is read in two layers. `next_line` walks the text: it counts lines, drops comments, reads the section headers
+ * A file is read in two layers. `next_line` walks the text: it counts lines, drops comments, reads the section headers
  * and refuses what an INI parser would silently bend (control characters, over-long lines, continuation lines). What is
  * left, one field a line, goes through libinih, which splits name, value and trailing comment. libinih alone would not
- * do: it cuts section names at 49 bytes and long lines in two, does not tell of empty sections, and its settings are
- * globals that another library of the same process may have changed. No setting of theirs can make it accept more here.
+ * do: it cuts section names at 49 bytes and long lines in two, and does not tell of empty sections. Debian's build also
+ * keeps its settings in globals that anybody in the process may have changed; no setting makes it accept more here.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -235,8 +235,9 @@ struct parser {
     const char *cut, *name; /* the file in error texts: "..." or "", and its name or the end of it */
     const char *next, *end;
     unsigned line;
-    int awaits_field; /* libinih has a line and has not called accept_field for it */
-    int result;       /* the first refusal; nothing is read after it */
+    const char *awaited; /* a line that libinih has and has not called accept_field for, or NULL */
+    int awaited_size;
+    int result; /* the first refusal; nothing is read after it */
     struct policy_book *book;
     struct section *section; /* NULL before the first header */
     libcache_error *error;
@@ -361,8 +362,9 @@ static void open_section(struct parser *parser, const char *line, const char *en
 /* libinih steps over a line without "=" or ":" on its own, or hands it on without a value. */
 static void refuse_lost_line(struct parser *parser)
 {
-    if (parser->awaits_field && parser->result == LIBCACHE_OK)
-        REFUSE(parser, parser->line, "%s", "neither a section, a field (name = value) nor a comment");
+    if (parser->awaited && parser->result == LIBCACHE_OK)
+        REFUSE(parser, parser->line, "'%.*s' is neither a section, a field (name = value) nor a comment",
+               parser->awaited_size < 60 ? parser->awaited_size : 60, parser->awaited);
 }
 
 /*
@@ -396,7 +398,8 @@ static char *next_line(char *buffer, int room, void *stream)
         open_section(parser, line + 1, end);
     } else {
         keep = (size_t)(end - line);
-        parser->awaits_field = 1;
+        parser->awaited = line;
+        parser->awaited_size = (int)keep;
         if (*line < 'a' || *line > 'z') /* libinih might see a section in it, after a second byte order mark */
             refuse_lost_line(parser);
     }
@@ -419,7 +422,7 @@ static int accept_field(void *arg, const char *no_section, const char *name, con
     (void)no_section;
     if (parser->result != LIBCACHE_OK || !value)
         return 0; /* value NULL: a line without "=", which next_line refuses */
-    parser->awaits_field = 0;
+    parser->awaited = NULL;
     while (field < FIELDS && strcmp(fields[field].name, name) != 0)
         field++;
     if (field == FIELDS)

@@ -9,11 +9,13 @@
  * lets a look-up pass over the other slots (it errs once in some 5000 look-ups); the full key is compared always. A slot
  * whose offset is behind the tail of its ring is dead. Dead slots of the small ring are the ghosts of S3-FIFO: who was
  * evicted without having been used again is remembered by its tag in its bucket, at no further cost, until the slot is
- * needed. Ghosts have what the load factor leaves free, about a quarter of the entries.
+ * needed. Ghosts have what the load factor leaves free: 0.6 of the entries, and where entries are large and the index
+ * costs next to nothing, 1.3 of them; but none is remembered for longer than S3-FIFO would. Miss ratios follow that: with
+ * 0.23 of the entries as ghosts they were 3 to 6 % higher on the web and ORM traces of docs/performance.md.
  *
  * Growth is linear hashing (Litwin, VLDB 1980): n buckets in use, n any number; hash bits choose below the next power of
  * two, and fold back if that bucket does not exist yet. One more bucket = one old one is split. So the index is always as
- * full as it should be (13/16, about 11 bytes an entry) and never rebuilt, and with two choices the not yet split buckets
+ * full as it should be (10/16, about 15 bytes an entry) and never rebuilt, and with two choices the not yet split buckets
  * being fuller does no harm. Cuckoo moves are not needed at this load: conflict evictions are counted, about 1 in 10,000.
  *
  * Readers during a split: the new bucket is complete before n is published, and moved slots leave the old one after. A
@@ -27,8 +29,10 @@
 #define FIRST_BUCKETS 16u
 #define CLAIM_SHARE 256         /* of a region: the steps in which room is claimed from main */
 #define CLAIM_MIN_BYTES 1024u
-#define LOAD_NUMERATOR 13u      /* entries per slots: 13/16 */
-#define LOAD_DENOMINATOR 16u
+#define LOAD_NUMERATOR 10u      /* at most that many entries ... */
+#define LOAD_DENOMINATOR 16u    /* ... per so many slots */
+#define AMPLE_NUMERATOR 7u      /* while the index is a small part of the region, at most so many */
+#define AMPLE_SHARE 64          /* that part */
 #define GHOST_LAPS 10u          /* of the small ring: that long is a ghost remembered */
 
 _Static_assert(FIRST_BUCKETS >= 2, "folding needs two");
@@ -229,11 +233,20 @@ static void split(struct shard *sh)
     store_relaxed(&sh->s->dirty, 0);
 }
 
+/* 1 when n buckets are too few. */
+static int wants_more(const struct shard *sh, uint64_t n)
+{
+    uint64_t slots = n * BUCKET_SLOTS, entries = sh->s->live_entries * LOAD_DENOMINATOR;
+
+    return entries > slots * LOAD_NUMERATOR ||
+           (entries > slots * AMPLE_NUMERATOR && n * sizeof(struct bucket) < sh->region_bytes / AMPLE_SHARE);
+}
+
 void index_grow(struct shard *sh)
 {
     for (int k = 0; k < 2; k++) {
         uint32_t n = buckets(sh);
-        if (sh->s->live_entries * LOAD_DENOMINATOR <= (uint64_t)n * BUCKET_SLOTS * LOAD_NUMERATOR || !claim(sh, n + 1))
+        if (!wants_more(sh, n) || !claim(sh, n + 1))
             return;
         split(sh);
     }

@@ -27,8 +27,8 @@
 #include "l1/index.h"
 
 #define PROMOTE_USES 2          /* in the small ring; libCacheSim's default too */
-#define SURVIVORS_MAX 64        /* entries copied forward in one reclaim ... */
-#define SURVIVOR_BYTES_MAX (UINT64_C(256) << 10) /* ... and bytes, but one entry in any case */
+#define SURVIVORS_MAX 128       /* entries copied forward in one reclaim ... */
+#define SURVIVOR_BYTES_MAX (UINT64_C(2) << 20) /* ... and bytes, but one entry in any case */
 #define SLACK_SHARE 8           /* the gap is at most this part of a ring */
 #define BATCH_BYTES 2048        /* reclaim a little more than is needed, for locality */
 #define DEAD_SHARE 16           /* more than this part of main dead: compact */
@@ -199,6 +199,14 @@ static int move_to_main(struct shard *sh, struct place place, enum ring from, co
     return 1;
 }
 
+/* The use count a survivor goes on with: used up by being kept, but not while nothing needs to go. */
+static uint8_t uses_after(const struct shard *sh, enum ring r, uint8_t uses)
+{
+    if (r == SMALL)
+        return sh->s->main_filled ? 0 : uses;
+    return uses ? (uint8_t)(uses - 1) : 0;
+}
+
 static void evict(struct shard *sh, struct place place, enum ring r, const struct entry *e, int ghost)
 {
     if (!ghost)
@@ -249,7 +257,7 @@ static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
             keep = (uses >= PROMOTE_USES || main_has_slack(sh)) && make_room(sh, MAIN, e.bytes, effort);
         if (settled(sh, r, load_relaxed(&sh->s->tail[r])) != tail)
             return 0; /* main was found corrupt meanwhile, and the stripe emptied */
-        keep = keep && move_to_main(sh, place, r, p, &e, hash, (uint8_t)(r == SMALL || !uses ? 0 : uses - 1));
+        keep = keep && move_to_main(sh, place, r, p, &e, hash, uses_after(sh, r, uses));
         if (keep) {
             effort->survivors++;
             effort->bytes += e.bytes;

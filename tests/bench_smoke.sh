@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Runs the benchmark programs on tiny sizes and looks at what they print, not at how fast they are:
+#   - every line of --json is a JSON object with the fields that are promised, and every bench is there;
+#   - they refuse what they do not know;
+#   - no engine returned a wrong value (they exit with 1 then), and all keys were hit where all fit.
+# Needs build/bin/bench-l1 and build/bin/bench-replay (make bench-programs); BUILD is where build/ is.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+bin=${BUILD:-build}/bin
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+failed=0
+fail() {
+    echo "bench_smoke: $*"
+    failed=1
+}
+refuses() {
+    "$@" >/dev/null 2>&1 && fail "accepted: $*"
+}
+
+string='"[^"\\]*"'
+number='(-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?|null)'
+rest="(, $string: ($number|$string))*"
+
+# file, then name=kind for each field in its order: every line is an object that starts with these fields.
+lines_have() {
+    local file=$1 pattern='^\{' separator='' field kind
+    shift
+    for field; do
+        [ "${field#*=}" = string ] && kind=$string || kind=$number
+        pattern="$pattern$separator\"${field%=*}\": $kind"
+        separator=', '
+    done
+    [ -s "$file" ] || fail "nothing was printed"
+    grep -vE "$pattern$rest\}\$" "$file" && fail "these lines are not as they should be"
+}
+
+# ---- bench-l1 -----------------------------------------------------------------------------------------------
+
+"$bin/bench-l1" --tiny --json >"$scratch/l1" || fail "bench-l1 failed"
+lines_have "$scratch/l1" bench=string engine=string threads=number keys=number value_bytes=number mix=string \
+    ns_per_op=number ops_per_s=number hit_ratio=number
+for bench in get mix95 same_pages processes get_many16 tags3 invalidate memory; do
+    grep -q "\"bench\": \"$bench\"" "$scratch/l1" || fail "bench $bench is missing"
+done
+for engine in $("$bin/bench-l1" --list | awk '$1 == "engine" { print $2 }'); do
+    grep -q "\"bench\": \"get\", \"engine\": \"$engine\"" "$scratch/l1" || fail "engine $engine is missing"
+done
+grep -E '"bench": "(get|same_pages|processes|get_many16|tags3)", "engine": "libcache' "$scratch/l1" |
+    grep -v '"hit_ratio": 1,' && fail "libcache missed where all keys fit"
+
+"$bin/bench-l1" --tiny --no-huge --bench get --engine libcache >"$scratch/table" || fail "bench-l1 --no-huge failed"
+grep -q 'huge pages' "$scratch/table" && fail "--no-huge had huge pages"
+refuses "$bin/bench-l1" --tiny --unknown
+refuses "$bin/bench-l1" --tiny extra
+refuses "$bin/bench-l1" --tiny --bench unknown
+refuses "$bin/bench-l1" --tiny --engine unknown
+
+# ---- bench-replay -------------------------------------------------------------------------------------------
+
+# A loop over hot keys, and colder ones between them.
+awk 'BEGIN { for (i = 0; i < 20000; i++) print i % 3 ? "hot:" i % 97 : "cold:" i * 7919 % 3001 }' >"$scratch/plain.txt"
+awk '{ print $1, 1 + NR % 5 * 1000 }' "$scratch/plain.txt" | gzip >"$scratch/sized.txt.gz"
+"$bin/bench-replay" --json --capacity-ratio 0.1,0.5 --capacity-ratio 2 "$scratch/plain.txt" "$scratch/sized.txt.gz" \
+    >"$scratch/replay" || fail "bench-replay failed"
+lines_have "$scratch/replay" trace=string capacity_ratio=number requests=number hits=number misses=number \
+    miss_ratio=number keys=number footprint_bytes=number budget_bytes=number stripes=number entries=number
+[ "$(wc -l <"$scratch/replay")" = 6 ] || fail "not a line for each trace and ratio"
+grep -v '"requests": 20000,.*"keys": 3098,' "$scratch/replay" && fail "requests or keys were miscounted"
+grep '"capacity_ratio": 2,' "$scratch/replay" | grep -v '"misses": 3098,' &&
+    fail "with room for everything, other than the first requests missed"
+
+# The reference decides: one that nobody can beat, one that nobody can miss, and none.
+for expected in 0.000001:1 0.999999:0; do
+    printf 'trace,cache_size_over_footprint,algorithm,miss_ratio\nplain,0.5,S3FIFO,%s\n' "${expected%:*}" >"$scratch/csv"
+    "$bin/bench-replay" --check --reference "$scratch/csv" --capacity-ratio 0.5 "$scratch/plain.txt" >/dev/null 2>&1
+    [ $? = "${expected#*:}" ] || fail "--check against a miss ratio of ${expected%:*} should exit with ${expected#*:}"
+done
+refuses "$bin/bench-replay" --check --reference "$scratch/csv" --capacity-ratio 0.3 "$scratch/plain.txt"
+refuses "$bin/bench-replay" --check "$scratch/plain.txt"
+refuses "$bin/bench-replay" --unknown "$scratch/plain.txt"
+refuses "$bin/bench-replay" --capacity-ratio 0 "$scratch/plain.txt"
+refuses "$bin/bench-replay" "$scratch/missing.txt"
+refuses "$bin/bench-replay"
+printf 'a 10\nb\n' >"$scratch/uneven.txt"
+refuses "$bin/bench-replay" "$scratch/uneven.txt"
+
+[ $failed = 0 ] && echo "bench_smoke: ok"
+exit $failed
