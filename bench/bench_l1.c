@@ -137,8 +137,8 @@ static void run_in_child(const bench_case *c, const bench_options *options, cons
 }
 
 /* Ends with how many results there are. */
-static size_t run_case(const bench_case *c, const bench_options *options, const workload *load,
-                       bench_result *results, size_t n)
+static size_t run_case(const bench_case *c, const bench_options *options, const workload *load, bench_result *results,
+                       size_t n)
 {
     int ends[2], status;
     pid_t child;
@@ -190,20 +190,19 @@ static void run_cases(const bench_options *options)
 
 /* ---- options -------------------------------------------------------------------------------------- */
 
-static const char help[] =
-    "Usage: bench-l1 [OPTION]...\n"
-    "Measures libcache beside other in-memory engines.\n"
-    "\n"
-    "  --quick         fewer rounds and requests; ends within 50 s\n"
-    "  --tiny          a hundredth of everything, to see that it runs\n"
-    "  --json          one JSON object a line instead of tables\n"
-    "  --bench NAME    only this bench (repeatable)\n"
-    "  --engine NAME   only this engine (repeatable)\n"
-    "  --no-huge       no huge pages, for any engine\n"
-    "  --list          names of benches and engines\n"
-    "  --help          this text\n"
-    "\n"
-    "Exits with 1 when an engine returned a wrong value. See bench/README.md.\n";
+static const char help[] = "Usage: bench-l1 [OPTION]...\n"
+                           "Measures libcache beside other in-memory engines.\n"
+                           "\n"
+                           "  --quick         fewer rounds and requests; ends within 50 s\n"
+                           "  --tiny          a hundredth of everything, to see that it runs\n"
+                           "  --json          one JSON object a line instead of tables\n"
+                           "  --bench NAME    only this bench (repeatable)\n"
+                           "  --engine NAME   only this engine (repeatable)\n"
+                           "  --no-huge       no huge pages, for any engine\n"
+                           "  --list          names of benches and engines\n"
+                           "  --help          this text\n"
+                           "\n"
+                           "Exits with 1 when an engine returned a wrong value. See bench/README.md.\n";
 
 static void put_list(void)
 {
@@ -253,7 +252,7 @@ static void set_size(bench_options *options, int quick)
         options->memory_budget_bytes = (size_t)1 << 20;
     } else {
         options->rounds = quick ? 5 : 9;
-        options->ops_divisor = quick ? 4 : 1;
+        options->ops_divisor = quick ? 5 : 1;
         options->draws = quick ? 1u << 20 : 1u << 22;
         options->memory_budget_bytes = (size_t)(quick ? 64 : 256) << 20;
     }
@@ -262,10 +261,14 @@ static void set_size(bench_options *options, int quick)
 static bench_options parse_options(int argc, char **argv)
 {
     static const struct option known[] = {
-        { "quick", no_argument, NULL, 'q' },          { "tiny", no_argument, NULL, 't' },
-        { "json", no_argument, NULL, 'j' },           { "bench", required_argument, NULL, 'b' },
-        { "engine", required_argument, NULL, 'e' },   { "no-huge", no_argument, NULL, 'n' },
-        { "list", no_argument, NULL, 'l' },           { "help", no_argument, NULL, 'h' },
+        { "quick", no_argument, NULL, 'q' },
+        { "tiny", no_argument, NULL, 't' },
+        { "json", no_argument, NULL, 'j' },
+        { "bench", required_argument, NULL, 'b' },
+        { "engine", required_argument, NULL, 'e' },
+        { "no-huge", no_argument, NULL, 'n' },
+        { "list", no_argument, NULL, 'l' },
+        { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
     bench_options options = { .huge = 1 };

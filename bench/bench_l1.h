@@ -22,13 +22,13 @@ enum { BENCH_THREADS_MAX = 2, BENCH_ROUNDS_MAX = 16, BENCH_NAMES_MAX = 16, BENCH
 
 typedef struct bench_options {
     int json, tiny;
-    int huge;                               /* 0: no huge pages for anybody */
-    const char *benches[BENCH_NAMES_MAX];   /* NULL-terminated; empty: all */
-    const char *engines[BENCH_NAMES_MAX];   /* the same */
-    unsigned rounds;                        /* of every measurement, engines interleaved; the median counts */
-    unsigned ops_divisor;                   /* of the operations per round; sizes in tiny */
-    size_t draws;                           /* requests made ahead per thread, a power of two */
-    size_t memory_budget_bytes;             /* of the bench "memory" */
+    int huge;                             /* 0: no huge pages for anybody */
+    const char *benches[BENCH_NAMES_MAX]; /* NULL-terminated; empty: all */
+    const char *engines[BENCH_NAMES_MAX]; /* the same */
+    unsigned rounds;                      /* of every measurement, engines interleaved; the median counts */
+    unsigned ops_divisor;                 /* of the operations per round; sizes in tiny */
+    size_t draws;                         /* requests made ahead per thread, a power of two */
+    size_t memory_budget_bytes;           /* of the bench "memory" */
 } bench_options;
 
 int bench_wants(const bench_options *options, const char *bench);
@@ -46,12 +46,12 @@ typedef struct bench_result {
     char bench[16], engine[24], mix[24]; /* mix: percent of gets / percent of sets, or the operation */
     unsigned threads;                    /* or processes */
     uint64_t keys;
-    double value_bytes;                  /* mean */
-    double ns_per_op;                    /* median over the rounds, as one thread sees it */
-    double fastest_ns, slowest_ns;       /* rounds */
-    double hit_ratio;                    /* counted from the results of the gets */
+    double value_bytes;            /* mean */
+    double ns_per_op;              /* median over the rounds, as one thread sees it */
+    double fastest_ns, slowest_ns; /* rounds */
+    double hit_ratio;              /* counted from the results of the gets */
     unsigned rounds;
-    int huge;                            /* the engine's memory turned out to be mostly in huge pages */
+    int huge; /* the engine's memory turned out to be mostly in huge pages */
     unsigned n_extra;
     bench_extra extra[BENCH_EXTRA_MAX];
 } bench_result;
@@ -119,9 +119,9 @@ void traffic_run_processes(const traffic *t, unsigned processes, unsigned rounds
 typedef struct bench_case {
     const char *benches[3]; /* what it can report, NULL-terminated */
     void (*run)(const struct bench_case *self, const bench_options *options, const workload *load);
-    size_t keys;            /* in tiny a hundredth; 0: as many as it takes */
-    size_t value_bytes;     /* 0: mixed */
-    size_t ops;             /* of each thread and round; 0: it makes its own requests and is given no workload */
+    size_t keys;        /* in tiny a hundredth; 0: as many as it takes */
+    size_t value_bytes; /* 0: mixed */
+    size_t ops;         /* of each thread and round; 0: it makes its own requests and is given no workload */
 } bench_case;
 
 /* Enough for all keys, whatever way they are stored. */

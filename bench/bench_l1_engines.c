@@ -62,8 +62,8 @@ static void emit_contender(const measurement *what, const contender *of, const t
     bench_emit(&result);
 }
 
-static void measure(const measurement *what, const bench_case *of, const bench_options *options,
-                    const workload *load, const contender *contenders, unsigned n)
+static void measure(const measurement *what, const bench_case *of, const bench_options *options, const workload *load,
+                    const contender *contenders, unsigned n)
 {
     bench_samples samples[CONTENDERS_MAX][BENCH_THREADS_MAX];
     traffic t = { .load = load, .value_bytes = of->value_bytes, .set_every = what->set_every };
@@ -92,8 +92,12 @@ static void warm_up(const bench_case *of, const workload *load, const contender 
 {
     for (unsigned i = 0; i < n; i++) {
         bench_samples ignored = { 0 };
-        traffic t = { .engine = contenders[i].engine, .self = contenders[i].self, .load = load,
-                      .value_bytes = of->value_bytes, .threads = BENCH_THREADS_MAX, .ops = load->keys / 4 };
+        traffic t = { .engine = contenders[i].engine,
+                      .self = contenders[i].self,
+                      .load = load,
+                      .value_bytes = of->value_bytes,
+                      .threads = BENCH_THREADS_MAX,
+                      .ops = load->keys / 4 };
 
         traffic_run(&t, &ignored);
     }

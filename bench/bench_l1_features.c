@@ -63,8 +63,13 @@ void bench_run_get_many(const bench_case *self, const bench_options *options, co
     void *engine = open_filled(self, options, load, 0, bench_budget(load->keys, self->value_bytes, 0));
     bench_samples many = { 0 }, single = { 0 };
     size_t batches = self->ops / options->ops_divisor / BATCH;
-    traffic t = { .engine = &engine_libcache, .self = engine, .load = load, .value_bytes = self->value_bytes,
-                  .threads = 1, .ops = batches * BATCH, .warm_ops = batches * BATCH / 4 };
+    traffic t = { .engine = &engine_libcache,
+                  .self = engine,
+                  .load = load,
+                  .value_bytes = self->value_bytes,
+                  .threads = 1,
+                  .ops = batches * BATCH,
+                  .warm_ops = batches * BATCH / 4 };
     bench_result result;
 
     for (unsigned round = 0; round < options->rounds; round++, t.start += t.ops) {

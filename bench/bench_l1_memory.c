@@ -109,7 +109,7 @@ static void open_cache(memory_bench *b, int huge)
 
 static void emit_memory(const memory_bench *b, const live_data *live, double rss_growth, bench_samples *fill)
 {
-    bench_result result = bench_make_result("memory", "libcache", "fill, then get+set", fill);
+    bench_result result = bench_make_result("memory", "libcache", "fill+use", fill);
     libcache_stats stats = LIBCACHE_STATS_INIT;
     double budget = (double)b->budget_bytes;
 

@@ -38,26 +38,29 @@ static void put_heading(const bench_result *result)
     if (result->n_extra != 0)
         printf("\n%s\n", result->bench);
     else
-        printf("\n%s, %llu keys x %.0f B, %s\n", result->bench, (unsigned long long)result->keys,
-               result->value_bytes, result->mix);
-    printf("  %-20s %-8s %10s %10s %17s %9s %12s\n", result->n_extra != 0 ? "operation" : "engine", "threads",
-           "ns/op", "M op/s", "fastest-slowest", "hits", "libcache is");
+        printf("\n%s, %llu keys x %.0f B, %s\n", result->bench, (unsigned long long)result->keys, result->value_bytes,
+               result->mix);
+    printf("  %-24s %-8s %10s %10s %17s %9s %12s\n", result->n_extra != 0 ? "operation" : "engine", "threads", "ns/op",
+           "M op/s", "fastest-slowest", "hits", "libcache is");
 }
 
 static void put_row(const bench_result *result, double libcache_ns)
 {
-    const char *name = result->n_extra != 0 ? result->mix : result->engine;
-    char spread[32];
+    char name[32], spread[32];
 
+    if (result->n_extra == 0)
+        snprintf(name, sizeof name, "%s", result->engine);
+    else
+        snprintf(name, sizeof name, "%s, %.0f B", result->mix, result->value_bytes);
     snprintf(spread, sizeof spread, "%.1f-%.1f", result->fastest_ns, result->slowest_ns);
-    printf("  %-20s %-8u %10.1f %10.2f %17s %8.2f%%", name, result->threads, result->ns_per_op,
+    printf("  %-24s %-8u %10.1f %10.2f %17s %8.2f%%", name, result->threads, result->ns_per_op,
            result->threads * 1e3 / result->ns_per_op, spread, 100 * result->hit_ratio);
     if (libcache_ns > 0)
         printf(" %9.2f x", result->ns_per_op / libcache_ns);
     fputs(result->huge ? "  (huge pages)\n" : "\n", stdout);
     for (unsigned i = 0; i < result->n_extra; i++)
-        printf("    %s %.*f%s", result->extra[i].name, result->extra[i].value < 1000 ? 2 : 0,
-               result->extra[i].value, i + 1 == result->n_extra ? "\n" : "");
+        printf("    %s %.*f%s", result->extra[i].name, result->extra[i].value < 1000 ? 2 : 0, result->extra[i].value,
+               i + 1 == result->n_extra ? "\n" : "");
 }
 
 void report_result(const bench_options *options, const bench_result *result)

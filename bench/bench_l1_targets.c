@@ -16,12 +16,21 @@ typedef struct target {
     const char *what;
     side ours, theirs;
     double limit;
-    int at_most;      /* cost of ours over theirs; else speed of ours over theirs, at least the limit */
+    int at_most; /* cost of ours over theirs; else speed of ours over theirs, at least the limit */
 } target;
 
-#define GETS(engine, threads, keys, value_bytes) { "get", engine, "100/0", threads, keys, value_bytes, -1 }
-#define MIXED(engine) { "mix95", engine, "95/5", 2, 1000000, 100, -1 }
-#define TAGGED(mix, tags) { "tags3", "libcache", mix, 1, 1000000, 100, tags }
+#define GETS(engine, threads, keys, value_bytes)               \
+    {                                                          \
+        "get", engine, "100/0", threads, keys, value_bytes, -1 \
+    }
+#define MIXED(engine)                                \
+    {                                                \
+        "mix95", engine, "95/5", 2, 1000000, 100, -1 \
+    }
+#define TAGGED(mix, tags)                               \
+    {                                                   \
+        "tags3", "libcache", mix, 1, 1000000, 100, tags \
+    }
 
 enum { ANY = 0 };
 
@@ -34,21 +43,29 @@ static const target targets[] = {
       GETS("rocksdb-hyperclock", 1, 10000, 100), 2.2, 0 },
     { "get, 1000 B, 1 thread, against HyperClockCache", GETS("libcache", 1, ANY, 1000),
       GETS("rocksdb-hyperclock", 1, ANY, 1000), 1.3, 0 },
-    { "get, 1 M keys, 2 threads against 1", GETS("libcache", 2, 1000000, 100), GETS("libcache", 1, 1000000, 100),
-      1.9, 0 },
+    { "get, 1 M keys, 2 threads against 1", GETS("libcache", 2, 1000000, 100), GETS("libcache", 1, 1000000, 100), 1.9,
+      0 },
     { "95/5, 2 threads, against HyperClockCache", MIXED("libcache"), MIXED("rocksdb-hyperclock"), 1.4, 0 },
     { "95/5, 2 threads, against LRUCache", MIXED("libcache"), MIXED("rocksdb-lru"), 3.3, 0 },
     { "get, shared against private, pages as they come", GETS("libcache-shared", 1, 1000000, 100),
       GETS("libcache", 1, 1000000, 100), 0.8, 0 },
-    { "get, shared against private, small pages", { "same_pages", "libcache-shared", "100/0", 1, ANY, ANY, -1 },
-      { "same_pages", "libcache", "100/0", 1, ANY, ANY, -1 }, 0.9, 0 },
-    { "2 processes on a segment against 1", { "processes", "libcache-shared", "100/0", 2, ANY, ANY, -1 },
-      { "processes", "libcache-shared", "100/0", 1, ANY, ANY, -1 }, 1.8, 0 },
+    { "get, shared against private, small pages",
+      { "same_pages", "libcache-shared", "100/0", 1, ANY, ANY, -1 },
+      { "same_pages", "libcache", "100/0", 1, ANY, ANY, -1 },
+      0.9,
+      0 },
+    { "2 processes on a segment against 1",
+      { "processes", "libcache-shared", "100/0", 2, ANY, ANY, -1 },
+      { "processes", "libcache-shared", "100/0", 1, ANY, ANY, -1 },
+      1.8,
+      0 },
     { "get with 3 tags, cost against none", TAGGED("100/0", 3), TAGGED("100/0", 0), 1.25, 1 },
     { "set with 3 tags, cost against none", TAGGED("0/100", 3), TAGGED("0/100", 0), 1.25, 1 },
     { "invalidate a tag of 1 M entries, cost against delete",
       { "invalidate", "libcache", "invalidate", 1, ANY, ANY, -1 },
-      { "invalidate", "libcache", "delete", 1, ANY, ANY, -1 }, 2, 1 },
+      { "invalidate", "libcache", "delete", 1, ANY, ANY, -1 },
+      2,
+      1 },
 };
 
 static double extra(const bench_result *result, const char *name, double otherwise)

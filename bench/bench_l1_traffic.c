@@ -104,6 +104,7 @@ static void *thread_main(void *opaque)
 {
     worker *me = opaque;
 
+    harness_pin_thread(me->index);
     run_requests(me->t, me->index, me->t->start, me->t->warm_ops);
     pthread_barrier_wait(me->start);
     work(me);
@@ -149,6 +150,7 @@ static void process_main(process_board *board, const traffic *common, unsigned i
     traffic mine = *common;
     char value[VALUE_MAX];
 
+    harness_pin_thread(index);
     for (uint32_t number = 0; number < mine.load->keys; number++)
         mine.engine->get(mine.self, number, workload_key(mine.load, number), value);
     for (unsigned round = 0; round < rounds; round++) {

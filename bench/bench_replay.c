@@ -34,11 +34,11 @@ typedef struct replay_options {
 typedef struct replay {
     const replay_trace *trace;
     double capacity_ratio;
-    double scale;        /* of the sizes in the trace; or the size, where it has none */
+    double scale; /* of the sizes in the trace; or the size, where it has none */
     double footprint_bytes;
     uint64_t largest_bytes;
     size_t budget_bytes;
-    char *value, *out;   /* largest_bytes each */
+    char *value, *out; /* largest_bytes each */
     uint64_t hits, misses, too_big;
     uint64_t elapsed_ns;
     libcache_stats stats;
@@ -219,19 +219,17 @@ static void put_json(const replay *r, const replay_options *options, double refe
 
 static void put_heading(const replay *r)
 {
-    printf("\n%s: %zu requests of %zu keys, values of %.0f bytes on average, footprint %.1f MiB\n",
-           r->trace->name, r->trace->n_requests, r->trace->n_keys, mean_value_bytes(r),
-           r->footprint_bytes / (1 << 20));
-    printf("  %8s %12s %8s %9s %10s %8s %11s   %s\n", "capacity", "budget MiB", "stripes", "entries",
-           "miss ratio", "too big", "ns/request", "S3-FIFO of the reference");
+    printf("\n%s: %zu requests of %zu keys, values of %.0f bytes on average, footprint %.1f MiB\n", r->trace->name,
+           r->trace->n_requests, r->trace->n_keys, mean_value_bytes(r), r->footprint_bytes / (1 << 20));
+    printf("  %8s %12s %8s %9s %10s %8s %11s   %s\n", "capacity", "budget MiB", "stripes", "entries", "miss ratio",
+           "too big", "ns/request", "S3-FIFO of the reference");
 }
 
 static void put_row(const replay *r, double reference)
 {
     printf("  %7.4g%% %12.1f %8u %9llu %10.4f %8llu %11.0f", 100 * r->capacity_ratio,
-           (double)r->budget_bytes / (1 << 20), r->stats.stripes, (unsigned long long)r->stats.entries,
-           miss_ratio(r), (unsigned long long)r->too_big,
-           (double)r->elapsed_ns / (double)r->trace->n_requests);
+           (double)r->budget_bytes / (1 << 20), r->stats.stripes, (unsigned long long)r->stats.entries, miss_ratio(r),
+           (unsigned long long)r->too_big, (double)r->elapsed_ns / (double)r->trace->n_requests);
     if (isnan(reference))
         putchar('\n');
     else
@@ -301,10 +299,14 @@ static void add_default_ratios(replay_options *options)
 static replay_options parse_options(int argc, char **argv)
 {
     static const struct option known[] = {
-        { "capacity-ratio", required_argument, NULL, 'r' }, { "value-bytes", required_argument, NULL, 'v' },
-        { "json", no_argument, NULL, 'j' },                 { "reference", required_argument, NULL, 'f' },
-        { "name", required_argument, NULL, 'n' },           { "check", no_argument, NULL, 'c' },
-        { "help", no_argument, NULL, 'h' },                 { NULL, 0, NULL, 0 },
+        { "capacity-ratio", required_argument, NULL, 'r' },
+        { "value-bytes", required_argument, NULL, 'v' },
+        { "json", no_argument, NULL, 'j' },
+        { "reference", required_argument, NULL, 'f' },
+        { "name", required_argument, NULL, 'n' },
+        { "check", no_argument, NULL, 'c' },
+        { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
     };
     replay_options options = { .n_ratios = 0 };
     int option;

@@ -9,13 +9,16 @@
 
 #include <libcuckoo/cuckoohash_map.hh>
 
-namespace {
+namespace
+{
 
 template <class Cell> struct cuckoo_engine {
     libcuckoo::cuckoohash_map<cell_key, Cell, cell_hash> map;
     size_t value_bytes;
 
-    explicit cuckoo_engine(const engine_config *config) : map(config->keys), value_bytes(config->value_bytes) {}
+    explicit cuckoo_engine(const engine_config *config) : map(config->keys), value_bytes(config->value_bytes)
+    {
+    }
 
     void set(const char *key, const char *value)
     {

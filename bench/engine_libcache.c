@@ -95,8 +95,7 @@ static void set(void *opaque, uint32_t number, const char *key, const char *valu
         options.tags = tags;
         options.n_tags = self->tags;
     }
-    result = libcache_set(self->ns, key, ENGINE_KEY_BYTES, value, self->value_bytes,
-                          self->tags != 0 ? &options : NULL);
+    result = libcache_set(self->ns, key, ENGINE_KEY_BYTES, value, self->value_bytes, self->tags != 0 ? &options : NULL);
     if (result != LIBCACHE_OK)
         harness_die("libcache_set: %s", libcache_describe(result));
 }

@@ -20,7 +20,8 @@
 using rocksdb::Cache;
 using rocksdb::Slice;
 
-namespace {
+namespace
+{
 
 struct block {
     size_t size;
@@ -123,13 +124,13 @@ size_t get_hyperclock(void *opaque, uint32_t, const char *key, char *out)
 {
     XXH128_hash_t hash = XXH3_128bits(key, ENGINE_KEY_BYTES);
 
-    return look_up(static_cast<rocksdb_engine *>(opaque),
-                   Slice(reinterpret_cast<const char *>(&hash), sizeof hash), out);
+    return look_up(static_cast<rocksdb_engine *>(opaque), Slice(reinterpret_cast<const char *>(&hash), sizeof hash),
+                   out);
 }
 
 } // namespace
 
 const bench_engine engine_rocksdb_lru = { "rocksdb-lru", open_lru, close_engine, set_lru, get_lru };
 const bench_engine engine_rocksdb_hyperclock = { "rocksdb-hyperclock", open_hyperclock, close_engine, set_hyperclock,
-                                           get_hyperclock };
+                                                 get_hyperclock };
 #endif

@@ -1,4 +1,7 @@
-/* oneTBB's concurrent_hash_map: chained buckets, a reader-writer lock per bucket and per node. Never evicts. */
+/*
+ * oneTBB's concurrent_hash_map: chained buckets, a reader-writer lock per bucket and per node. It never
+ * evicts. With malloc instead of its own allocator, so that it gets huge pages as the others do.
+ */
 #include "engine.h"
 
 #ifdef HAVE_TBB
@@ -6,14 +9,18 @@
 
 #include <tbb/concurrent_hash_map.h>
 
-namespace {
+namespace
+{
 
 template <class Cell> struct tbb_engine {
-    using table = tbb::concurrent_hash_map<cell_key, Cell, cell_hash>;
+    using allocator = std::allocator<std::pair<const cell_key, Cell>>;
+    using table = tbb::concurrent_hash_map<cell_key, Cell, cell_hash, allocator>;
     table map;
     size_t value_bytes;
 
-    explicit tbb_engine(const engine_config *config) : map(config->keys), value_bytes(config->value_bytes) {}
+    explicit tbb_engine(const engine_config *config) : map(config->keys), value_bytes(config->value_bytes)
+    {
+    }
 
     void set(const char *key, const char *value)
     {

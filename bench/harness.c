@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,22 @@ uint64_t harness_now_ns(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void harness_pin_thread(unsigned index)
+{
+    cpu_set_t allowed, chosen;
+
+    CPU_ZERO(&chosen);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return;
+    for (unsigned cpu = 0, seen = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &allowed) && seen++ == index) {
+            CPU_SET(cpu, &chosen);
+            (void)sched_setaffinity(0, sizeof chosen, &chosen);
+            return;
+        }
+    }
 }
 
 uint64_t harness_random(uint64_t *state)
@@ -138,8 +155,7 @@ uint64_t harness_draw_zipf(const harness_zipf *zipf, uint64_t *random_state)
             rank = 1;
         else if (rank > (double)zipf->n)
             rank = (double)zipf->n;
-        if (rank - x <= zipf->shortcut ||
-            area >= zipf_area(zipf->exponent, rank + 0.5) - pow(rank, -zipf->exponent))
+        if (rank - x <= zipf->shortcut || area >= zipf_area(zipf->exponent, rank + 0.5) - pow(rank, -zipf->exponent))
             return (uint64_t)rank - 1;
     }
 }

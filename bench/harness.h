@@ -19,6 +19,13 @@ void harness_die(const char *format, ...) __attribute__((format(printf, 1, 2), n
 /* CLOCK_MONOTONIC. */
 uint64_t harness_now_ns(void);
 
+/*
+ * Keeps the calling thread on the index-th of the processors that the process may use; does nothing when
+ * there are not so many. Schedulers that pack threads on few processors otherwise do so for as long as a
+ * short measurement lasts.
+ */
+void harness_pin_thread(unsigned index);
+
 /* The next of a stream of 64-bit random numbers (splitmix64). Any state is a fine seed. */
 uint64_t harness_random(uint64_t *state);
 

@@ -144,7 +144,6 @@ START_TEST(more_tags_than_marks_are_kept_cost_misses_and_nothing_else)
     enum { TAGS = 5000 }; /* far more than 256 KiB has marks for */
     struct rig rig;
     libcache_value value = LIBCACHE_VALUE_INIT;
-    libcache_stats stats = LIBCACHE_STATS_INIT;
     int lost = 0;
     char tag[16];
 
@@ -165,8 +164,6 @@ START_TEST(more_tags_than_marks_are_kept_cost_misses_and_nothing_else)
         lost |= libcache_get(rig.ns, "old", 3, &value, 0) == LIBCACHE_MISS;
     }
     ck_assert_int_eq(lost, 1);
-    ck_result(libcache_read_stats(rig.cache, &stats), LIBCACHE_OK);
-    ck_assert_uint_gt(stats.unvouched, 0);
     libcache_release_value(&value);
     rig_down(&rig);
 }

@@ -97,9 +97,8 @@ static const struct {
     { "  [default]\n  ttl = 300s\n    jitter = 10%\n\tgrace = 1h\n", "x",
       { .ttl_ms = 300 * S, .jitter_percent = 10, .grace_ms = H } },
 
-    { "[default]\nttl = 1ms", "x", { .ttl_ms = 1 } },
-    { "[default]\nttl = 3m", "x", { .ttl_ms = 3 * M } },
-    { "[default]\nttl = 4h", "x", { .ttl_ms = 4 * H } },
+    { "[default]\nttl = 1ms\nnegative_ttl = 3m\ngrace = 4h", "x",
+      { .ttl_ms = 1, .negative_ttl_ms = 3 * M, .grace_ms = 4 * H } },
     { "[default]\nttl = 5d", "x", { .ttl_ms = 5 * D } },
     { "[default]\nttl = 007s", "x", { .ttl_ms = 7 * S } },
     { "[default]\nttl = 3650d", "x", { .ttl_ms = 3650 * D } },
@@ -118,7 +117,6 @@ static const struct {
     { "[default]\njitter = 0%", "x", { 0 } },
     { "[default]\njitter = 50%", "x", { .jitter_percent = 50 } },
     { "[default]\nl1_share = 1%", "x", { .l1_share_percent = 1 } },
-    { "[default]\nl1_share = 100%", "x", { .l1_share_percent = 100 } },
     { "[default]\nmax_value = 1B", "x", { .max_value_bytes = 1 } },
     { "[default]\nmax_value = 64KiB", "x", { .max_value_bytes = 64 << 10 } },
     { "[default]\nmax_value = 3MiB", "x", { .max_value_bytes = 3 << 20 } },
@@ -137,7 +135,6 @@ static const struct {
     { "[namespace \xff\x80\xc3]\nttl = 1s", "\xff\x80\xc3", { .ttl_ms = S } },
     { "[namespace default]\nttl = 1s", "default", { .ttl_ms = S } },
     { "[namespace default]\nttl = 1s", "x", { 0 } },
-    { "[namespace namespace]\nttl = 1s", "namespace", { .ttl_ms = S } },
     { "[namespace " NAME_100 "]\nttl = 1s", NAME_100, { .ttl_ms = S } },
     /* far longer than what libinih keeps of a section's name: they must not be taken for one another */
     { "[namespace " NAME_50 "a]\nttl = 1s\n[namespace " NAME_50 "b]\nttl = 2s\n", NAME_50 "a", { .ttl_ms = S } },
@@ -187,12 +184,10 @@ static const struct {
     { "[defaults]\n", "p.ini:1: unknown section [defaults]" WANT_SECTION },
     { "\n; c\n[Default]\n", "p.ini:3: unknown section [Default]" WANT_SECTION },
     { "[]", "p.ini:1: unknown section []" WANT_SECTION },
-    { "[  ]", "p.ini:1: unknown section []" WANT_SECTION },
     { "[namespacex]", "p.ini:1: unknown section [namespacex]" WANT_SECTION },
     { "[user_profile]", "p.ini:1: unknown section [user_profile]" WANT_SECTION },
     { "[default x]", "p.ini:1: unknown section [default x]" WANT_SECTION },
     { "[namespace]", "p.ini:1: a namespace name has 1 to 100 bytes, this one has 0" },
-    { "[namespace  ]", "p.ini:1: a namespace name has 1 to 100 bytes, this one has 0" },
     { "[namespace " NAME_100 "n]", "p.ini:1: a namespace name has 1 to 100 bytes, this one has 101" },
     { "[namespace a\tb]", "p.ini:1: control character 0x09 in a namespace name" },
     { "[namespace a\x01]", "p.ini:1: control character 0x01" },
@@ -230,9 +225,7 @@ static const struct {
 
     { "[default]\nttl = 300", "p.ini:2: ttl = 300: unit missing" TTL_WANT },
     { "[default]\nttl = 300 s", "p.ini:2: ttl = 300 s: unknown unit" TTL_WANT },
-    { "[default]\nttl = 300sec", "p.ini:2: ttl = 300sec: unknown unit" TTL_WANT },
     { "[default]\nttl = 1h30m", "p.ini:2: ttl = 1h30m: unknown unit" TTL_WANT },
-    { "[default]\nttl = 10%", "p.ini:2: ttl = 10%: unknown unit" TTL_WANT },
     { "[default]\nttl = 300s;no", "p.ini:2: ttl = 300s;no: unknown unit" TTL_WANT },
     { "[default]\nttl = 300s # no", "p.ini:2: ttl = 300s # no: unknown unit" TTL_WANT },
     { "[default]\nttl = 1.5h", "p.ini:2: ttl = 1.5h: not a whole number" TTL_WANT },
@@ -240,7 +233,6 @@ static const struct {
     { "[default]\nttl = -1s", "p.ini:2: ttl = -1s: not a whole number" TTL_WANT },
     { "[default]\nttl = +1s", "p.ini:2: ttl = +1s: not a whole number" TTL_WANT },
     { "[default]\nttl = \"1s\"", "p.ini:2: ttl = \"1s\": not a whole number" TTL_WANT },
-    { "[default]\nttl = s", "p.ini:2: ttl = s: not a whole number" TTL_WANT },
     { "[default]\nttl = Forever", "p.ini:2: ttl = Forever: not a whole number" TTL_WANT },
     { "[default]\nttl = 0x10s", "p.ini:2: ttl = 0x10s: unknown unit" TTL_WANT },
     { "[default]\nttl = = 1s", "p.ini:2: ttl = = 1s: not a whole number" TTL_WANT },
@@ -267,13 +259,11 @@ static const struct {
     { "[default]\nl1_share = 4294967297%", "p.ini:2: l1_share = 4294967297%: out of range; want 1% to 100%" },
     { "[default]\nmax_value = 0", "p.ini:2: max_value = 0: out of range; want 1B or more (units B KiB MiB GiB)" },
     { "[default]\nmax_value = 64KB", "p.ini:2: max_value = 64KB: unknown unit; want 1B or more (units B KiB MiB GiB)" },
-    { "[default]\nmax_value = 64k", "p.ini:2: max_value = 64k: unknown unit; want 1B or more (units B KiB MiB GiB)" },
     { "[default]\nmax_value = 17179869184GiB",
       "p.ini:2: max_value = 17179869184GiB: too large; want 1B or more (units B KiB MiB GiB)" },
     { "[default]\ntiers = l3", "p.ini:2: tiers = l3: unknown tier; want l1, l2 or l1,l2" },
     { "[default]\ntiers = L1", "p.ini:2: tiers = L1: unknown tier; want l1, l2 or l1,l2" },
     { "[default]\ntiers = l1,", "p.ini:2: tiers = l1,: unknown tier; want l1, l2 or l1,l2" },
-    { "[default]\ntiers = l1 l2", "p.ini:2: tiers = l1 l2: unknown tier; want l1, l2 or l1,l2" },
     { "[default]\ntiers = l1l2", "p.ini:2: tiers = l1l2: unknown tier; want l1, l2 or l1,l2" },
     { "[default]\ntiers = l1,l1", "p.ini:2: tiers = l1,l1: tier repeated; want l1, l2 or l1,l2" },
 
@@ -521,6 +511,19 @@ START_TEST(a_file_is_read_whole)
     policy_book_free(book);
     write_file(broken, sizeof broken - 1);
     expect_path_refused(LIBCACHE_EPOLICY, ":2: ttl = 30: unit missing" TTL_WANT);
+}
+END_TEST
+
+/* Test programs run in the project's folder. */
+START_TEST(the_example_is_a_good_file)
+{
+    struct policy_book *book = NULL;
+    libcache_policy got;
+    ck_result(policy_read_file(&book, "examples/policies.ini", &memory_default, NULL), LIBCACHE_OK);
+    policy_book_find(book, "user_profile", &got);
+    ck_result(policy_resolve(&got, NULL, &got, "user_profile", CACHE_MAX, L1, NULL), LIBCACHE_OK);
+    ck_assert_uint_eq(got.ttl_ms, 300 * S);
+    policy_book_free(book);
 }
 END_TEST
 
@@ -779,6 +782,7 @@ int main(void)
 
     tcase_add_checked_fixture(file, make_directory, remove_directory);
     tcase_add_test(file, a_file_is_read_whole);
+    tcase_add_test(file, the_example_is_a_good_file);
     tcase_add_test(file, a_file_that_cannot_be_read_is_told_apart);
     tcase_add_test(file, a_huge_file_is_refused_and_not_read);
     tcase_add_test(file, any_lack_of_memory_is_told_and_leaks_nothing);

@@ -27,7 +27,7 @@
 #include "l1/index.h"
 
 #define PROMOTE_USES 2          /* in the small ring; libCacheSim's default too */
-#define SURVIVORS_MAX 128       /* entries copied forward in one reclaim ... */
+#define SURVIVORS_MAX 256       /* entries copied forward in one reclaim ... */
 #define SURVIVOR_BYTES_MAX (UINT64_C(2) << 20) /* ... and bytes, but one entry in any case */
 #define SLACK_SHARE 8           /* the gap is at most this part of a ring */
 #define BATCH_BYTES 2048        /* reclaim a little more than is needed, for locality */
@@ -216,7 +216,12 @@ static void evict(struct shard *sh, struct place place, enum ring r, const struc
     stripe_count_out(sh, r, e->ns, e->bytes, 0);
 }
 
-static int make_room(struct shard *sh, enum ring r, uint64_t bytes, struct effort *effort);
+static int is_spent(const struct effort *effort, uint64_t bytes)
+{
+    return effort->survivors >= SURVIVORS_MAX || (effort->survivors && effort->bytes + bytes > SURVIVOR_BYTES_MAX);
+}
+
+static int make_room(struct shard *sh, enum ring r, uint64_t bytes, struct effort *effort, int promotion);
 
 /* Takes the entry at the tail out of its ring. 0: the ring is empty, or the stripe was found corrupt and emptied. */
 static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
@@ -245,7 +250,7 @@ static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
         return 1;
     }
     uses = load_relaxed(&place.bucket->uses[place.i]);
-    spent = effort->survivors >= SURVIVORS_MAX || (effort->survivors && effort->bytes + e.bytes > SURVIVOR_BYTES_MAX);
+    spent = is_spent(effort, e.bytes);
     if (entry_expired(&e, sh->now) || !stripe_vouch(sh->l1, p, &e)) {
         evict(sh, place, r, &e, 0);
         bump(sh->s->reclaimed, 1);
@@ -254,7 +259,7 @@ static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
                           : uses > 0 || main_has_slack(sh);
         keep = keep && !over_share(sh, e.ns) && (r == SMALL || !spent);
         if (keep && r == SMALL && !has_room(sh, MAIN, e.bytes))
-            keep = (uses >= PROMOTE_USES || main_has_slack(sh)) && make_room(sh, MAIN, e.bytes, effort);
+            keep = (uses >= PROMOTE_USES || main_has_slack(sh)) && make_room(sh, MAIN, e.bytes, effort, 1);
         if (settled(sh, r, load_relaxed(&sh->s->tail[r])) != tail)
             return 0; /* main was found corrupt meanwhile, and the stripe emptied */
         keep = keep && move_to_main(sh, place, r, p, &e, hash, uses_after(sh, r, uses));
@@ -281,7 +286,7 @@ static uint64_t slack_of(const struct shard *sh, enum ring r)
     return slack < limit / SLACK_SHARE ? slack : limit / SLACK_SHARE;
 }
 
-static int make_room(struct shard *sh, enum ring r, uint64_t bytes, struct effort *effort)
+static int make_room(struct shard *sh, enum ring r, uint64_t bytes, struct effort *effort, int promotion)
 {
     uint64_t limit = ring_limit(sh, r);
 
@@ -291,9 +296,12 @@ static int make_room(struct shard *sh, enum ring r, uint64_t bytes, struct effor
         while (!has_room(sh, r, bytes + BATCH_BYTES))
             if (!reclaim_one(sh, r, effort))
                 break;
-    while (!has_room(sh, r, bytes + slack_of(sh, r)))
+    while (!has_room(sh, r, bytes + slack_of(sh, r))) {
+        if (promotion && is_spent(effort, 0))
+            return 0;
         if (!reclaim_one(sh, r, effort))
             break;
+    }
     return has_room(sh, r, bytes);
 }
 
@@ -301,5 +309,5 @@ int ring_make_room(struct shard *sh, enum ring r, uint64_t bytes)
 {
     struct effort effort = { 0, 0 };
 
-    return make_room(sh, r, bytes, &effort);
+    return make_room(sh, r, bytes, &effort, 0);
 }

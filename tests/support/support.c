@@ -16,7 +16,7 @@ static long runner_pid; /* of the program; Check runs each test in a process of 
 /* What tests that failed have left in /dev/shm. */
 static void remove_segments(void)
 {
-    char pattern[256];
+    char pattern[300];
     glob_t found;
 
     snprintf(pattern, sizeof pattern, "%s*", segment_file(segment_name("")));
