@@ -252,7 +252,7 @@ static void set_size(bench_options *options, int quick)
         options->memory_budget_bytes = (size_t)1 << 20;
     } else {
         options->rounds = quick ? 5 : 9;
-        options->ops_divisor = quick ? 5 : 1;
+        options->ops_divisor = quick ? 6 : 1;
         options->draws = quick ? 1u << 20 : 1u << 22;
         options->memory_budget_bytes = (size_t)(quick ? 64 : 256) << 20;
     }

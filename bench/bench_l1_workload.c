@@ -13,10 +13,11 @@ static const double zipf_exponent = 0.99;
 
 void workload_format_key(char key[ENGINE_KEY_BYTES], uint64_t number)
 {
-    char text[ENGINE_KEY_BYTES + 1];
+    static const char prefix[] = "user_profile:";
 
-    snprintf(text, sizeof text, "user_profile:%011llu", (unsigned long long)number);
-    memcpy(key, text, ENGINE_KEY_BYTES);
+    memcpy(key, prefix, sizeof prefix - 1);
+    for (size_t i = ENGINE_KEY_BYTES; i-- > sizeof prefix - 1; number /= 10)
+        key[i] = (char)('0' + number % 10);
 }
 
 void workload_stamp_value(char *value, uint64_t number)

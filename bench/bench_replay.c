@@ -281,6 +281,8 @@ static void add_ratios(replay_options *options, char *list)
 {
     char *place = NULL;
 
+    if (list[strspn(list, ",")] == '\0')
+        harness_die("--capacity-ratio: no number given");
     for (char *text = strtok_r(list, ",", &place); text != NULL; text = strtok_r(NULL, ",", &place)) {
         if (options->n_ratios == RATIOS_MAX)
             harness_die("more than %d capacity ratios", RATIOS_MAX);

@@ -414,7 +414,7 @@ START_TEST(get_many_agrees_with_get_on_many_keys)
     static libcache_slice keys[N];
     static libcache_value values[N];
     static int results[N];
-    size_t found;
+    size_t found, counted = 0;
 
     rig_up(&rig);
     for (int i = 0; i < N; i++) {
@@ -424,15 +424,17 @@ START_TEST(get_many_agrees_with_get_on_many_keys)
             ck_result(put(rig.ns, texts[i], texts[i]), LIBCACHE_OK);
     }
     ck_result(libcache_get_many(rig.ns, keys, N, values, results, &found, 0), LIBCACHE_OK);
-    ck_assert_uint_eq(found, N - (N + 2) / 3);
+    ck_assert_uint_ge(found, N - (N + 2) / 3 - rig_stats(&rig).evictions);
     for (int i = 0; i < N; i++) {
-        ck_result(results[i], i % 3 ? LIBCACHE_HIT : LIBCACHE_MISS);
-        if (i % 3) {
+        ck_result(results[i], look(rig.ns, texts[i]));
+        if (results[i] == LIBCACHE_HIT) {
+            counted++;
             ck_assert_uint_eq(values[i].size, keys[i].size);
             ck_assert_mem_eq(values[i].data, texts[i], keys[i].size);
         }
         libcache_release_value(&values[i]);
     }
+    ck_assert_uint_eq(counted, found);
     rig_down(&rig);
 }
 END_TEST

@@ -15,19 +15,12 @@ static char long_key[LIBCACHE_KEY_MAX + 1];
 
 /* ---- Calls on an open cache ---------------------------------------------------------------------------------------- */
 
-static libcache_stats stats_of(const struct rig *rig)
-{
-    libcache_stats stats = LIBCACHE_STATS_INIT;
-    ck_result(libcache_read_stats(rig->cache, &stats), LIBCACHE_OK);
-    return stats;
-}
-
 /* The call gives the wanted error, and neither entries nor statistics are other than before. */
 #define REFUSED(call, wanted)                                                                             \
     do {                                                                                                  \
-        libcache_stats before_ = stats_of(&rig), after_;                                                  \
+        libcache_stats before_ = rig_stats(&rig), after_;                                                  \
         ck_result(call, wanted);                                                                          \
-        after_ = stats_of(&rig);                                                                          \
+        after_ = rig_stats(&rig);                                                                          \
         ck_assert_msg(memcmp(&before_, &after_, sizeof before_) == 0, "%s changes the statistics", #call); \
         ck_value(rig.ns, "key", "value");                                                                 \
         ck_value(rig.ns, "number", "5");                                                                  \

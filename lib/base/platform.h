@@ -64,7 +64,7 @@ static force_inline uint64_t read_word(const void *p)
 }
 
 /* Bytes out of shared memory. `from` is 8-aligned or not; both sides have `size` bytes. */
-static inline void shared_copy_out(void *to, const void *from, size_t size)
+static force_inline void shared_copy_out(void *to, const void *from, size_t size)
 {
 #if PLATFORM_TSAN || defined(LIBCACHE_PORTABLE)
     unsigned char *t = to;
@@ -78,7 +78,17 @@ static inline void shared_copy_out(void *to, const void *from, size_t size)
     for (; size; size--)
         *t++ = __atomic_load_n(f++, __ATOMIC_RELAXED);
 #else
-    memcpy(to, from, size);
+    if (size - 16 <= 240) {
+        /* most values: a call of memcpy would cost more than the copy */
+        unsigned char *t = to;
+        const unsigned char *f = from;
+        size_t last = size - 16;
+        for (size_t at = 0; at < last; at += 16)
+            __builtin_memcpy(t + at, f + at, 16);
+        __builtin_memcpy(t + last, f + last, 16);
+    } else {
+        memcpy(to, from, size);
+    }
 #endif
 }
 

@@ -28,6 +28,9 @@
 #define ENTRY_TIME_MASK ENTRY_TIME_MAX
 #define ENTRY_STAMP_LOW ((UINT64_C(1) << 24) - 1)
 
+/* The bits of `what` that say: this key size, this namespace, and a plain value. */
+#define ENTRY_PLAIN_MASK (UINT64_C(0xfff) << 28 | UINT64_C(0xfff) << 48 | (uint64_t)(ENTRY_NEGATIVE | ENTRY_NUMBER) << 60)
+
 enum entry_flag { ENTRY_EXTRA = 1, ENTRY_NEGATIVE = 2, ENTRY_NUMBER = 4 };
 enum extra_bit { EXTRA_CHECK = 1 };
 

@@ -13,8 +13,8 @@ enum hook_point {
     HOOK_WRAPPING,        /* end of the lap noted, head still in it */
     HOOK_TAIL,            /* a reclaim is about to advance the tail */
     HOOK_SURVIVOR,        /* survivor copied and its slot swung, tail not yet advanced */
-    HOOK_SPLIT_MARKED,    /* dirty set, new bucket not yet written */
-    HOOK_SPLIT_COPIED,    /* new bucket written, count of buckets not yet published */
+    HOOK_SPLIT_MARKED,    /* a split or a move: dirty set, new place not yet written */
+    HOOK_SPLIT_COPIED,    /* new place written, shape not yet changed */
     HOOK_SPLIT_PUBLISHED, /* count published, moved slots still in the old bucket */
     HOOK_DELETED,         /* slot cleared, counters not yet updated */
     HOOK_RESET,           /* in the middle of emptying a stripe */

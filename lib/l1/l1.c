@@ -9,8 +9,8 @@ static void prepare_new(struct l1 *l1)
 {
     lock_make(&l1->head->marks_lock);
     lock_make(&l1->head->spaces_lock);
-    for (uint32_t i = 0; i < l1->layout.stripes; i++) {
-        struct shard sh = shard_at(l1, i);
+    for (uint32_t i = 0; i < l1->stripes; i++) {
+        struct shard sh = l1->shards[i];
         stripe_make(&sh);
     }
 }
@@ -23,10 +23,33 @@ static void adopt(struct l1 *l1)
     store_relaxed(&l1->head->closed, 0);
     lock_make(&l1->head->marks_lock);
     lock_make(&l1->head->spaces_lock);
-    for (uint32_t i = 0; i < l1->layout.stripes; i++) {
-        struct shard sh = shard_at(l1, i);
+    for (uint32_t i = 0; i < l1->stripes; i++) {
+        struct shard sh = l1->shards[i];
         stripe_adopt(&sh, doubt);
     }
+}
+
+static int make_shards(struct l1 *l1)
+{
+    const struct layout *layout = &l1->layout;
+
+    l1->shards = memory_get(l1->allocator, l1->stripes * sizeof *l1->shards);
+    for (uint32_t i = 0; l1->shards && i < l1->stripes; i++) {
+        struct shard *sh = &l1->shards[i];
+        sh->s = (struct stripe *)(void *)(l1->segment.base + layout->blocks_at + i * layout->block_bytes);
+        sh->region = l1->segment.base + layout->regions_at + i * layout->region_bytes;
+        sh->region_bytes = layout->region_bytes;
+        sh->small_bytes = layout->small_bytes;
+        for (int r = SMALL; r <= MAIN; r++) {
+            sh->shift[r] = layout->ring_shift[r];
+            sh->ring[r] = sh->region + (r == SMALL ? 0 : layout->small_bytes);
+            sh->ring_bytes[r] = r == SMALL ? layout->small_bytes : layout->region_bytes - layout->small_bytes;
+            sh->lap_mask[r] = (UINT64_C(1) << layout->ring_shift[r]) - 1;
+        }
+        sh->l1 = l1;
+        sh->now = 0;
+    }
+    return l1->shards != NULL;
 }
 
 int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *error)
@@ -39,8 +62,7 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
     l1->head = segment_head(&l1->segment);
     l1->spaces = (struct space *)(void *)(l1->segment.base + l1->layout.spaces_at);
     l1->marks = (struct mark_set *)(void *)(l1->segment.base + l1->layout.marks_at);
-    l1->blocks = l1->segment.base + l1->layout.blocks_at;
-    l1->regions = l1->segment.base + l1->layout.regions_at;
+    l1->stripes = l1->layout.stripes;
     l1->seed = l1->head->seed;
     l1->origin_ms = l1->head->origin_ms;
     l1->clock_ms = options->clock_ms;
@@ -48,6 +70,10 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
     l1->lock_wait_ms = options->lock_wait_ms;
     l1->allocator = options->allocator;
     l1->lock_fallbacks = 0;
+    if (!make_shards(l1)) {
+        segment_close(&l1->segment);
+        return error_set(error, LIBCACHE_ENOMEM, "no memory for the table of %u stripes", l1->stripes);
+    }
     if (l1->segment.made)
         prepare_new(l1);
     else if (l1->segment.sole)
@@ -61,13 +87,13 @@ void l1_close(struct l1 *l1)
     if (segment_is_last(&l1->segment))
         store_relaxed(&l1->head->closed, 1);
     segment_close(&l1->segment);
+    memory_free(l1->allocator, l1->shards);
 }
 
 int l1_check(struct l1 *l1, const char **what)
 {
-    for (uint32_t i = 0; i < l1->layout.stripes; i++) {
-        struct shard sh = shard_at(l1, i);
-        sh.now = l1_now(l1);
+    for (uint32_t i = 0; i < l1->stripes; i++) {
+        struct shard sh = shard_now(l1, i);
         if (stripe_lock(&sh, 0) != LIBCACHE_OK) {
             *what = "a lock was not to be had";
             return 0;

@@ -9,21 +9,36 @@
  */
 #ifndef L1_L1_H
 #define L1_L1_H
+#include "base/hash.h"
 #include "base/memory.h"
 #include "l1/segment.h"
 #include "libcache.h"
 
+/* A stripe and where it is mapped. One per stripe, made when the segment is opened. */
+struct shard {
+    struct stripe *s;
+    unsigned char *region;
+    uint64_t region_bytes, small_bytes;
+    uint64_t lap_mask[2];   /* of each ring: offset & mask is the place in it */
+    unsigned char *ring[2]; /* where its bytes begin */
+    uint64_t ring_bytes[2]; /* how many may be read, what the index has claimed of main included */
+    unsigned shift[2];
+    struct l1 *l1;
+    uint64_t now;         /* in the copy that a writing call makes of it: when it began */
+};
+
 struct l1 {
+    struct shard *shards; /* by number */
+    uint64_t seed, origin_ms;
+    uint64_t (*clock_ms)(void *arg);
+    void *clock_arg;
+    uint32_t stripes;
+    unsigned lock_wait_ms;
     struct segment segment;
     struct segment_head *head;
     struct space *spaces;
     struct mark_set *marks;
-    unsigned char *blocks, *regions; /* stripe i: blocks + i * block_bytes, regions + i * region_bytes */
-    struct layout layout;            /* copy of the segment's */
-    uint64_t seed, origin_ms;
-    uint64_t (*clock_ms)(void *arg);
-    void *clock_arg;
-    unsigned lock_wait_ms;
+    struct layout layout; /* copy of the segment's */
     const libcache_allocator *allocator;
     uint64_t lock_fallbacks; /* relaxed adds */
 };
@@ -66,7 +81,11 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
 void l1_close(struct l1 *l1);
 
 uint64_t l1_now(const struct l1 *l1); /* in the segment's time */
-struct l1_key l1_key_of(const struct l1 *l1, uint32_t ns, const void *data, size_t size);
+static force_inline struct l1_key l1_key_of(const struct l1 *l1, uint32_t ns, const void *data, size_t size)
+{
+    return (struct l1_key){ data, size, hash_bytes(data, size, l1->seed ^ ns * UINT64_C(0xd6e8feb86659fd93)), ns };
+}
+
 
 /* Reading (read.c). Results of libcache_get; `soft_ttl_ms` 0: never stale. value NULL: only look, count no use. */
 int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags);
@@ -108,14 +127,14 @@ int l1_check(struct l1 *l1, const char **what);
 /* In a forked child of a private segment, makes its locks usable. One load when there is nothing to do. */
 void l1_notice_fork(struct l1 *l1);
 
-static inline struct stripe *l1_stripe(const struct l1 *l1, uint32_t i)
+static force_inline uint32_t stripe_number(const struct l1 *l1, uint64_t hash)
 {
-    return (struct stripe *)(void *)(l1->blocks + i * l1->layout.block_bytes);
+    return (uint32_t)((hash >> 32 & 0xffff) * l1->stripes >> 16);
 }
 
-static inline unsigned char *l1_region(const struct l1 *l1, uint32_t i)
+static force_inline const struct shard *l1_shard(const struct l1 *l1, uint64_t hash)
 {
-    return l1->regions + i * l1->layout.region_bytes;
+    return &l1->shards[stripe_number(l1, hash)];
 }
 
 #endif

@@ -12,7 +12,7 @@
  *   3. A key that differs means nothing until the same second look: reused bytes are not "another key". And "absent" is
  *      said only when `shape` is what it was, or a split may have moved the slot between our looks at the two buckets.
  *   4. A dead slot (behind the tail) is a ghost, unless it has been swung to a survivor's copy meanwhile: read it again.
- *   5. `shape` also counts resets of the stripe, after which offsets may begin anew.
+ *   5. `shape` also counts moves between buckets, and resets of the stripe, after which offsets may begin anew.
  * Everything a header says is checked against the region before it is used, so nonsense cannot lead outside.
  *
  * Whoever loses that race 16 times takes the lock.
@@ -44,16 +44,6 @@ uint64_t l1_now(const struct l1 *l1)
     }
     now = now > l1->origin_ms ? now - l1->origin_ms : 0;
     return now < ENTRY_TIME_MAX ? now : ENTRY_TIME_MAX;
-}
-
-static force_inline uint64_t hash_key(const struct l1 *l1, uint32_t ns, const void *data, size_t size)
-{
-    return hash_bytes(data, size, l1->seed ^ (uint64_t)ns * UINT64_C(0xd6e8feb86659fd93));
-}
-
-struct l1_key l1_key_of(const struct l1 *l1, uint32_t ns, const void *data, size_t size)
-{
-    return (struct l1_key){ data, size, hash_key(l1, ns, data, size), ns };
 }
 
 /* Decimal text of a number; returns its length. */
@@ -249,7 +239,7 @@ static size_t size_out(const struct found *f)
 static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms,
                                                 libcache_value *value, unsigned flags)
 {
-    struct shard sh = shard_at(l1, stripe_number(l1, key->hash));
+    struct shard sh = *l1_shard(l1, key->hash);
     size_t reserved = SIZE_MAX;
 
     __atomic_fetch_add(&l1->lock_fallbacks, 1, __ATOMIC_RELAXED);
@@ -299,30 +289,31 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
     return LIBCACHE_MISS;
 }
 
-int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
+/* Whatever the entry is. */
+static __attribute__((noinline)) int get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms,
+                                             libcache_value *value, unsigned flags)
 {
-    struct shard sh = shard_at(l1, stripe_number(l1, key->hash));
+    const struct shard *sh = l1_shard(l1, key->hash);
 
-    prefetch(index_bucket(&sh, bucket_of(hash_second(key->hash), shape_buckets(load_relaxed(&sh.s->shape)) | 1)));
     for (int races = 0; races < RACES_MAX; races++) {
         struct found f;
         struct place place;
         uint64_t now = 0;
-        int result = find(&sh, key, &f, &place), copied;
+        int result = find(sh, key, &f, &place), copied;
         if (result == LIBCACHE_MISS)
             return result;
         if (unlikely(result == RACED))
             continue;
         result = judge(l1, f.p, &f.e, soft_ttl_ms, flags, &now);
         if (likely(value && (result == LIBCACHE_HIT || result == LIBCACHE_STALE))) {
-            copied = copy_value(l1, sh.s, &f, value);
+            copied = copy_value(l1, sh->s, &f, value);
             if (unlikely(copied != LIBCACHE_HIT)) {
                 if (copied == RACED)
                     continue;
                 return copied;
             }
             use(&place);
-        } else if (!still_there(sh.s, f.r, f.offset, f.shape)) {
+        } else if (!still_there(sh->s, f.r, f.offset, f.shape)) {
             continue;
         }
         if (value && result != LIBCACHE_MISS)
@@ -332,10 +323,101 @@ int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcac
     return get_locked(l1, key, soft_ttl_ms, value, flags);
 }
 
+/* 1 when none of the tags (in shared memory) was invalidated after `stamp`. */
+static force_inline int vouch_tags(const struct l1 *l1, const uint64_t *tags, uint64_t n, uint64_t stamp)
+{
+    for (uint64_t i = 0; i < n; i++)
+        if (!marks_vouch_tag(l1, load_relaxed(&tags[i]), stamp))
+            return 0;
+    return 1;
+}
+
+/*
+ * The common hit, in as few instructions as we could find (a get that fits the processor's window overlaps its cache misses
+ * with those of the next one): first bucket, first match, plain value with or without tags, memory at hand. It looks at the
+ * tail once, at the end, which is enough: until then nothing is believed, only kept within the ring. Anything else,
+ * including any doubt, is get_any's.
+ */
+int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
+{
+    const struct shard *sh = l1_shard(l1, key->hash);
+    const struct stripe *s = sh->s;
+    uint64_t shape = load_acquire(&s->shape), slot, offset, at, what, life, birth, stamp, size, key_at = ENTRY_HEADER, now = 0;
+    uint32_t n = shape_buckets(shape), extra_flags = 0;
+    const unsigned char *p;
+    struct bucket *b;
+    enum ring r;
+    unsigned bits;
+    uint8_t uses;
+
+    if (unlikely(!value || (flags & LIBCACHE_TIMES) || n < 2 || n > sh->region_bytes / sizeof *b))
+        goto any;
+    b = index_bucket(sh, bucket_of(hash_first(key->hash), n));
+    bits = bucket_match(b, key->hash);
+    if (unlikely(!bits))
+        goto any;
+    bits = (unsigned)__builtin_ctz(bits);
+    slot = load_acquire(&b->slot[bits]);
+    r = slot_ring(slot);
+    offset = slot_offset(slot);
+    hook(HOOK_READ_SLOT);
+    at = offset & sh->lap_mask[r];
+    if (unlikely(at + ENTRY_HEADER + 8 > sh->ring_bytes[r]))
+        goto any;
+    p = sh->ring[r] + at;
+    prefetch(p + 64);
+    prefetch(p + 128);
+    what = load_relaxed((const uint64_t *)(const void *)p);
+    life = load_relaxed((const uint64_t *)(const void *)p + 1);
+    birth = load_relaxed((const uint64_t *)(const void *)p + 2);
+    stamp = life >> 40 | birth >> 40 << 24;
+    size = what & ENTRY_VALUE_MAX;
+    if (unlikely(((what ^ entry_what(0, (uint32_t)key->size, 0, key->ns, 0)) & ENTRY_PLAIN_MASK) != 0 || !marks_vouch_space(l1, key->ns, stamp)))
+        goto any;
+    if (what >> 60 & ENTRY_EXTRA) {
+        uint64_t extra = load_relaxed((const uint64_t *)(const void *)p + 3), n_tags = extra >> 32 & 0xff;
+        key_at += 8 + n_tags * 8;
+        extra_flags = (uint32_t)extra;
+        if (extra >> 40 || at + key_at > sh->ring_bytes[r] ||
+            !vouch_tags(l1, (const uint64_t *)(const void *)p + 4, n_tags, stamp))
+            goto any;
+    }
+    if (unlikely(at + key_at + key->size + size > sh->ring_bytes[r] || !shared_equal(p + key_at, key->data, key->size)))
+        goto any;
+    life &= ENTRY_TIME_MASK;
+    if (life | soft_ttl_ms) {
+        now = l1_now(l1);
+        if (unlikely(life && now >= life))
+            goto any;
+    }
+    if (unlikely(value->reserve || value->capacity < size)) {
+        int result;
+        if (!still_there(s, r, offset, shape))
+            goto any;
+        result = value_reserve(l1, value, size);
+        if (result != LIBCACHE_OK)
+            return result;
+    }
+    shared_copy_out(value->data, p + key_at + key->size, size);
+    hook(HOOK_READ_COPIED);
+    if (unlikely(!still_there(s, r, offset, shape)))
+        goto any;
+    uses = load_relaxed(&b->uses[bits]);
+    if (uses < USES_MAX)
+        store_relaxed(&b->uses[bits], (uint8_t)(uses + 1));
+    value->size = size;
+    value->codec = (uint8_t)(what >> 40);
+    value->flags = extra_flags;
+    value->tier = LIBCACHE_TIER_L1;
+    return unlikely(soft_ttl_ms && now >= (birth & ENTRY_TIME_MASK) + soft_ttl_ms) ? LIBCACHE_STALE : LIBCACHE_HIT;
+any:
+    return get_any(l1, key, soft_ttl_ms, value, flags);
+}
+
 int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, unsigned flags)
 {
-    struct shard sh = shard_at(l1, stripe_number(l1, key->hash));
-    uint64_t now = l1_now(l1);
+    struct shard sh = shard_now(l1, stripe_number(l1, key->hash));
+    uint64_t now = sh.now;
     struct found f;
     struct place place;
     int result = RACED, locked = 0;
@@ -362,26 +444,26 @@ int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, 
 
 void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key)
 {
-    struct shard sh = shard_at(l1, stripe_number(l1, key->hash));
-    uint32_t n = shape_buckets(load_relaxed(&sh.s->shape)) | 1;
+    const struct shard *sh = l1_shard(l1, key->hash);
+    uint32_t n = shape_buckets(load_relaxed(&sh->s->shape)) | 1;
 
-    prefetch(index_bucket(&sh, bucket_of(hash_first(key->hash), n)));
-    prefetch(index_bucket(&sh, bucket_of(hash_second(key->hash), n)));
+    prefetch(index_bucket(sh, bucket_of(hash_first(key->hash), n)));
+    prefetch(index_bucket(sh, bucket_of(hash_second(key->hash), n)));
 }
 
 void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key)
 {
-    struct shard sh = shard_at(l1, stripe_number(l1, key->hash));
-    uint32_t n = shape_buckets(load_relaxed(&sh.s->shape));
+    const struct shard *sh = l1_shard(l1, key->hash);
+    uint32_t n = shape_buckets(load_relaxed(&sh->s->shape));
 
-    if ((uint64_t)n * sizeof(struct bucket) > sh.region_bytes || n < 2)
+    if ((uint64_t)n * sizeof(struct bucket) > sh->region_bytes || n < 2)
         return;
     for (int k = 0; k < 2; k++) {
-        struct bucket *b = index_bucket(&sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), n));
+        struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), n));
         unsigned bits = bucket_match(b, key->hash);
         if (bits) {
             uint64_t slot = load_relaxed(&b->slot[__builtin_ctz(bits)]);
-            const unsigned char *p = ring_at(&sh, slot_ring(slot), slot_offset(slot));
+            const unsigned char *p = ring_at(sh, slot_ring(slot), slot_offset(slot));
             prefetch(p);
             prefetch(p + 64);
             prefetch(p + 128);

@@ -46,7 +46,7 @@ static uint64_t lap_of(const struct shard *sh, enum ring r, uint64_t offset)
 
 static uint64_t place_of(const struct shard *sh, enum ring r, uint64_t offset)
 {
-    return offset & ((UINT64_C(1) << sh->shift[r]) - 1);
+    return offset & sh->lap_mask[r];
 }
 
 /*

@@ -11,15 +11,14 @@ static force_inline uint64_t ring_limit(const struct shard *sh, enum ring r)
 /* Bytes that may be read from an offset on without leaving the region. */
 static force_inline uint64_t ring_bytes_after(const struct shard *sh, enum ring r, uint64_t offset)
 {
-    uint64_t at = offset & ((UINT64_C(1) << sh->shift[r]) - 1);
-    uint64_t place = r == SMALL ? sh->small_bytes : sh->region_bytes - sh->small_bytes;
-    return at < place ? place - at : 0;
+    uint64_t at = offset & sh->lap_mask[r];
+    return at < sh->ring_bytes[r] ? sh->ring_bytes[r] - at : 0;
 }
 
 /* Only for offsets with ring_bytes_after() of at least ENTRY_HEADER + 8. */
 static force_inline unsigned char *ring_at(const struct shard *sh, enum ring r, uint64_t offset)
 {
-    return sh->region + (r == SMALL ? 0 : sh->small_bytes) + (offset & ((UINT64_C(1) << sh->shift[r]) - 1));
+    return sh->ring[r] + (offset & sh->lap_mask[r]);
 }
 
 /* Decodes the entry at an offset. 0: it is none. */

@@ -69,8 +69,8 @@ static void after_fork(struct l1 *l1)
     }
     lock_make(&l1->head->marks_lock);
     lock_make(&l1->head->spaces_lock);
-    for (uint32_t i = 0; i < l1->layout.stripes; i++) {
-        struct shard sh = shard_at(l1, i);
+    for (uint32_t i = 0; i < l1->stripes; i++) {
+        struct shard sh = l1->shards[i];
         lock_make(&sh.s->lock);
         if (load_relaxed(&sh.s->held)) {
             store_relaxed(&sh.s->held, 0);

@@ -27,37 +27,14 @@
 #include "l1/l1.h"
 #include "l1/marks.h"
 
-/* A stripe as one call works on it; process-local. */
-struct shard {
-    struct l1 *l1;
-    struct stripe *s;
-    unsigned char *region;
-    uint64_t region_bytes, small_bytes;
-    unsigned shift[2];
-    uint32_t number;
-    uint64_t now;
-};
-
 /* Adds to a counter that others may read without the lock. */
 #define bump(counter, n) store_relaxed(&(counter), load_relaxed(&(counter)) + (uint64_t)(n))
 
-static force_inline uint32_t stripe_number(const struct l1 *l1, uint64_t hash)
+/* A writing call's own copy of a shard, with the time. */
+static force_inline struct shard shard_now(const struct l1 *l1, uint32_t number)
 {
-    return (uint32_t)((hash >> 32 & 0xffff) * l1->layout.stripes >> 16);
-}
-
-static force_inline struct shard shard_at(const struct l1 *l1, uint32_t number)
-{
-    struct shard sh;
-    sh.l1 = (struct l1 *)(uintptr_t)l1;
-    sh.number = number;
-    sh.s = l1_stripe(l1, number);
-    sh.region = l1_region(l1, number);
-    sh.region_bytes = l1->layout.region_bytes;
-    sh.small_bytes = l1->layout.small_bytes;
-    sh.shift[SMALL] = l1->layout.ring_shift[SMALL];
-    sh.shift[MAIN] = l1->layout.ring_shift[MAIN];
-    sh.now = 0;
+    struct shard sh = l1->shards[number];
+    sh.now = l1_now(l1);
     return sh;
 }
 

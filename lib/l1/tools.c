@@ -53,9 +53,8 @@ int l1_iterate(struct l1 *l1, libcache_cursor *cursor, libcache_entry *entry, ui
 {
     uint64_t stripe = cursor->place[0], slot = cursor->place[1];
 
-    for (; stripe < l1->layout.stripes; stripe++, slot = 0) {
-        struct shard sh = shard_at(l1, (uint32_t)stripe);
-        sh.now = l1_now(l1);
+    for (; stripe < l1->stripes; stripe++, slot = 0) {
+        struct shard sh = shard_now(l1, (uint32_t)stripe);
         for (;; slot++) {
             uint32_t n = shape_buckets(load_acquire(&sh.s->shape));
             int result;
@@ -83,10 +82,10 @@ void l1_stats(const struct l1 *l1, libcache_stats *stats)
     stats->lock_fallbacks = load_relaxed(&l1->lock_fallbacks);
     stats->memory_bytes = l1->layout.total_bytes;
     stats->position = l1_position(l1);
-    stats->stripes = l1->layout.stripes;
+    stats->stripes = l1->stripes;
     stats->namespaces = used < l1->layout.spaces ? used : l1->layout.spaces;
-    for (uint32_t i = 0; i < l1->layout.stripes; i++) {
-        const struct stripe *s = l1_stripe(l1, i);
+    for (uint32_t i = 0; i < l1->stripes; i++) {
+        const struct stripe *s = l1->shards[i].s;
         stats->entries += load_relaxed(&s->live_entries);
         stats->live_bytes += load_relaxed(&s->ring[SMALL].live) + load_relaxed(&s->ring[MAIN].live);
         stats->index_bytes += shape_buckets(load_relaxed(&s->shape)) * sizeof(struct bucket);

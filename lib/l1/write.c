@@ -17,15 +17,12 @@
 
 static struct shard shard_of(struct l1 *l1, const struct l1_key *key)
 {
-    struct shard sh = shard_at(l1, stripe_number(l1, key->hash));
-    sh.now = l1_now(l1);
-    return sh;
+    return shard_now(l1, stripe_number(l1, key->hash));
 }
 
 static uint32_t *generation_of(const struct l1 *l1, const struct l1_key *key)
 {
-    struct stripe *s = l1_stripe(l1, stripe_number(l1, key->hash));
-    return &s->generation[(key->hash ^ key->hash >> 8) % GENERATIONS];
+    return &l1_shard(l1, key->hash)->s->generation[(key->hash ^ key->hash >> 8) % GENERATIONS];
 }
 
 uint32_t l1_generation(const struct l1 *l1, const struct l1_key *key)
@@ -389,13 +386,12 @@ int l1_add_number(struct l1 *l1, const struct l1_key *key, int64_t delta, int su
 int l1_sweep(struct l1 *l1, size_t max_entries, size_t *reclaimed)
 {
     size_t left = (max_entries + BUCKET_SLOTS - 1) / BUCKET_SLOTS, dropped = 0;
-    size_t share = left / l1->layout.stripes + 1;
+    size_t share = left / l1->stripes + 1;
 
-    for (uint32_t i = 0; i < l1->layout.stripes && left; i++) {
-        struct shard sh = shard_at(l1, i);
+    for (uint32_t i = 0; i < l1->stripes && left; i++) {
+        struct shard sh = shard_now(l1, i);
         size_t buckets = share < left ? share : left, most;
         int result;
-        sh.now = l1_now(l1);
         result = stripe_lock(&sh, 0);
         if (result != LIBCACHE_OK)
             return result;

@@ -191,6 +191,13 @@ void rig_down(struct rig *rig)
                   rig->memory.live);
 }
 
+libcache_stats rig_stats(const struct rig *rig)
+{
+    libcache_stats stats = LIBCACHE_STATS_INIT;
+    ck_result(libcache_read_stats(rig->cache, &stats), LIBCACHE_OK);
+    return stats;
+}
+
 /* ---- Short words -------------------------------------------------------------------------------------------- */
 
 libcache_slice slice_of(const char *text)

@@ -77,6 +77,8 @@ void rig_up(struct rig *rig);
 /* Closes, and fails the test if libcache has kept memory. */
 void rig_down(struct rig *rig);
 
+libcache_stats rig_stats(const struct rig *rig);
+
 /* ---- Short words -------------------------------------------------------------------------------------------- */
 
 libcache_slice slice_of(const char *text);
