@@ -216,6 +216,7 @@ LIBCACHE_API int libcache_remove_segment(const char *name, libcache_error *error
 /* ---- 4. Namespaces ------------------------------------------------------------------------------- */
 
 #define LIBCACHE_FOREVER UINT64_MAX      /* a TTL: never expires */
+#define LIBCACHE_TTL_MAX_MS (UINT64_C(3650) * 24 * 3600 * 1000) /* ten years: the longest other TTL */
 #define LIBCACHE_NAMESPACE_NAME_MAX 100  /* bytes */
 
 enum libcache_tier { LIBCACHE_TIER_L1 = 1, LIBCACHE_TIER_L2 = 2 };
@@ -223,7 +224,7 @@ enum libcache_tier { LIBCACHE_TIER_L1 = 1, LIBCACHE_TIER_L2 = 2 };
 /* Zero in any field: what the policy file says for this namespace, else the default named here. */
 typedef struct libcache_policy {
     size_t struct_size;
-    uint64_t ttl_ms;            /* life of an entry. Default 1 hour; at most 10 years, or LIBCACHE_FOREVER */
+    uint64_t ttl_ms;            /* life of an entry. Default 1 hour; at most LIBCACHE_TTL_MAX_MS, or LIBCACHE_FOREVER */
     uint64_t negative_ttl_ms;   /* life of "known missing". Default the lesser of ttl and 30 s */
     uint64_t soft_ttl_ms;       /* older than this, a hit is LIBCACHE_STALE. Default: never. Less than ttl */
     uint64_t grace_ms;          /* how long past its ttl an entry may be served when a load fails.
@@ -326,7 +327,7 @@ typedef struct libcache_stamp {
 
 typedef struct libcache_set_options {
     size_t struct_size;
-    uint64_t ttl_ms;             /* default the policy's; LIBCACHE_FOREVER allowed */
+    uint64_t ttl_ms;             /* default the policy's; limits as there */
     const libcache_slice *tags;  /* default none */
     size_t n_tags;
     uint32_t user_flags;         /* kept with the value */

@@ -139,6 +139,11 @@ static uint64_t jittered(libcache_ns *ns, uint64_t ttl_ms)
     return ttl_ms - cache_random(ns->cache) % (most + 1);
 }
 
+static int ttl_ok(uint64_t ttl_ms)
+{
+    return ttl_ms <= LIBCACHE_TTL_MAX_MS || ttl_ms == LIBCACHE_FOREVER;
+}
+
 /* The caller's options, checked and turned into what the tiers take. `tags` has room for LIBCACHE_TAGS_MAX. */
 static int read_set_options(libcache_ns *ns, const libcache_set_options *given, struct l1_item *item, uint64_t *tags,
                             int *no_wait)
@@ -147,7 +152,7 @@ static int read_set_options(libcache_ns *ns, const libcache_set_options *given, 
     int result;
 
     if (given) {
-        if (!options_read(&o, sizeof o, given) || (o.flags & ~(unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_NEG)))
+        if (!options_read(&o, sizeof o, given) || !ttl_ok(o.ttl_ms) || (o.flags & ~(unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_NEG)))
             return LIBCACHE_EINVAL;
         if (o.n_tags > LIBCACHE_TAGS_MAX || (o.n_tags && !o.tags))
             return LIBCACHE_ETAG;
@@ -166,11 +171,10 @@ static int read_set_options(libcache_ns *ns, const libcache_set_options *given, 
     item->only_absent = 0;
     item->fenced = o.stamp != NULL;
     if (o.stamp) {
-        item->stamp = o.stamp->position;
-        item->generation = (uint32_t)o.stamp->generation;
+        item->since = *o.stamp;
     } else {
-        item->stamp = l1_position(&ns->cache->l1);
-        item->generation = 0;
+        memset(&item->since, 0, sizeof item->since);
+        item->since.position = l1_position(&ns->cache->l1);
     }
     *no_wait = (o.flags & LIBCACHE_NO_WAIT) != 0;
     return LIBCACHE_OK;
@@ -194,9 +198,7 @@ static int store(libcache_ns *ns, const void *key, size_t key_size, const void *
     if (!value && size && !item.negative)
         return LIBCACHE_EINVAL;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
-    if (options && options->stamp && options->stamp->epoch != ns->cache->l1.head->epoch)
-        result = LIBCACHE_FENCED;
-    else if (size > ns->policy.max_value_bytes && !item.negative)
+    if (size > ns->policy.max_value_bytes && !item.negative)
         result = LIBCACHE_ETOOBIG;
     else {
         item.value = value;
@@ -282,7 +284,7 @@ int libcache_touch(libcache_ns *ns, const void *key, size_t key_size, uint64_t t
     struct l1_key k;
     int result;
 
-    if (!ns || (flags & ~(unsigned)LIBCACHE_NO_WAIT))
+    if (!ns || !ttl_ok(ttl_ms) || (flags & ~(unsigned)LIBCACHE_NO_WAIT))
         return LIBCACHE_EINVAL;
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;

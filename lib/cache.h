@@ -25,8 +25,6 @@ struct libcache {
     uint64_t (*random)(void *arg);
     void *random_arg;
     uint64_t random_state;        /* of the default random; relaxed atomics */
-    void (*log)(void *arg, int level, const char *message);
-    void *log_arg;
     struct policy_book *policies; /* of the policy file; NULL: none */
     struct libcache_ns *spaces;   /* published by compare-and-swap; nodes are never removed before close */
 };

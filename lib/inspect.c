@@ -3,6 +3,16 @@
 
 #include <string.h>
 
+/* By the policy that this handle has for the namespace, if it has opened it. */
+static int is_stale(libcache *cache, uint32_t id, uint64_t age_ms)
+{
+    const struct libcache_ns *ns = load_acquire(&cache->spaces);
+
+    while (ns && ns->id != id)
+        ns = ns->next;
+    return ns && ns->soft_ttl_ms && age_ms >= ns->soft_ttl_ms;
+}
+
 int libcache_iterate(libcache *cache, libcache_cursor *cursor, libcache_entry *entry)
 {
     uint32_t ns = 0;
@@ -14,6 +24,8 @@ int libcache_iterate(libcache *cache, libcache_cursor *cursor, libcache_entry *e
     if (result != LIBCACHE_HIT)
         return result;
     entry->ns_name = l1_space_name(&cache->l1, ns);
+    if (entry->result == LIBCACHE_HIT && is_stale(cache, ns, entry->age_ms))
+        entry->result = LIBCACHE_STALE;
     return entry->ns_name ? LIBCACHE_HIT : LIBCACHE_ECORRUPT;
 }
 

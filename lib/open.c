@@ -46,12 +46,6 @@ uint64_t cache_random(libcache *cache)
     return z ^ z >> 31;
 }
 
-static void log_message(const libcache *cache, int level, const char *message)
-{
-    if (cache->log)
-        cache->log(cache->log_arg, level, message);
-}
-
 static uint64_t least_of(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -128,8 +122,6 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
     cache->random = o->random;
     cache->random_arg = o->random_arg;
     cache->random_state = random[0];
-    cache->log = o->log;
-    cache->log_arg = o->log_arg;
     l1->wish.huge_pages = (int)o->huge_pages;
     l1->wish.identity = o->identity && *o->identity ? hash_bytes(o->identity, strlen(o->identity), 0) : 0;
     l1->wish.seed = random[1];
@@ -151,59 +143,62 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
         *out = cache;
         return result;
     }
-    if (error)
-        log_message(cache, LIBCACHE_LOG_ERROR, error->text);
     policy_book_free(cache->policies);
     allocator->release(allocator->arg, cache);
     return result;
 }
 
-static int read_options(libcache_options *known, const libcache_options *given, libcache_error *error)
+/* Opens by these options; attach: the segment of that name as it is. */
+static int open_cache(libcache **out, const libcache_options *o, const char *attach, libcache_error *error)
+{
+    struct l1_options l1;
+    int result = check_callbacks(o, error);
+
+    if (result != LIBCACHE_OK)
+        return result;
+    memset(&l1, 0, sizeof l1);
+    if (attach) {
+        l1.wish.kind = LIBCACHE_NAMED;
+        l1.wish.name = attach;
+        l1.wish.attach = 1;
+    } else {
+        l1.wish.kind = o->segment;
+        l1.wish.name = o->name;
+        result = fill_layout(&l1.wish.layout, o, error);
+    }
+    return result == LIBCACHE_OK ? make_handle(out, o, &l1, error) : result;
+}
+
+static int open_and_log(libcache **out, const libcache_options *options, const char *attach, libcache_error *error)
 {
     const libcache_options defaults = LIBCACHE_OPTIONS_INIT;
+    libcache_options known;
+    libcache_error own;
+    int result;
 
-    if (!options_read(known, sizeof *known, given ? given : &defaults))
+    if (!error)
+        error = &own;
+    if (!out)
+        return error_set(error, LIBCACHE_EINVAL, "out is null");
+    if (!options_read(&known, sizeof known, options ? options : &defaults))
         return error_set(error, LIBCACHE_EINVAL, "options: start from LIBCACHE_OPTIONS_INIT (struct_size is wrong, or a "
                                                  "field that this build does not know is set)");
-    return check_callbacks(known, error);
+    result = open_cache(out, &known, attach, error);
+    if (result != LIBCACHE_OK && known.log)
+        known.log(known.log_arg, LIBCACHE_LOG_ERROR, error->text);
+    return result;
 }
 
 int libcache_open(libcache **out, const libcache_options *options, libcache_error *error)
 {
-    libcache_options known;
-    struct l1_options l1;
-    int result;
-
-    if (!out)
-        return error_set(error, LIBCACHE_EINVAL, "out is null");
-    result = read_options(&known, options, error);
-    if (result != LIBCACHE_OK)
-        return result;
-    memset(&l1, 0, sizeof l1);
-    result = fill_layout(&l1.wish.layout, &known, error);
-    if (result != LIBCACHE_OK)
-        return result;
-    l1.wish.kind = known.segment;
-    l1.wish.name = known.name;
-    return make_handle(out, &known, &l1, error);
+    return open_and_log(out, options, NULL, error);
 }
 
 int libcache_attach(libcache **out, const char *name, const libcache_options *options, libcache_error *error)
 {
-    libcache_options known;
-    struct l1_options l1;
-    int result;
-
-    if (!out || !name)
-        return error_set(error, LIBCACHE_EINVAL, "%s is null", out ? "name" : "out");
-    result = read_options(&known, options, error);
-    if (result != LIBCACHE_OK)
-        return result;
-    memset(&l1, 0, sizeof l1);
-    l1.wish.kind = LIBCACHE_NAMED;
-    l1.wish.name = name;
-    l1.wish.attach = 1;
-    return make_handle(out, &known, &l1, error);
+    if (!name)
+        return error_set(error, LIBCACHE_EINVAL, "name is null");
+    return open_and_log(out, options, name, error);
 }
 
 void libcache_close(libcache *cache)

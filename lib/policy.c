@@ -28,7 +28,6 @@
 #define FILE_BYTES_MAX ((size_t)1 << 20)
 #define SECTIONS_MAX 4095u /* as many as a cache has namespaces */
 #define LINE_BYTES_MAX 197 /* of a line with a field: what Debian's libinih takes, less "\n" and the final zero */
-#define TTL_MAX_MS (UINT64_C(3650) * 24 * 3600 * 1000)
 #define TTL_DEFAULT_MS (UINT64_C(3600) * 1000)
 #define NEGATIVE_TTL_DEFAULT_MS (UINT64_C(30) * 1000)
 
@@ -46,10 +45,10 @@ static const struct {
     uint64_t min, max;
     const char *wanted; /* the same in words, for error texts */
 } fields[FIELDS] = {
-    [TTL] = { "ttl", "ttl_ms", DURATION, 1, 1, TTL_MAX_MS, "1ms to 3650d, or forever" },
-    [NEGATIVE_TTL] = { "negative_ttl", "negative_ttl_ms", DURATION, 1, 1, TTL_MAX_MS, "1ms to 3650d, or forever" },
-    [SOFT_TTL] = { "soft_ttl", "soft_ttl_ms", DURATION, 1, 1, TTL_MAX_MS, "1ms to 3650d, or forever" },
-    [GRACE] = { "grace", "grace_ms", DURATION, 0, 0, TTL_MAX_MS, "0 to 3650d" },
+    [TTL] = { "ttl", "ttl_ms", DURATION, 1, 1, LIBCACHE_TTL_MAX_MS, "1ms to 3650d, or forever" },
+    [NEGATIVE_TTL] = { "negative_ttl", "negative_ttl_ms", DURATION, 1, 1, LIBCACHE_TTL_MAX_MS, "1ms to 3650d, or forever" },
+    [SOFT_TTL] = { "soft_ttl", "soft_ttl_ms", DURATION, 1, 1, LIBCACHE_TTL_MAX_MS, "1ms to 3650d, or forever" },
+    [GRACE] = { "grace", "grace_ms", DURATION, 0, 0, LIBCACHE_TTL_MAX_MS, "0 to 3650d" },
     [JITTER] = { "jitter", "jitter_percent", PERCENT, 0, 0, 50, "0 to 50%" },
     [L1_SHARE] = { "l1_share", "l1_share_percent", PERCENT, 0, 1, 100, "1% to 100%" },
     [MAX_VALUE] = { "max_value", "max_value_bytes", BYTES, 0, 1, SIZE_MAX, "1B or more" },

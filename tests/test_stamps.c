@@ -504,7 +504,7 @@ static void *loader(void *arg)
     struct arena *arena = actor->arena;
     struct dice dice = dice_of(100 + actor->number);
 
-    for (unsigned long n = scaled(25000); n && !arena->failure[0]; n--) {
+    for (unsigned long n = scaled(20000); n && !arena->failure[0]; n--) {
         int result = load(arena, (unsigned)dice_below(&dice, ROWS), &dice);
         if (result == LIBCACHE_OK)
             __atomic_fetch_add(&arena->stored, 1, __ATOMIC_RELAXED);
@@ -554,6 +554,8 @@ static void *writer(void *arg)
             if (changed[row])
                 raise_to(&arena->rows[row].least, changed[row]);
         dawdle(&dice);
+        if (dice_chance(&dice, 10))
+            sched_yield();
     }
     return NULL;
 }
@@ -571,6 +573,8 @@ static void *reader(void *arg)
         uint64_t least = __atomic_load_n(&arena->rows[row].least, __ATOMIC_SEQ_CST), version[4];
         char key[16];
         int result = libcache_get(arena->rig.ns, key, row_key(key, row), &value, 0);
+        if (dice_chance(&dice, 5))
+            sched_yield();
         if (result == LIBCACHE_MISS)
             continue;
         if (result != LIBCACHE_HIT || value.size != sizeof version) {

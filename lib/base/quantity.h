@@ -6,7 +6,7 @@
 #define BASE_QUANTITY_H
 #include <stdint.h>
 
-#define QUANTITY_MS_UNITS    "ms s m h d"
+#define QUANTITY_MS_UNITS "ms s m h d"
 #define QUANTITY_BYTES_UNITS "B KiB MiB GiB"
 
 /*

@@ -67,9 +67,8 @@ struct l1_item {
     size_t size;
     const uint64_t *tags;
     size_t n_tags;
-    uint64_t stamp;      /* position of the load's begin, or of now */
-    uint32_t generation; /* compared when fenced */
-    int fenced;          /* store only if nothing was invalidated since */
+    libcache_stamp since; /* of the load's begin; not fenced: its position is now's, and the rest unused */
+    int fenced;           /* store only if nothing was invalidated since */
     uint64_t ttl_ms;     /* LIBCACHE_FOREVER: none */
     uint32_t user_flags;
     uint8_t codec;

@@ -63,7 +63,7 @@ static struct draft draft_of(const struct shard *sh, const struct l1_key *key, c
     d.tags = item->tags;
     d.n_tags = (uint32_t)item->n_tags;
     d.user_flags = item->user_flags;
-    d.stamp = item->stamp;
+    d.stamp = item->since.position;
     d.expiry = expiry_of(sh, item->ttl_ms);
     d.created = sh->now;
     d.codec = item->codec;
@@ -211,10 +211,13 @@ static void overtake(struct shard *sh, const struct l1_key *key)
 
 static int overtaken(const struct shard *sh, const struct l1_key *key, const struct l1_item *item)
 {
-    if (item->generation != load_relaxed(generation_of(sh->l1, key)) || !marks_vouch_space(sh->l1, key->ns, item->stamp))
+    uint64_t position = item->since.position;
+
+    if (item->since.epoch != sh->l1->head->epoch || position > l1_position(sh->l1) || item->since.generation != load_relaxed(generation_of(sh->l1, key)) ||
+        !marks_vouch_space(sh->l1, key->ns, position))
         return 1;
     for (size_t i = 0; i < item->n_tags; i++)
-        if (!marks_vouch_tag(sh->l1, item->tags[i], item->stamp))
+        if (!marks_vouch_tag(sh->l1, item->tags[i], position))
             return 1;
     return 0;
 }
