@@ -163,7 +163,8 @@ typedef struct libcache_options {
     int segment;              /* enum libcache_segment_kind */
     const char *name;         /* LIBCACHE_NAMED only: 1 to 64 of A-Z a-z 0-9 . _ - , not starting with '.' */
     size_t memory_bytes;      /* the whole segment, everything included. Default 64 MiB, least 256 KiB */
-    size_t max_value_bytes;   /* largest value of any namespace. Default the lesser of 1 MiB and a 32nd of memory_bytes */
+    size_t max_value_bytes;   /* largest value of any namespace. Default the lesser of 1 MiB and a 32nd of memory_bytes;
+                                 at most about a fifth of a stripe's share of memory_bytes, and 256 MiB */
     unsigned stripes;         /* writer locks, 1 to 256. Default: by cores, memory and largest value */
     unsigned max_namespaces;  /* 1 to 4095. Default 256; each takes 128 bytes + 8 a stripe of the segment */
     unsigned huge_pages;      /* enum libcache_huge_pages */
@@ -188,7 +189,9 @@ typedef struct libcache_options {
  * Opens a cache. options NULL: a private one with all defaults. A named segment is created when there
  * is none, else joined; when nobody alive uses it and it was made with other options, it is replaced.
  * Errors: EINVAL, ENOMEM, ENAME, EACCESS, EINCOMPATIBLE, ECORRUPT, EPOLICY (policy file), ESYSTEM.
- * May block on the file system.
+ * A named segment's memory is allocated at once, so that a full /dev/shm is ENOMEM here and not a SIGBUS later; other
+ * segments take memory as they fill. May block on the file system, and for lock_wait_ms on another process that is
+ * opening the same segment (EBUSY).
  */
 LIBCACHE_API int libcache_open(libcache **out, const libcache_options *options, libcache_error *error);
 
@@ -231,7 +234,8 @@ typedef struct libcache_policy {
                                    Checked and kept, and used by the load functions. Default 0 */
     unsigned jitter_percent;    /* 1 to 50: each TTL is shortened at random by up to this much. Default 0 */
     unsigned l1_share_percent;  /* 1 to 100: past this share of the memory, entries of this namespace
-                                   are the first to go. Default 100 */
+                                   are the first to go. Default 100. Who says one sets it for all
+                                   processes of the segment */
     size_t max_value_bytes;     /* at most the cache's. Default the cache's */
     unsigned tiers;             /* enum libcache_tier, or'ed. Default: all that the cache has */
 } libcache_policy;
@@ -264,8 +268,9 @@ enum libcache_flag {
 /*
  * Where a value goes. Reuse one: as long as `capacity` suffices, a hit allocates nothing.
  *
- * With `reserve` NULL the memory is libcache's, grown as needed, and libcache_release_value frees it.
- * To have the bytes copied straight into memory of your own, either set data and capacity beforehand
+ * Started from LIBCACHE_VALUE_INIT the memory is libcache's (`owner` says so), grown as needed, and
+ * libcache_release_value frees it.
+ * To have the bytes copied straight into memory of your own, either set data and capacity beforehand (owner stays NULL)
  * and accept LIBCACHE_ETOOBIG when it does not suffice (`size` then says how much is needed), or give
  * `reserve`: it is called with the exact size once that is known, while no lock is held, and returns
  * where the bytes go (NULL: the get fails with LIBCACHE_ENOMEM). It may be called again in the same

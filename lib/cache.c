@@ -1,8 +1,8 @@
 /* The public calls on entries: checks, the order of tiers, and nothing else. SPDX-License-Identifier: MIT */
 #include "cache.h"
 
-#include "base/hash.h"
 #include "base/options.h"
+#include "l1/hit.h"
 
 #define BATCH 32 /* keys whose memory get_many has under way at once */
 

@@ -114,7 +114,7 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
     int result;
 
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        return error_set(error, LIBCACHE_ESYSTEM, "getrandom: errno %d", errno);
+        return error_set(error, LIBCACHE_ESYSTEM, "getrandom: %m");
     cache = memory_zero(allocator, sizeof *cache);
     if (!cache)
         return error_set(error, LIBCACHE_ENOMEM, "no memory for the handle");
@@ -129,6 +129,7 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
     l1->clock_ms = o->clock_ms;
     l1->clock_arg = o->clock_arg;
     l1->lock_wait_ms = o->lock_wait_ms ? o->lock_wait_ms : DEFAULT_LOCK_WAIT_MS;
+    l1->wish.lock_wait_ms = l1->lock_wait_ms;
     l1->allocator = &cache->allocator;
     if (o->clock_ms) {
         l1->wish.origin_ms = o->clock_ms(o->clock_arg);
@@ -260,7 +261,7 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
     libcache_policy from_file, resolved;
     struct libcache_ns *ns, *found;
     uint32_t id = 0;
-    int result;
+    int result, said_share;
 
     if (!out || !cache)
         return error_set(error, LIBCACHE_EINVAL, "%s is null", out ? "cache" : "out");
@@ -277,7 +278,8 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
     ns = memory_zero(&cache->allocator, sizeof *ns);
     if (!ns)
         return error_set(error, LIBCACHE_ENOMEM, "no memory for namespace %s", name);
-    result = l1_space(&cache->l1, name, resolved.l1_share_percent, &id);
+    said_share = (policy && resolved.l1_share_percent != 100) || from_file.l1_share_percent;
+    result = l1_space(&cache->l1, name, said_share ? resolved.l1_share_percent : 0, &id);
     if (result != LIBCACHE_OK) {
         memory_free(&cache->allocator, ns);
         return error_set(error, result, result == LIBCACHE_ENAME ? "namespace %s: all %u (max_namespaces) are in use"

@@ -232,7 +232,7 @@ static void delete_key(struct player *p, uint64_t key)
 static void invalidate(struct player *p)
 {
     uint64_t lowest[KEYS];
-    unsigned what = (unsigned)dice_below(&p->dice, 40);
+    unsigned what = (unsigned)dice_below(&p->dice, 100);
     uint64_t step = what < 2 ? 1 : TAGS, first = step == 1 ? 0 : dice_below(&p->dice, TAGS);
     char tag[16];
     libcache_slice tags[1] = { { tag, 0 } };
@@ -327,9 +327,9 @@ static void play(struct player *p)
         touch(p, key);
     else if (roll < 960)
         read_many(p);
-    else if (roll < 975)
+    else if (roll < 963)
         invalidate(p);
-    else if (roll < 990)
+    else if (roll < 985)
         invalidate_other(p);
     else if (roll < 995)
         iterate(p);

@@ -82,8 +82,12 @@ static force_inline void shared_copy_out(void *to, const void *from, size_t size
         /* most values: a call of memcpy would cost more than the copy */
         unsigned char *t = to;
         const unsigned char *f = from;
-        size_t last = size - 16;
-        for (size_t at = 0; at < last; at += 16)
+        size_t last = size - 16, at = 0;
+        for (; at + 16 < last; at += 32) {
+            __builtin_memcpy(t + at, f + at, 16);
+            __builtin_memcpy(t + at + 16, f + at + 16, 16);
+        }
+        if (at < last)
             __builtin_memcpy(t + at, f + at, 16);
         __builtin_memcpy(t + last, f + last, 16);
     } else {

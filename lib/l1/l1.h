@@ -86,8 +86,10 @@ static force_inline struct l1_key l1_key_of(const struct l1 *l1, uint32_t ns, co
 }
 
 
-/* Reading (read.c). Results of libcache_get; `soft_ttl_ms` 0: never stale. value NULL: only look, count no use. */
-int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags);
+/*
+ * Reading (hit.h, read.c). Results of libcache_get; `soft_ttl_ms` 0: never stale. value NULL: only look, count no use.
+ * int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags);
+ */
 void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key);
 void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key);
 int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, unsigned flags);
@@ -109,7 +111,10 @@ int l1_invalidate_tags(struct l1 *l1, const uint64_t *tags, size_t n, int no_wai
 int l1_invalidate_space(struct l1 *l1, uint32_t ns, int no_wait);
 int l1_invalidate_all(struct l1 *l1, int no_wait);
 
-/* Namespaces (spaces.c). Gives the id of a name, registering it when new: OK, ENAME (no room) or EBUSY. */
+/*
+ * Namespaces (spaces.c). Gives the id of a name, registering it when new: OK, ENAME (no room) or EBUSY. share_percent 0:
+ * as it is (100 when new).
+ */
 int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint32_t *id);
 /* The name of an id, valid while the segment is open; NULL: there is no such id. */
 const char *l1_space_name(const struct l1 *l1, uint32_t id);

@@ -21,9 +21,7 @@
  * published, so every later get reads the new slot (G1). Marks are read after the slot: an invalidation that has returned
  * before the get began is seen.
  */
-#include "base/hash.h"
-#include "l1/hook.h"
-#include "l1/index.h"
+#include "l1/hit.h"
 
 #include <time.h>
 
@@ -64,7 +62,7 @@ static size_t number_text(char *text, int64_t number)
 }
 
 /* Memory for `size` bytes in the value. OK, ENOMEM or ETOOBIG. */
-static int value_reserve(const struct l1 *l1, libcache_value *value, size_t size)
+int l1_reserve(const struct l1 *l1, libcache_value *value, size_t size)
 {
     if (value->reserve) {
         void *data = value->reserve(value, size);
@@ -123,13 +121,6 @@ static force_inline void describe(libcache_value *value, const struct entry *e, 
     }
 }
 
-/* 1 when the bytes at the offset cannot have been overwritten before this call. */
-static force_inline int still_there(const struct stripe *s, enum ring r, uint64_t offset, uint64_t shape)
-{
-    fence_acquire();
-    return likely(load_acquire(&s->tail[r]) <= offset) && likely((load_acquire(&s->shape) ^ shape) >> 32 == 0);
-}
-
 /* A found entry: what copying it needs. */
 struct found {
     const unsigned char *p;
@@ -159,7 +150,7 @@ static force_inline int copy_value(const struct l1 *l1, const struct stripe *s, 
         int result;
         if (!still_there(s, f->r, f->offset, f->shape))
             return RACED; /* do not ask the host for a size that is nonsense */
-        result = value_reserve(l1, value, size);
+        result = l1_reserve(l1, value, size);
         if (result != LIBCACHE_OK)
             return result;
     }
@@ -275,7 +266,7 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
         }
         stripe_unlock(&sh);
         if (result == RACED && size) {
-            int made = value_reserve(l1, value, size);
+            int made = l1_reserve(l1, value, size);
             if (made != LIBCACHE_OK)
                 return made;
             reserved = size;
@@ -289,9 +280,7 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
     return LIBCACHE_MISS;
 }
 
-/* Whatever the entry is. */
-static __attribute__((noinline)) int get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms,
-                                             libcache_value *value, unsigned flags)
+int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
 {
     const struct shard *sh = l1_shard(l1, key->hash);
 
@@ -321,97 +310,6 @@ static __attribute__((noinline)) int get_any(struct l1 *l1, const struct l1_key 
         return result;
     }
     return get_locked(l1, key, soft_ttl_ms, value, flags);
-}
-
-/* 1 when none of the tags (in shared memory) was invalidated after `stamp`. */
-static force_inline int vouch_tags(const struct l1 *l1, const uint64_t *tags, uint64_t n, uint64_t stamp)
-{
-    for (uint64_t i = 0; i < n; i++)
-        if (!marks_vouch_tag(l1, load_relaxed(&tags[i]), stamp))
-            return 0;
-    return 1;
-}
-
-/*
- * The common hit, in as few instructions as we could find (a get that fits the processor's window overlaps its cache misses
- * with those of the next one): first bucket, first match, plain value with or without tags, memory at hand. It looks at the
- * tail once, at the end, which is enough: until then nothing is believed, only kept within the ring. Anything else,
- * including any doubt, is get_any's.
- */
-int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
-{
-    const struct shard *sh = l1_shard(l1, key->hash);
-    const struct stripe *s = sh->s;
-    uint64_t shape = load_acquire(&s->shape), slot, offset, at, what, life, birth, stamp, size, key_at = ENTRY_HEADER, now = 0;
-    uint32_t n = shape_buckets(shape), extra_flags = 0;
-    const unsigned char *p;
-    struct bucket *b;
-    enum ring r;
-    unsigned bits;
-    uint8_t uses;
-
-    if (unlikely(!value || (flags & LIBCACHE_TIMES) || n < 2 || n > sh->region_bytes / sizeof *b))
-        goto any;
-    b = index_bucket(sh, bucket_of(hash_first(key->hash), n));
-    bits = bucket_match(b, key->hash);
-    if (unlikely(!bits))
-        goto any;
-    bits = (unsigned)__builtin_ctz(bits);
-    slot = load_acquire(&b->slot[bits]);
-    r = slot_ring(slot);
-    offset = slot_offset(slot);
-    hook(HOOK_READ_SLOT);
-    at = offset & sh->lap_mask[r];
-    if (unlikely(at + ENTRY_HEADER + 8 > sh->ring_bytes[r]))
-        goto any;
-    p = sh->ring[r] + at;
-    prefetch(p + 64);
-    prefetch(p + 128);
-    what = load_relaxed((const uint64_t *)(const void *)p);
-    life = load_relaxed((const uint64_t *)(const void *)p + 1);
-    birth = load_relaxed((const uint64_t *)(const void *)p + 2);
-    stamp = life >> 40 | birth >> 40 << 24;
-    size = what & ENTRY_VALUE_MAX;
-    if (unlikely(((what ^ entry_what(0, (uint32_t)key->size, 0, key->ns, 0)) & ENTRY_PLAIN_MASK) != 0 || !marks_vouch_space(l1, key->ns, stamp)))
-        goto any;
-    if (what >> 60 & ENTRY_EXTRA) {
-        uint64_t extra = load_relaxed((const uint64_t *)(const void *)p + 3), n_tags = extra >> 32 & 0xff;
-        key_at += 8 + n_tags * 8;
-        extra_flags = (uint32_t)extra;
-        if (extra >> 40 || at + key_at > sh->ring_bytes[r] ||
-            !vouch_tags(l1, (const uint64_t *)(const void *)p + 4, n_tags, stamp))
-            goto any;
-    }
-    if (unlikely(at + key_at + key->size + size > sh->ring_bytes[r] || !shared_equal(p + key_at, key->data, key->size)))
-        goto any;
-    life &= ENTRY_TIME_MASK;
-    if (life | soft_ttl_ms) {
-        now = l1_now(l1);
-        if (unlikely(life && now >= life))
-            goto any;
-    }
-    if (unlikely(value->reserve || value->capacity < size)) {
-        int result;
-        if (!still_there(s, r, offset, shape))
-            goto any;
-        result = value_reserve(l1, value, size);
-        if (result != LIBCACHE_OK)
-            return result;
-    }
-    shared_copy_out(value->data, p + key_at + key->size, size);
-    hook(HOOK_READ_COPIED);
-    if (unlikely(!still_there(s, r, offset, shape)))
-        goto any;
-    uses = load_relaxed(&b->uses[bits]);
-    if (uses < USES_MAX)
-        store_relaxed(&b->uses[bits], (uint8_t)(uses + 1));
-    value->size = size;
-    value->codec = (uint8_t)(what >> 40);
-    value->flags = extra_flags;
-    value->tier = LIBCACHE_TIER_L1;
-    return unlikely(soft_ttl_ms && now >= (birth & ENTRY_TIME_MASK) + soft_ttl_ms) ? LIBCACHE_STALE : LIBCACHE_HIT;
-any:
-    return get_any(l1, key, soft_ttl_ms, value, flags);
 }
 
 int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, unsigned flags)

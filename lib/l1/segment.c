@@ -11,6 +11,8 @@
  *           Who gets it exclusively knows that nobody is using the segment, and may make locks anew or replace it.
  *   replace under the exclusive flock: unlink, start again.
  *
+ * Its memory is allocated when it is made: a full /dev/shm is an error then, not a SIGBUS later. A forked child shares its
+ * parent's open file and so its flock, which lasts until the last of them is gone.
  * The file is 0600 and must be; another user's file under our name is refused, not removed.
  */
 #define _GNU_SOURCE /* O_TMPFILE */
@@ -20,6 +22,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -34,6 +37,7 @@
 #define HUGE_BYTES (UINT64_C(2) << 20)
 #define HUGE_AUTO_BYTES (UINT64_C(32) << 20)
 #define ATTEMPTS 100
+#define FLOCK_POLL_MS 2
 
 static int segment_path(char *path, size_t size, const char *name, libcache_error *error)
 {
@@ -51,7 +55,7 @@ static int segment_path(char *path, size_t size, const char *name, libcache_erro
 static int system_error(libcache_error *error, const char *call, const char *path)
 {
     int code = errno == ENOMEM || errno == ENOSPC ? LIBCACHE_ENOMEM : LIBCACHE_ESYSTEM;
-    return error_set(error, code, "%s %s: errno %d", call, path, errno);
+    return error_set(error, code, "%s %s: %m", call, path);
 }
 
 /* Address space for `bytes` on a huge page's boundary. */
@@ -88,7 +92,7 @@ static int segment_map(struct segment *s, uint64_t bytes, int huge_pages, libcac
 
     s->base = map_aligned(bytes, flags, s->fd, huge);
     if (!s->base)
-        return error_set(error, LIBCACHE_ENOMEM, "mmap of %llu bytes: errno %d", (unsigned long long)bytes, errno);
+        return error_set(error, LIBCACHE_ENOMEM, "mmap of %llu bytes: %m", (unsigned long long)bytes);
     return LIBCACHE_OK;
 }
 
@@ -154,8 +158,12 @@ static int named_make(struct segment *s, const struct segment_wish *wish, const 
     s->fd = open(FOLDER, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (s->fd < 0)
         return system_error(error, "open", FOLDER);
-    if (fchmod(s->fd, 0600) < 0 || ftruncate(s->fd, (off_t)s->layout.total_bytes) < 0 || flock(s->fd, LOCK_EX | LOCK_NB) < 0)
+    if (fchmod(s->fd, 0600) < 0 || flock(s->fd, LOCK_EX | LOCK_NB) < 0)
         return system_error(error, "prepare", path);
+    if (fallocate(s->fd, 0, 0, (off_t)s->layout.total_bytes) < 0)
+        return errno == ENOSPC ? error_set(error, LIBCACHE_ENOMEM, "segment %s: %s has no room for %llu bytes", wish->name,
+                                           FOLDER, (unsigned long long)s->layout.total_bytes)
+                               : system_error(error, "fallocate", path);
     result = segment_map(s, s->layout.total_bytes, wish->huge_pages, error);
     if (result != LIBCACHE_OK)
         return result;
@@ -165,6 +173,15 @@ static int named_make(struct segment *s, const struct segment_wish *wish, const 
     if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
         return errno == EEXIST ? LIBCACHE_MISS : system_error(error, "linkat", path);
     return LIBCACHE_OK;
+}
+
+/* Waits while another process, which holds it exclusively, makes the segment ready. 0: for too long. */
+static int lock_shared(int fd, unsigned wait_ms)
+{
+    for (unsigned waited_ms = 0; flock(fd, LOCK_SH | LOCK_NB) < 0; waited_ms += FLOCK_POLL_MS)
+        if (waited_ms >= wait_ms || (errno != EWOULDBLOCK && errno != EINTR) || poll(NULL, 0, FLOCK_POLL_MS) < 0)
+            return 0;
+    return 1;
 }
 
 /* OK, MISS (gone or replaced meanwhile: try again), ENOTFOUND, or an error. */
@@ -188,9 +205,9 @@ static int named_join(struct segment *s, const struct segment_wish *wish, const 
         return error_set(error, LIBCACHE_EACCESS, "segment %s: %s must be a regular file of ours with mode 0600 (it has %o)",
                          wish->name, path, (unsigned)st.st_mode & 07777);
     exclusive = flock(s->fd, LOCK_EX | LOCK_NB) == 0;
-    while (!exclusive && flock(s->fd, LOCK_SH) < 0)
-        if (errno != EINTR)
-            return system_error(error, "flock", path);
+    if (!exclusive && !lock_shared(s->fd, wish->lock_wait_ms))
+        return error_set(error, LIBCACHE_EBUSY, "segment %s: another process has been opening it for %u ms", wish->name,
+                         wish->lock_wait_ms);
     if (fstat(s->fd, &st) < 0)
         return system_error(error, "fstat", path);
     if (st.st_nlink != 1)
@@ -284,9 +301,22 @@ void segment_let_in(struct segment *s)
     s->sole = 0;
 }
 
+/*
+ * Through a new open file: the one we have may be shared with processes that we forked or were forked from, whose lock it
+ * is too, and must not be made exclusive for them.
+ */
 int segment_is_last(struct segment *s)
 {
-    return s->fd >= 0 && flock(s->fd, LOCK_EX | LOCK_NB) == 0;
+    char self[40];
+    int fd;
+
+    if (s->fd < 0)
+        return 0;
+    snprintf(self, sizeof self, "/proc/self/fd/%d", s->fd);
+    fd = open(self, O_RDWR | O_CLOEXEC);
+    close(s->fd);
+    s->fd = fd;
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
 }
 
 void segment_close(struct segment *s)

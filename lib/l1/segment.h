@@ -24,6 +24,7 @@ struct segment_wish {
     struct layout layout;  /* the five numbers; ignored when attach */
     int attach;            /* join only, whatever its numbers */
     int huge_pages;
+    unsigned lock_wait_ms;
     uint64_t identity, seed, epoch, origin_ms;
 };
 
@@ -33,7 +34,7 @@ int segment_open(struct segment *segment, const struct segment_wish *wish, libca
 /* With `sole` work done (locks made anew), lets others in. Nothing for segments that are not named. */
 void segment_let_in(struct segment *segment);
 
-/* 1 when no other process has this named segment open; keeps others out until it is closed. */
+/* Before closing: 1 when no other process has this named segment open; then others are kept out until it is closed. */
 int segment_is_last(struct segment *segment);
 
 void segment_close(struct segment *segment);

@@ -60,7 +60,7 @@ int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint32_t *
         }
         lock_give(&l1->head->spaces_lock);
     }
-    if (result == LIBCACHE_OK)
+    if (result == LIBCACHE_OK && share_percent)
         store_relaxed(&l1->spaces[*id].share, share_percent);
     return result;
 }
