@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,8 +60,8 @@ struct counts {
     struct kind_counts kind[KINDS];
     uint64_t fenced;                        /* loads that an invalidation overtook: used, not stored */
     uint64_t requests_in[SLICES][2], hits_in[SLICES][2]; /* [1]: of the changed tenant */
-    uint64_t before, reloads;               /* of the changed tenant: answers before the change, loads after it */
-    uint64_t last_old_ns;                   /* when the last read began that was answered with an old value */
+    uint64_t before, reloads;               /* of the changed tenant: old values given, new ones loaded */
+    uint64_t last_old_ns;                   /* when the last reads began of which one was given an old value */
     uint64_t stale, wrong;                  /* must stay 0 */
 };
 
@@ -147,12 +146,12 @@ static uint64_t hash_key(const char *key, size_t size)
     return hash;
 }
 
-/* Tenant n is asked for about as often as 1/n^0.9 says. */
+/* The n-th tenant is asked for as often as 1/n says (Zipf). */
 static void make_zipf(double *cumulated)
 {
     double sum = 0;
     for (int i = 0; i < TENANTS; i++)
-        cumulated[i] = sum += 1 / pow(i + 1, 0.9);
+        cumulated[i] = sum += 1.0 / (i + 1);
     for (int i = 0; i < TENANTS; i++)
         cumulated[i] /= sum;
 }
@@ -253,8 +252,8 @@ static uint64_t ns_of_bucket(unsigned bucket)
 }
 
 /* One answer of the cache, after the clock was stopped. */
-static void examine(const struct demo *demo, struct counts *counts, const struct wanted *w, const libcache_value *value,
-                    uint64_t least, uint64_t began_ns)
+static void examine(struct counts *counts, const struct wanted *w, const libcache_value *value, uint64_t least,
+                    uint64_t began_ns)
 {
     struct head head;
 
@@ -262,10 +261,8 @@ static void examine(const struct demo *demo, struct counts *counts, const struct
     counts->wrong += value->size != w->value_bytes || head.hash != w->hash;
     counts->stale += head.version < least;
     if (w->tenant == CHANGED && head.version == 1) {
-        if (!load(&demo->board->returned_ns))
-            counts->before++;
-        if (head.version < load(&demo->board->version[CHANGED]) && counts->last_old_ns < began_ns)
-            counts->last_old_ns = began_ns;
+        counts->before++;
+        counts->last_old_ns = began_ns;
     }
 }
 
@@ -311,7 +308,7 @@ static void work(struct demo *demo, unsigned number)
             of_kind->bytes += wanted[i].value_bytes;
             hits += hit;
             if (hit)
-                examine(demo, counts, &wanted[i], &values[i], least[i], begin);
+                examine(counts, &wanted[i], &values[i], least[i], begin);
             else
                 load_and_store(demo, counts, kind, &wanted[i]);
         }
@@ -357,9 +354,9 @@ static const char *share(uint64_t part, uint64_t whole)
 static const char *span(uint64_t ns)
 {
     char *out = buffer();
-    if (ns < 10000)
+    if (ns < 1000)
         snprintf(out, 32, "%" PRIu64 " ns", ns);
-    else if (ns < 10000000)
+    else if (ns < 1000000)
         snprintf(out, 32, "%.1f us", (double)ns / 1e3);
     else
         snprintf(out, 32, "%.1f ms", (double)ns / 1e6);
@@ -390,7 +387,7 @@ static void add(struct kind_counts *sum, const struct kind_counts *more)
 
 static void print_line(const char *name, const char *ttl, const struct kind_counts *c)
 {
-    printf("  %-20s %6s %13s %9s %10s %9s %9s\n", name, ttl, count(c->requests), share(c->hits, c->requests),
+    printf("  %-20s %7s %14s %10s %9s B %10s %10s\n", name, ttl, count(c->requests), share(c->hits, c->requests),
            count(c->requests ? c->bytes / c->requests : 0), span(quantile(c->histogram, 0.5)),
            span(quantile(c->histogram, 0.99)));
 }
@@ -400,9 +397,9 @@ static void print_kinds(const struct demo *demo)
     static struct kind_counts all, kind;
 
     memset(&all, 0, sizeof all);
-    printf("  What was served         TTL      requests      hits      bytes    median       p99   (of a hit,\n"
-           "                                                           a value               over batches of %d)\n",
-           BATCH);
+    printf("  %-20s %7s %14s %10s %11s %21s\n", "", "", "", "", "", "time of a hit");
+    printf("  %-20s %7s %14s %10s %11s %10s %10s\n", "namespace", "ttl", "requests", "hits", "mean value", "median",
+           "99 %");
     for (int k = 0; k < (demo->trace ? 1 : KINDS); k++) {
         char ttl[32];
         memset(&kind, 0, sizeof kind);
@@ -414,65 +411,60 @@ static void print_kinds(const struct demo *demo)
     }
     if (!demo->trace)
         print_line("all", "", &all);
-}
-
-static void print_workers(const struct demo *demo)
-{
-    static struct kind_counts all;
-
-    printf("\n  Worker       requests/s      hits     loads    median   (of a hit)\n");
-    for (int i = 0; i < WORKERS; i++) {
-        memset(&all, 0, sizeof all);
-        for (int k = 0; k < KINDS; k++)
-            add(&all, &demo->board->worker[i].kind[k]);
-        printf("  %-9d %13s %9s %9s %9s\n", i + 1, count(all.requests * 1000000000 / END_NS),
-               share(all.hits, all.requests), count(all.loads), span(quantile(all.histogram, 0.5)));
-    }
+    printf("\n  (Times: means of %d gets in a row, key to copied value; four workers on %ld processors.)\n", BATCH,
+           sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 static void print_timeline(const struct demo *demo)
 {
-    printf("\n  Hits in percent, every quarter of a second; at %.1f s tenant %d was invalidated:\n\n  seconds      ",
-           (double)CHANGE_NS / 1e9, CHANGED);
+    printf("\n  Hits in percent, for every quarter of a second. At %.1f s the data of tenant %d changed:\n\n  %-11s",
+           (double)CHANGE_NS / 1e9, CHANGED, "from second");
     for (int s = 0; s < SLICES; s++)
-        printf("%s%5.2f", s == SLICES / 2 ? " |" : "", (double)s * SLICE_NS / 1e9);
+        printf("%s%6.2f", s == SLICES / 2 ? " |" : "", (double)s * SLICE_NS / 1e9);
     for (int changed = 1; changed >= 0; changed--) {
-        printf("\n  %-13s", changed ? "tenant 7" : "all others");
+        printf("\n  %-11s", changed ? "tenant 7" : "all others");
         for (int s = 0; s < SLICES; s++) {
             uint64_t requests = 0, hits = 0;
             for (int i = 0; i < WORKERS; i++) {
                 requests += demo->board->worker[i].requests_in[s][changed];
                 hits += demo->board->worker[i].hits_in[s][changed];
             }
-            printf(requests ? "%s%5.1f" : "%s    -", s == SLICES / 2 ? " |" : "",
+            printf(requests ? "%s%6.1f" : "%s     -", s == SLICES / 2 ? " |" : "",
                    requests ? 100.0 * (double)hits / (double)requests : 0);
         }
     }
     printf("\n");
 }
 
-static int print_invalidation(const struct demo *demo, uint64_t tagged, uint64_t took_ns)
+static int print_workers(const struct demo *demo, uint64_t tagged, uint64_t took_ns)
 {
     uint64_t returned = load(&demo->board->returned_ns), stale = 0, wrong = 0, fenced = 0;
 
-    printf("\n  What libcache_invalidate_tags(\"tenant:%d\") did: about %s entries carried the tag; the call took %s.\n\n"
-           "  Worker     old values given     last one, before     old values     loaded     other keys'\n"
-           "               before the call     the call returned       after it       anew         values\n",
-           CHANGED, count(tagged), span(took_ns));
+    printf("\n  Then libcache_invalidate_tags(\"tenant:%d\") was called. Some %s entries carried the tag; the call took %s.\n"
+           "  What each worker saw:\n\n", CHANGED, count(tagged), span(took_ns));
+    printf("  %-8s %12s %9s | %19s %15s %16s %9s\n", "", "", "", "old values given", "the last one,", "old values given",
+           "values");
+    printf("  %-8s %12s %9s | %19s %15s %16s %9s\n", "worker", "requests/s", "hits", "until the call", "before its end",
+           "after its end", "reloaded");
     for (int i = 0; i < WORKERS; i++) {
         const struct counts *c = &demo->board->worker[i];
-        int late = c->last_old_ns > returned;
-        printf("  %-9d %18s %21s %14s %10s %14s\n", i + 1, count(c->before),
-               c->last_old_ns == 0 ? "-" : late ? "AFTER IT" : span(returned - c->last_old_ns), count(c->stale),
-               count(c->reloads), count(c->wrong));
+        static struct kind_counts all;
+        memset(&all, 0, sizeof all);
+        for (int k = 0; k < KINDS; k++)
+            add(&all, &c->kind[k]);
+        printf("  %-8d %12s %9s | %19s %15s %16s %9s\n", i + 1, count(all.requests * 1000000000 / END_NS),
+               share(all.hits, all.requests), count(c->before - c->stale),
+               c->last_old_ns == 0 ? "-" : c->last_old_ns > returned ? "AFTER IT" : span(returned - c->last_old_ns),
+               count(c->stale), count(c->reloads));
         stale += c->stale;
         wrong += c->wrong;
         fenced += c->fenced;
     }
-    printf("\n  %s%s loads were overtaken by the call and not stored.\n",
-           stale || wrong ? "FAILED: old or wrong values were given.\n  "
-                          : "No worker was given an old value once the call had returned. ",
-           count(fenced));
+    if (stale || wrong)
+        printf("\n  FAILED: %s old values and %s values of other keys were given.\n", count(stale), count(wrong));
+    else
+        printf("\n  Nobody was given an old value once the call had returned. (%s loads had begun before the call and came\n"
+               "  back after it: their values were used once, and not stored.)\n", count(fenced));
     return stale || wrong;
 }
 
@@ -481,7 +473,7 @@ static void print_memory(const struct demo *demo)
     libcache_stats stats = LIBCACHE_STATS_INIT;
 
     libcache_read_stats(demo->cache, &stats);
-    printf("  The cache holds %s entries in %s of %s MiB, and made room by %s evictions.\n", count(stats.entries),
+    printf("  The cache ends with %s entries in %s of its %s MiB; it made room %s times.\n", count(stats.entries),
            count((stats.live_bytes + stats.index_bytes) >> 20), count(stats.memory_bytes >> 20), count(stats.evictions));
 }
 
@@ -604,9 +596,8 @@ int main(int argc, char **argv)
             failed = 1;
     }
     print_kinds(&demo);
-    print_workers(&demo);
     print_timeline(&demo);
-    failed |= print_invalidation(&demo, tagged, load(&demo.board->returned_ns) - began);
+    failed |= print_workers(&demo, tagged, load(&demo.board->returned_ns) - began);
     print_memory(&demo);
     printf("\n");
     libcache_close(demo.cache);

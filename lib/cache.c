@@ -35,7 +35,9 @@ void libcache_release_value(libcache_value *value)
     value->owner = NULL;
 }
 
-int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
+/* Flattened: key to value in one function, hash included; see l1/hit.h. */
+__attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                          unsigned flags)
 {
     struct l1_key k;
     int result;
@@ -46,7 +48,10 @@ int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_val
         return LIBCACHE_EKEY;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     result = l1_get(&ns->cache->l1, &k, ns->soft_ttl_ms, value, flags);
-    count_read(ns, result);
+    if (likely(result == LIBCACHE_HIT))
+        count(ns, COUNT_HIT);
+    else
+        count_read(ns, result);
     return result;
 }
 

@@ -4,13 +4,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/platform.h"
+
 #ifndef XXH_INLINE_ALL
 #define XXH_INLINE_ALL
 #endif
 #include <xxhash.h>
 
-/* Flattened: keys are short, and a call for each would cost as much as the hash. */
-static inline __attribute__((flatten)) uint64_t hash_bytes(const void *data, size_t size, uint64_t seed)
+static force_inline uint64_t hash_bytes(const void *data, size_t size, uint64_t seed)
 {
     return XXH3_64bits_withSeed(data, size, seed);
 }

@@ -50,7 +50,7 @@ static force_inline int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t
     unsigned bits;
     uint8_t uses;
 
-    if (unlikely(!value || (flags & LIBCACHE_TIMES) || n < 2 || n > sh->region_bytes / sizeof *b))
+    if (unlikely(!value || (flags & LIBCACHE_TIMES) || n - 2 > sh->buckets_max - 2))
         goto any;
     b = index_bucket(sh, bucket_of(hash_first(key->hash), n));
     bits = bucket_match(b, key->hash);
@@ -66,7 +66,7 @@ static force_inline int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t
     offset = slot_offset(slot);
     hook(HOOK_READ_SLOT);
     at = offset & sh->lap_mask[r];
-    if (unlikely(at + ENTRY_HEADER + 8 > sh->ring_bytes[r]))
+    if (unlikely(at > sh->last_entry[r]))
         goto any;
     p = sh->ring[r] + at;
     prefetch(p + 64);

@@ -44,8 +44,10 @@ static int make_shards(struct l1 *l1)
             sh->shift[r] = layout->ring_shift[r];
             sh->ring[r] = sh->region + (r == SMALL ? 0 : layout->small_bytes);
             sh->ring_bytes[r] = r == SMALL ? layout->small_bytes : layout->region_bytes - layout->small_bytes;
+            sh->last_entry[r] = sh->ring_bytes[r] - ENTRY_HEADER - 8;
             sh->lap_mask[r] = (UINT64_C(1) << layout->ring_shift[r]) - 1;
         }
+        sh->buckets_max = (uint32_t)(sh->ring_bytes[MAIN] / sizeof(struct bucket));
         sh->l1 = l1;
         sh->now = 0;
     }

@@ -21,6 +21,8 @@ struct shard {
     uint64_t region_bytes, small_bytes;
     uint64_t lap_mask[2];   /* of each ring: offset & mask is the place in it */
     unsigned char *ring[2]; /* where its bytes begin */
+    uint64_t last_entry[2]; /* the last place where an entry's head could be read */
+    uint32_t buckets_max;   /* that the region could hold */
     uint64_t ring_bytes[2]; /* how many may be read, what the index has claimed of main included */
     unsigned shift[2];
     struct l1 *l1;

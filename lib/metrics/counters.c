@@ -5,7 +5,7 @@
 
 struct counter_block *counters_claim(struct counters *counters, uintptr_t self)
 {
-    uintptr_t first = (self >> 12 ^ self >> 20) % COUNTER_BLOCKS;
+    uintptr_t first = COUNTER_HASH(self);
 
     for (uintptr_t i = 0; i < PROBES; i++) {
         struct counter_block *block = &counters->block[(first + i) % COUNTER_BLOCKS];

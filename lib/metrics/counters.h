@@ -16,6 +16,7 @@ enum counter {
 };
 
 #define COUNTER_BLOCKS 64 /* a power of two */
+#define COUNTER_HASH(self) ((self) / 4096 % COUNTER_BLOCKS) /* thread pointers lie pages apart */
 
 struct counter_block {
     uintptr_t owner; /* thread pointer; 0: free. By compare-and-swap */
@@ -33,7 +34,7 @@ struct counter_block *counters_claim(struct counters *counters, uintptr_t self);
 static force_inline void counters_add(struct counters *counters, enum counter which, uint64_t n)
 {
     uintptr_t self = (uintptr_t)__builtin_thread_pointer();
-    struct counter_block *block = &counters->block[(self >> 12 ^ self >> 20) % COUNTER_BLOCKS];
+    struct counter_block *block = &counters->block[COUNTER_HASH(self)];
 
     if (unlikely(load_relaxed(&block->owner) != self))
         block = counters_claim(counters, self);

@@ -259,8 +259,10 @@ int invalidate_tag(libcache *cache, const char *tag)
 
 const char *segment_name(const char *what)
 {
-    static char name[65];
-    snprintf(name, sizeof name, "test-%ld-%s", runner_pid, what);
+    static char names[4][65]; /* by turns, so that a test may speak of several */
+    static unsigned turn;
+    char *name = names[turn++ % 4];
+    snprintf(name, sizeof names[0], "test-%ld-%s", runner_pid, what);
     return name;
 }
 
