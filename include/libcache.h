@@ -153,9 +153,9 @@ enum libcache_segment_kind {
 };
 
 enum libcache_huge_pages {
-    LIBCACHE_HUGE_AUTO = 0, /* ask for transparent huge pages when the segment is 32 MiB or more */
+    LIBCACHE_HUGE_AUTO = 0, /* ask for transparent huge pages when the segment is 2 MiB or more */
     LIBCACHE_HUGE_OFF = 1,
-    LIBCACHE_HUGE_ON = 2    /* ask whatever the size; resident memory then rounds up to 2 MiB */
+    LIBCACHE_HUGE_ON = 2    /* ask whatever the size */
 };
 
 typedef struct libcache_options {

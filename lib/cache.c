@@ -42,7 +42,7 @@ __attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size
     struct l1_key k;
     int result;
 
-    if (unlikely(!ns || !value || (flags & ~(unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_TIMES))))
+    if (unlikely(!ns || !value || (flags && (flags & ~(unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_TIMES)))))
         return LIBCACHE_EINVAL;
     if (unlikely(!key_ok(key, key_size)))
         return LIBCACHE_EKEY;
@@ -101,7 +101,7 @@ int libcache_exists(libcache_ns *ns, const void *key, size_t key_size, unsigned 
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
-    return l1_get(&ns->cache->l1, &k, ns->soft_ttl_ms, NULL, flags);
+    return l1_get_any(&ns->cache->l1, &k, ns->soft_ttl_ms, NULL, flags);
 }
 
 int libcache_ttl_left(libcache_ns *ns, const void *key, size_t key_size, uint64_t *ttl_left_ms, unsigned flags)

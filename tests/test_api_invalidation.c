@@ -327,7 +327,7 @@ START_TEST(four_thousand_namespaces_are_possible)
     static libcache_ns *ns[N];
     libcache_ns *one_more;
     uint64_t missing = 0;
-    char name[LIBCACHE_NAMESPACE_NAME_MAX + 1];
+    char name[LIBCACHE_NAMESPACE_NAME_MAX + 16];
 
     rig_prepare(&rig);
     rig.options.memory_bytes = 16 << 20;
@@ -335,14 +335,14 @@ START_TEST(four_thousand_namespaces_are_possible)
     rig_open(&rig);
     ns[0] = rig.ns;
     for (int i = 1; i < N; i++) {
-        snprintf(name, sizeof name, "%0100d", i);
+        snprintf(name, sizeof name, "%-100d", i);
         ns[i] = open_ns(&rig, name);
         ck_result(put(ns[i], "key", name), LIBCACHE_OK);
     }
     ck_result(libcache_open_namespace(&one_more, rig.cache, "one more", NULL, NULL), LIBCACHE_ENAME);
     libcache_invalidate_namespace(ns[N - 1], 0);
     for (int i = 1; i < N - 1; i++) {
-        snprintf(name, sizeof name, "%0100d", i);
+        snprintf(name, sizeof name, "%-100d", i);
         if (look(ns[i], "key") == LIBCACHE_HIT)
             ck_value(ns[i], "key", name);
         else

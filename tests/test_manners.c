@@ -284,40 +284,71 @@ static int child_works(struct rig *rig)
     return 0;
 }
 
-static void fork_while_another_thread_writes(int segment)
+static void hammer_up(struct hammer *h)
 {
-    static struct hammer h;
+    memset(h, 0, sizeof *h);
+    rig_prepare(&h->rig);
+    h->rig.options.memory_bytes = 1 << 20;
+    h->rig.options.stripes = 2;
+    h->rig.options.lock_wait_ms = 2000;
+    h->rig.options.clock_ms = NULL;
+    rig_open(&h->rig);
+}
+
+/* Forks while a thread of this process writes. Returns the number of the fork whose child had trouble, or 0. */
+static unsigned long fork_many(struct hammer *h, int *status)
+{
+    unsigned long trouble = 0;
     pthread_t thread;
 
-    memset(&h, 0, sizeof h);
-    rig_prepare(&h.rig);
-    h.rig.options.segment = segment;
-    h.rig.options.memory_bytes = 1 << 20;
-    h.rig.options.stripes = 2;
-    h.rig.options.lock_wait_ms = 2000;
-    h.rig.options.clock_ms = NULL;
-    rig_open(&h.rig);
-    ck_assert_int_eq(pthread_create(&thread, NULL, hammer, &h), 0);
-    for (unsigned long i = scaled(200); i; i--) {
-        int status;
+    if (pthread_create(&thread, NULL, hammer, h) != 0)
+        return 1;
+    for (unsigned long i = 1; i <= scaled(200) && !trouble; i++) {
         pid_t child = fork();
-        ck_assert_int_ge(child, 0);
         if (child == 0)
-            _exit(child_works(&h.rig));
-        ck_assert_int_eq(waitpid(child, &status, 0), child);
-        ck_assert_msg(status == 0, "the child ended with %d (signal %d) after %lu forks", WEXITSTATUS(status),
-                      WTERMSIG(status), scaled(200) - i);
+            _exit(child_works(&h->rig));
+        if (child < 0 || waitpid(child, status, 0) != child || *status != 0)
+            trouble = i;
     }
-    __atomic_store_n(&h.stop, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&h->stop, 1, __ATOMIC_RELAXED);
     pthread_join(thread, NULL);
-    ck_result(put(h.rig.ns, "key", "value"), LIBCACHE_OK);
-    ck_value(h.rig.ns, "key", "value");
-    rig_down(&h.rig);
+    return trouble;
 }
 
 START_TEST(G8_a_child_forked_while_another_thread_writes_uses_its_private_copy_at_once)
 {
-    fork_while_another_thread_writes(LIBCACHE_PRIVATE);
+    static struct hammer h;
+    int status = 0;
+    unsigned long trouble;
+
+    hammer_up(&h);
+    trouble = fork_many(&h, &status);
+    ck_assert_msg(trouble == 0, "child %lu ended with status %x", trouble, (unsigned)status);
+    ck_result(put(h.rig.ns, "key", "value"), LIBCACHE_OK);
+    ck_value(h.rig.ns, "key", "value");
+    rig_down(&h.rig);
+}
+END_TEST
+
+START_TEST(G8_so_does_a_childs_child)
+{
+    static struct hammer h;
+    int status;
+    pid_t child;
+
+    hammer_up(&h);
+    child = fork();
+    if (child == 0) { /* as the worker of a preforking server, that forks in turn */
+        int of_grandchild = 0;
+        if (put(h.rig.ns, "key", "child") != LIBCACHE_OK)
+            _exit(99);
+        if (fork_many(&h, &of_grandchild) != 0)
+            _exit(WIFEXITED(of_grandchild) ? WEXITSTATUS(of_grandchild) : 98);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(status == 0, "a child's child failed at step %d", WEXITSTATUS(status));
+    rig_down(&h.rig);
 }
 END_TEST
 
@@ -371,5 +402,5 @@ int main(void)
                      G8_descriptors_are_close_on_exec_and_closed_in_the_end, G8_no_thread_is_started,
                      G8_no_signal_handler_is_changed,
                      G8_a_child_forked_while_another_thread_writes_uses_its_private_copy_at_once,
-                     G8_the_library_can_be_loaded_and_unloaded);
+                     G8_so_does_a_childs_child, G8_the_library_can_be_loaded_and_unloaded);
 }

@@ -82,14 +82,21 @@ static force_inline void shared_copy_out(void *to, const void *from, size_t size
         /* most values: a call of memcpy would cost more than the copy */
         unsigned char *t = to;
         const unsigned char *f = from;
-        size_t last = size - 16, at = 0;
-        for (; at + 16 < last; at += 32) {
-            __builtin_memcpy(t + at, f + at, 16);
-            __builtin_memcpy(t + at + 16, f + at + 16, 16);
+        unsigned char *t_end = t + size;
+        const unsigned char *f_end = f + size;
+        if (size > 128)
+            for (; t_end - t > 128; t += 64, f += 64)
+                __builtin_memcpy(t, f, 64);
+        if (size > 64) {
+            __builtin_memcpy(t, f, 64);
+            __builtin_memcpy(t_end - 64, f_end - 64, 64);
+        } else if (size > 32) {
+            __builtin_memcpy(t, f, 32);
+            __builtin_memcpy(t_end - 32, f_end - 32, 32);
+        } else {
+            __builtin_memcpy(t, f, 16);
+            __builtin_memcpy(t_end - 16, f_end - 16, 16);
         }
-        if (at < last)
-            __builtin_memcpy(t + at, f + at, 16);
-        __builtin_memcpy(t + last, f + last, 16);
     } else {
         memcpy(to, from, size);
     }
@@ -130,6 +137,10 @@ static force_inline int shared_equal(const void *shared, const void *own, size_t
     return 1;
 #else
     const unsigned char *s = shared, *o = own;
+    if (size - 16 <= 16)
+        return ((read_word(s) ^ read_word(o)) | (read_word(s + 8) ^ read_word(o + 8)) |
+                (read_word(s + size - 16) ^ read_word(o + size - 16)) |
+                (read_word(s + size - 8) ^ read_word(o + size - 8))) == 0;
     if (size >= 8) {
         const unsigned char *last = s + size - 8;
         const unsigned char *own_last = o + size - 8;

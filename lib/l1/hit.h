@@ -21,7 +21,7 @@ int l1_reserve(const struct l1 *l1, libcache_value *value, size_t size);
 static force_inline int still_there(const struct stripe *s, enum ring r, uint64_t offset, uint64_t shape)
 {
     fence_acquire();
-    return likely(load_acquire(&s->tail[r]) <= offset) && likely((load_acquire(&s->shape) ^ shape) >> 32 == 0);
+    return likely(load_acquire(&s->tail[r]) <= offset) && likely(shape_kept(shape, load_acquire(&s->shape)));
 }
 
 /* 1 when none of the tags (in shared memory) was invalidated after `stamp`. */
@@ -36,10 +36,11 @@ static force_inline int vouch_tags(const struct l1 *l1, const uint64_t *tags, ui
 /*
  * The common hit, in as few instructions as we could find: first match in a bucket, plain value with or without tags, memory at hand. It looks at the
  * tail once, at the end, which is enough: until then nothing is believed, only kept within the ring. Anything else,
- * including any doubt, is get_any's.
+ * including any doubt, is l1_get_any's.
  */
-static force_inline int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
+static force_inline int l1_get(struct l1 *l1, const struct l1_key *caller_key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
 {
+    const struct l1_key k = *caller_key, *const key = &k; /* in registers: only the way out needs it in memory */
     const struct shard *sh = l1_shard(l1, key->hash);
     const struct stripe *s = sh->s;
     uint64_t shape = load_acquire(&s->shape), slot, offset, at, what, life, birth, stamp, size, key_at = ENTRY_HEADER, now = 0;
@@ -50,12 +51,12 @@ static force_inline int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t
     unsigned bits;
     uint8_t uses;
 
-    if (unlikely(!value || (flags & LIBCACHE_TIMES) || n - 2 > sh->buckets_max - 2))
+    if (unlikely(flags || n - 2 > sh->buckets_max - 2))
         goto any;
-    b = index_bucket(sh, bucket_of(hash_first(key->hash), n));
+    b = index_bucket(sh, bucket_of(hash_first(key->hash), shape));
     bits = bucket_match(b, key->hash);
     if (unlikely(!bits)) {
-        b = index_bucket(sh, bucket_of(hash_second(key->hash), n));
+        b = index_bucket(sh, bucket_of(hash_second(key->hash), shape));
         bits = bucket_match(b, key->hash);
         if (unlikely(!bits))
             goto any;
@@ -114,8 +115,10 @@ static force_inline int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t
     value->flags = extra_flags;
     value->tier = LIBCACHE_TIER_L1;
     return unlikely(soft_ttl_ms && now >= (birth & ENTRY_TIME_MASK) + soft_ttl_ms) ? LIBCACHE_STALE : LIBCACHE_HIT;
-any:
-    return l1_get_any(l1, key, soft_ttl_ms, value, flags);
+any: {
+    const struct l1_key in_memory = k;
+    return l1_get_any(l1, &in_memory, soft_ttl_ms, value, flags);
+}
 }
 
 #endif

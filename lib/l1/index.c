@@ -73,15 +73,15 @@ void index_make(struct shard *sh)
             store_relaxed(&b->slot[j], 0);
     }
     store_relaxed(&sh->s->main_limit, main_place(sh) - claim_for(sh, n));
-    store_release(&sh->s->shape, (load_relaxed(&sh->s->shape) & ~(uint64_t)UINT32_MAX) | n);
+    store_release(&sh->s->shape, shape_with(load_relaxed(&sh->s->shape), n));
 }
 
 /* The buckets of a hash, the same twice when they fall together. */
 static void both(const struct shard *sh, uint64_t hash, struct bucket *pair[2])
 {
-    uint32_t n = buckets(sh);
-    pair[0] = index_bucket(sh, bucket_of(hash_first(hash), n));
-    pair[1] = index_bucket(sh, bucket_of(hash_second(hash), n));
+    uint64_t shape = load_relaxed(&sh->s->shape);
+    pair[0] = index_bucket(sh, bucket_of(hash_first(hash), shape));
+    pair[1] = index_bucket(sh, bucket_of(hash_second(hash), shape));
 }
 
 struct place index_find_key(const struct shard *sh, const struct l1_key *key, struct entry *e, unsigned char **p)
@@ -189,7 +189,7 @@ static int move_out(struct shard *sh, struct place from)
     store_relaxed(&to.bucket->uses[to.i], load_relaxed(&from.bucket->uses[from.i]));
     index_publish(to, slot);
     hook(HOOK_SPLIT_COPIED);
-    store_release(&sh->s->shape, load_relaxed(&sh->s->shape) + (UINT64_C(1) << 32));
+    store_release(&sh->s->shape, load_relaxed(&sh->s->shape) + SHAPE_CHANGE);
     index_publish(from, 0);
     store_relaxed(&sh->s->dirty, 0);
     return 1;
@@ -249,7 +249,7 @@ static int claim(struct shard *sh, uint32_t n)
 
 static void split(struct shard *sh)
 {
-    uint64_t shape = load_relaxed(&sh->s->shape);
+    uint64_t shape = load_relaxed(&sh->s->shape), grown = shape_with(shape, shape_buckets(shape) + 1);
     uint32_t n = shape_buckets(shape), source = n - ((UINT32_MAX >> __builtin_clz(n)) + 1) / 2;
     struct bucket *from = index_bucket(sh, source), *to = index_bucket(sh, n);
     uint8_t moved = 0;
@@ -265,13 +265,13 @@ static void split(struct shard *sh)
         if (!slot || slot_dead(sh, slot) || !ring_entry(sh, slot_ring(slot), slot_offset(slot), &e, &p))
             continue;
         hash = l1_key_of(sh->l1, e.ns, p + e.key_at, e.key_size).hash;
-        if (bucket_of(hash_first(hash), n + 1) == source || bucket_of(hash_second(hash), n + 1) == source)
+        if (bucket_of(hash_first(hash), grown) == source || bucket_of(hash_second(hash), grown) == source)
             continue;
         store_relaxed(&to->slot[i], slot);
         moved |= (uint8_t)(1u << i);
     }
     hook(HOOK_SPLIT_COPIED);
-    store_release(&sh->s->shape, shape + 1);
+    store_release(&sh->s->shape, grown);
     hook(HOOK_SPLIT_PUBLISHED);
     for (int i = 0; i < BUCKET_SLOTS; i++)
         if (moved >> i & 1)

@@ -105,7 +105,7 @@ struct stripe {
     uint32_t dirty; /* 1 inside a multi-word change that cannot be picked up in the middle: owner died: empty the stripe */
 
     /* the readers' line */
-    uint64_t shape __attribute__((aligned(PLATFORM_LINE))); /* resets and moves << 32 | buckets in use */
+    uint64_t shape __attribute__((aligned(PLATFORM_LINE))); /* of the index; see index.h */
     uint64_t tail[2]; /* of each ring: older offsets are dead */
 
     struct ring_state ring[2] __attribute__((aligned(PLATFORM_LINE)));

@@ -175,7 +175,7 @@ static force_inline int find(const struct shard *sh, const struct l1_key *key, s
     if (unlikely((uint64_t)n * sizeof(struct bucket) > sh->region_bytes || n < 2))
         return LIBCACHE_MISS;
     for (int k = 0; k < 2; k++) {
-        struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), n));
+        struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), f->shape));
         for (unsigned bits = bucket_match(b, key->hash); bits; bits &= bits - 1) {
             int i = __builtin_ctz(bits);
             uint64_t slot = load_acquire(&b->slot[i]);
@@ -343,21 +343,22 @@ int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, 
 void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key)
 {
     const struct shard *sh = l1_shard(l1, key->hash);
-    uint32_t n = shape_buckets(load_relaxed(&sh->s->shape)) | 1;
+    uint64_t shape = load_relaxed(&sh->s->shape);
 
-    prefetch(index_bucket(sh, bucket_of(hash_first(key->hash), n)));
-    prefetch(index_bucket(sh, bucket_of(hash_second(key->hash), n)));
+    prefetch(index_bucket(sh, bucket_of(hash_first(key->hash), shape)));
+    prefetch(index_bucket(sh, bucket_of(hash_second(key->hash), shape)));
 }
 
 void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key)
 {
     const struct shard *sh = l1_shard(l1, key->hash);
-    uint32_t n = shape_buckets(load_relaxed(&sh->s->shape));
+    uint64_t shape = load_relaxed(&sh->s->shape);
+    uint32_t n = shape_buckets(shape);
 
     if ((uint64_t)n * sizeof(struct bucket) > sh->region_bytes || n < 2)
         return;
     for (int k = 0; k < 2; k++) {
-        struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), n));
+        struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), shape));
         unsigned bits = bucket_match(b, key->hash);
         if (bits) {
             uint64_t slot = load_relaxed(&b->slot[__builtin_ctz(bits)]);

@@ -35,7 +35,7 @@
 
 #define FOLDER "/dev/shm"
 #define HUGE_BYTES (UINT64_C(2) << 20)
-#define HUGE_AUTO_BYTES (UINT64_C(32) << 20)
+#define HUGE_AUTO_BYTES (UINT64_C(2) << 20)
 #define ATTEMPTS 100
 #define FLOCK_POLL_MS 2
 

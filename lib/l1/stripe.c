@@ -24,7 +24,7 @@ void stripe_reset(struct shard *sh)
     struct stripe *s = sh->s;
 
     store_relaxed(&s->dirty, 1);
-    store_release(&s->shape, load_relaxed(&s->shape) + (UINT64_C(1) << 32));
+    store_release(&s->shape, load_relaxed(&s->shape) + SHAPE_CHANGE);
     for (int r = SMALL; r <= MAIN; r++) {
         uint64_t tail = load_relaxed(&s->tail[r]), newest = s->ring[r].head > tail ? s->ring[r].head : tail;
         ring_make(sh, (enum ring)r, newest < OFFSET_MAX / 2 ? (newest >> sh->shift[r]) + 1 : 1);
@@ -209,7 +209,7 @@ static int words_sane(const struct shard *sh)
     uint32_t n = shape_buckets(load_relaxed(&sh->s->shape));
     uint64_t place = sh->region_bytes - sh->small_bytes, limit = sh->s->main_limit;
 
-    return n >= 2 && limit <= place && limit >= place / 2 && limit % 8 == 0 &&
+    return n >= 2 && shape_with(load_relaxed(&sh->s->shape), n) == load_relaxed(&sh->s->shape) && limit <= place && limit >= place / 2 && limit % 8 == 0 &&
            place - limit >= (uint64_t)n * sizeof(struct bucket) && ring_sane(sh, SMALL) && ring_sane(sh, MAIN) &&
            sh->s->live_entries <= (uint64_t)n * BUCKET_SLOTS;
 }
