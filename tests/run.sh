@@ -149,6 +149,9 @@ measure_coverage() {
     fi
 }
 
+# No figures are judged here: the programs must run, and every engine must give the right values.
+bench_smoke() { run_make bench-programs && tests/bench_smoke.sh; }
+
 # ---- What is run -------------------------------------------------------------------------------------------
 
 check() {
@@ -172,6 +175,7 @@ test)
     step "fuzz corpora, address sanitizer" run_corpora asan
     step "tests, undefined behaviour sanitizer" build_and_test ubsan
     step "tests, thread sanitizer" build_and_test tsan
+    step "benchmark programs run and tell the truth" bench_smoke
     step "library with clang (warnings are errors)" run_make VARIANT=clang WERROR=1 static shared
     step "lint" run_make lint
     step "quick tests under valgrind" test_under_valgrind 0

@@ -108,7 +108,7 @@ START_TEST(one_bucket_more_takes_from_one_bucket_only)
 
     for (uint32_t n = 2; n < 600; n++) {
         uint32_t source = UINT32_MAX;
-        for (int i = 0; i < 3000; i++) {
+        for (int i = 0; i < 20000; i++) {
             uint32_t h = (uint32_t)dice_roll(&dice), before = bucket_of(h, n), after = bucket_of(h, n + 1);
             if (before >= n || (after != before && after != n))
                 ck_abort_msg("of %u: %u, then %u", n, before, after);
