@@ -26,6 +26,7 @@ enum {
     CHANGED = 7,    /* the tenant whose data changes */
     BATCH = 16,     /* requests between two looks at the clock */
     SLICES = 12,    /* columns of the timeline */
+    HALF = SLICES / 2,
     BUCKETS = 512,  /* of the histogram: 16 for each power of two */
     VALUE_MAX = 16 << 10,
     TRACE_MAX = 4 << 20 /* requests */
@@ -33,7 +34,7 @@ enum {
 
 #define MEMORY_BYTES ((size_t)64 << 20)
 #define SLICE_NS UINT64_C(250000000)
-#define CHANGE_NS (SLICES / 2 * SLICE_NS)
+#define CHANGE_NS (HALF * SLICE_NS)
 #define END_NS (SLICES * SLICE_NS)
 
 /* What the service caches: a namespace each, with a policy of its own. */

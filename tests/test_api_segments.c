@@ -1,6 +1,7 @@
 /*
  * Segments that several processes use: shared with children, or found by name. SPDX-License-Identifier: MIT
  */
+#define _GNU_SOURCE
 #include "support/support.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -565,6 +567,53 @@ START_TEST(a_file_that_is_no_segment_is_refused_by_attach_and_replaced_by_open)
 }
 END_TEST
 
+/* ---- Named: scribbled over --------------------------------------------------------------------------------------------- */
+
+/* Changes one byte in the middle of these, wherever they are in the file. Returns how often they were there. */
+static int scribble(const char *file, const char *bytes, size_t size)
+{
+    int fd = open(file, O_RDWR | O_CLOEXEC), n = 0;
+    char *at, *found, *end;
+    struct stat status;
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(fstat(fd, &status), 0);
+    at = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ck_assert_ptr_ne(at, MAP_FAILED);
+    end = at + status.st_size;
+    for (found = at; (found = memmem(found, (size_t)(end - found), bytes, size)) != NULL; n++)
+        found[size / 2] ^= 1;
+    munmap(at, (size_t)status.st_size);
+    close(fd);
+    return n;
+}
+
+START_TEST(with_verify_values_a_value_that_was_scribbled_over_is_a_miss)
+{
+    static const char text[] = "a value that is not to be found anywhere else in the segment, 0123456789";
+    const char *name = segment_name("verify");
+    libcache_value value = LIBCACHE_VALUE_INIT;
+
+    for (int verify = 0; verify < 2; verify++) {
+        struct rig rig;
+        named_rig(&rig, name);
+        rig.options.verify_values = verify;
+        rig_open(&rig);
+        put(rig.ns, "key", text);
+        put(rig.ns, "other", "value");
+        ck_value(rig.ns, "key", text);
+        ck_assert_int_eq(scribble(segment_file(name), text, sizeof text - 1), 1);
+        ck_result(libcache_get(rig.ns, KEY, &value, 0), verify ? LIBCACHE_MISS : LIBCACHE_HIT);
+        ck_value(rig.ns, "other", "value");
+        put(rig.ns, "key", text);
+        ck_value(rig.ns, "key", text);
+        libcache_release_value(&value);
+        rig_down(&rig);
+    }
+    ck_result(libcache_remove_segment(name, NULL), LIBCACHE_OK);
+}
+END_TEST
+
 int main(void)
 {
     return RUN_TESTS("api_segments", a_shared_cache_is_one_for_parent_and_child,
@@ -578,5 +627,6 @@ int main(void)
                      a_segment_of_a_process_that_was_killed_is_used_on,
                      the_file_of_a_segment_is_for_its_owner_only,
                      links_and_other_things_under_the_name_are_refused,
-                     a_file_that_is_no_segment_is_refused_by_attach_and_replaced_by_open);
+                     a_file_that_is_no_segment_is_refused_by_attach_and_replaced_by_open,
+                     with_verify_values_a_value_that_was_scribbled_over_is_a_miss);
 }

@@ -553,12 +553,12 @@ START_TEST(a_reader_between_two_buckets_does_not_miss_an_entry_that_a_split_move
         uint32_t n = shape_buckets(shard(&rig)->s->shape), at;
         snprintf(key, sizeof key, "first %d", i);
         k = key_of(&rig, key);
-        at = bucket_of(hash_second(k.hash), n);
-        first = index_bucket(shard(&rig), bucket_of(hash_first(k.hash), n));
+        at = bucket_of(hash_second(k.hash), shape_with(0, n));
+        first = index_bucket(shard(&rig), bucket_of(hash_first(k.hash), shape_with(0, n)));
         second = index_bucket(shard(&rig), at);
         place = index_find_key(shard(&rig), &k, &e, &p);
         /* in its second bucket, and out of it when there are twice as many */
-        if (first == second || place.bucket != second || bucket_of(hash_second(k.hash), 2 * n) == at)
+        if (first == second || place.bucket != second || bucket_of(hash_second(k.hash), shape_with(0, 2 * n)) == at)
             place.bucket = NULL;
     }
     ck_assert_ptr_nonnull(place.bucket);

@@ -109,7 +109,7 @@ START_TEST(one_bucket_more_takes_from_one_bucket_only)
     for (uint32_t n = 2; n < 600; n++) {
         uint32_t source = UINT32_MAX;
         for (int i = 0; i < 20000; i++) {
-            uint32_t h = (uint32_t)dice_roll(&dice), before = bucket_of(h, n), after = bucket_of(h, n + 1);
+            uint32_t h = (uint32_t)dice_roll(&dice), before = bucket_of(h, shape_with(0, n)), after = bucket_of(h, shape_with(0, n + 1));
             if (before >= n || (after != before && after != n))
                 ck_abort_msg("of %u: %u, then %u", n, before, after);
             if (after != before) {
@@ -216,7 +216,7 @@ START_TEST(keys_with_the_same_tag_in_one_bucket_are_told_apart)
         char key[32];
         size_t n = number_key(key, i);
         struct l1_key k = l1_key_of(&rig.cache->l1, rig.ns->id, key, n);
-        if (k.hash >> 48 == first.hash >> 48 && bucket_of(hash_first(k.hash), 16) == bucket_of(hash_first(first.hash), 16))
+        if (k.hash >> 48 == first.hash >> 48 && bucket_of(hash_first(k.hash), shape_with(0, 16)) == bucket_of(hash_first(first.hash), shape_with(0, 16)))
             memcpy(keys[found++], key, sizeof key);
     }
     ck_assert_uint_eq(found, ALIKE);

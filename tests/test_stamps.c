@@ -506,6 +506,8 @@ static void *loader(void *arg)
 
     for (unsigned long n = scaled(20000); n && !arena->failure[0]; n--) {
         int result = load(arena, (unsigned)dice_below(&dice, ROWS), &dice);
+        char key[16];
+        libcache_touch(arena->rig.ns, key, row_key(key, (unsigned)dice_below(&dice, ROWS)), 0, 0);
         if (result == LIBCACHE_OK)
             __atomic_fetch_add(&arena->stored, 1, __ATOMIC_RELAXED);
         else if (result == LIBCACHE_FENCED)

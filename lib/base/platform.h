@@ -64,7 +64,7 @@ static force_inline uint64_t read_word(const void *p)
 }
 
 /* Bytes out of shared memory. `from` is 8-aligned or not; both sides have `size` bytes. */
-static force_inline void shared_copy_out(void *to, const void *from, size_t size)
+static inline void shared_copy_out(void *to, const void *from, size_t size)
 {
 #if PLATFORM_TSAN || defined(LIBCACHE_PORTABLE)
     unsigned char *t = to;
@@ -78,8 +78,17 @@ static force_inline void shared_copy_out(void *to, const void *from, size_t size
     for (; size; size--)
         *t++ = __atomic_load_n(f++, __ATOMIC_RELAXED);
 #else
+    memcpy(to, from, size);
+#endif
+}
+
+/* The same for values, most of which are short: a call of memcpy would cost more than the copy. */
+static force_inline void shared_copy_value(void *to, const void *from, size_t size)
+{
+#if PLATFORM_TSAN || defined(LIBCACHE_PORTABLE)
+    shared_copy_out(to, from, size);
+#else
     if (size - 16 <= 240) {
-        /* most values: a call of memcpy would cost more than the copy */
         unsigned char *t = to;
         const unsigned char *f = from;
         unsigned char *t_end = t + size;

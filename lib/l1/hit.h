@@ -103,7 +103,7 @@ static force_inline int l1_get(struct l1 *l1, const struct l1_key *caller_key, u
         if (result != LIBCACHE_OK)
             return result;
     }
-    shared_copy_out(value->data, p + key_at + key->size, size);
+    shared_copy_value(value->data, p + key_at + key->size, size);
     hook(HOOK_READ_COPIED);
     if (unlikely(!still_there(s, r, offset, shape)))
         goto any;
