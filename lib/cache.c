@@ -1,6 +1,7 @@
 /* The public calls on entries: checks, the order of tiers, and nothing else. SPDX-License-Identifier: MIT */
 #include "cache.h"
 
+#include "base/hash_inline.h"
 #include "base/options.h"
 #include "l1/hit.h"
 
@@ -46,7 +47,7 @@ __attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size
         return LIBCACHE_EINVAL;
     if (unlikely(!key_ok(key, key_size)))
         return LIBCACHE_EKEY;
-    k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
+    k = (struct l1_key){ key, key_size, hash_inline(key, key_size, l1_seed(&ns->cache->l1, ns->id)), ns->id };
     result = l1_get(&ns->cache->l1, &k, ns->soft_ttl_ms, value, flags);
     if (likely(result == LIBCACHE_HIT))
         count(ns, COUNT_HIT);

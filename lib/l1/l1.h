@@ -82,11 +82,16 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
 void l1_close(struct l1 *l1);
 
 uint64_t l1_now(const struct l1 *l1); /* in the segment's time */
-static force_inline struct l1_key l1_key_of(const struct l1 *l1, uint32_t ns, const void *data, size_t size)
+/* Of the hash of a key in a namespace. */
+static force_inline uint64_t l1_seed(const struct l1 *l1, uint32_t ns)
 {
-    return (struct l1_key){ data, size, hash_bytes(data, size, l1->seed ^ ns * UINT64_C(0xd6e8feb86659fd93)), ns };
+    return l1->seed ^ ns * UINT64_C(0xd6e8feb86659fd93);
 }
 
+static inline struct l1_key l1_key_of(const struct l1 *l1, uint32_t ns, const void *data, size_t size)
+{
+    return (struct l1_key){ data, size, hash_bytes(data, size, l1_seed(l1, ns)), ns };
+}
 
 /*
  * Reading (hit.h, read.c). Results of libcache_get; `soft_ttl_ms` 0: never stale. value NULL: only look, count no use.
