@@ -199,25 +199,31 @@ END_TEST
 
 START_TEST(who_comes_back_soon_after_its_eviction_goes_to_main)
 {
+    enum { BACK = 40 };
     struct rig rig;
+    unsigned in_main = 0;
     uint64_t ghost_hits;
+    char key[16];
 
     ring_up(&rig);
     fill(&rig);
-    put(rig.ns, "back", "value");
-    ck_assert_int_eq(slot_ring(slot_of(&rig, "back")), SMALL);
+    store(&rig, "back", 0, BACK, 10);
     store(&rig, "wonder", 0, 300, 500);
-    ck_result(look(rig.ns, "back"), LIBCACHE_MISS);
+    ck_assert_uint_eq(count(&rig, "back", 0, BACK), 0);
     ghost_hits = stats_of(&rig).ghost_hits;
-    put(rig.ns, "back", "again");
-    ck_value(rig.ns, "back", "again");
-    ck_assert_int_eq(slot_ring(slot_of(&rig, "back")), MAIN);
-    ck_assert_uint_eq(stats_of(&rig).ghost_hits, ghost_hits + 1);
+    store(&rig, "back", 0, BACK, 10);
+    for (unsigned i = 0; i < BACK; i++) {
+        snprintf(key, sizeof key, "back %u", i);
+        in_main += slot_of(&rig, key) && slot_ring(slot_of(&rig, key)) == MAIN;
+    }
+    ck_assert_uint_ge(in_main, BACK / 2); /* others may have needed the place of a ghost */
+    ck_assert_uint_eq(stats_of(&rig).ghost_hits, ghost_hits + in_main);
 
-    put(rig.ns, "late", "value");
-    store(&rig, "long after", 0, 30000, 500); /* many laps later it is forgotten */
-    put(rig.ns, "late", "again");
-    ck_assert_int_eq(slot_ring(slot_of(&rig, "late")), SMALL);
+    store(&rig, "late", 0, BACK, 10);
+    store(&rig, "long after", 0, 30000, 500); /* many laps later they are forgotten */
+    ghost_hits = stats_of(&rig).ghost_hits;
+    store(&rig, "late", 0, BACK, 10);
+    ck_assert_uint_eq(stats_of(&rig).ghost_hits, ghost_hits);
     ring_down(&rig);
 }
 END_TEST

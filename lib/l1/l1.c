@@ -86,8 +86,6 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
 
 void l1_close(struct l1 *l1)
 {
-    if (segment_is_last(&l1->segment))
-        store_relaxed(&l1->head->closed, 1);
     segment_close(&l1->segment);
     memory_free(l1->allocator, l1->shards);
 }

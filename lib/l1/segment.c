@@ -256,7 +256,7 @@ static int named_open(struct segment *s, const struct segment_wish *wish, libcac
     return error_set(error, LIBCACHE_EBUSY, "segment %s: replaced by others %d times while opening", wish->name, ATTEMPTS);
 }
 
-static const unsigned char *wiped_on_fork(void)
+static unsigned char *wiped_on_fork(void)
 {
     unsigned char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -299,38 +299,46 @@ void segment_let_in(struct segment *s)
         while (flock(s->fd, LOCK_SH) < 0 && errno == EINTR)
             ;
     s->sole = 0;
+    s->used = 1;
 }
 
 /*
- * Through a new open file: the one we have may be shared with processes that we forked or were forked from, whose lock it
- * is too, and must not be made exclusive for them.
+ * Notes in the head that the last user let go in good order. Whether we are the last, a new open file must find out: the one
+ * we had may be shared with processes that we forked or were forked from, and its lock is theirs too. (A mapping keeps the
+ * open file, and with it the lock: it is gone before.)
  */
-int segment_is_last(struct segment *s)
+static void note_good_order(int fd)
 {
-    char self[40];
-    int fd;
+    const uint32_t closed = 1;
 
-    if (s->fd < 0)
-        return 0;
-    snprintf(self, sizeof self, "/proc/self/fd/%d", s->fd);
-    fd = open(self, O_RDWR | O_CLOEXEC);
-    close(s->fd);
-    s->fd = fd;
-    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+        pwrite(fd, &closed, sizeof closed, (off_t)offsetof(struct segment_head, closed)) != (ssize_t)sizeof closed)
+        return; /* the next user looks through it, that is all */
 }
 
 void segment_close(struct segment *s)
 {
+    char self[40];
+    int again = -1;
+
+    if (s->fd >= 0 && s->used) {
+        snprintf(self, sizeof self, "/proc/self/fd/%d", s->fd);
+        again = open(self, O_RDWR | O_CLOEXEC);
+    }
     if (s->base)
         munmap(s->base, s->layout.total_bytes);
     if (s->fd >= 0)
         close(s->fd);
+    if (again >= 0) {
+        note_good_order(again);
+        close(again);
+    }
     if (s->awake)
-        munmap((void *)(uintptr_t)s->awake, 4096);
+        munmap(s->awake, 4096);
     s->base = NULL;
     s->awake = NULL;
     s->fd = -1;
-    s->sole = s->made = 0;
+    s->sole = s->made = s->used = 0;
 }
 
 int segment_remove(const char *name, libcache_error *error)

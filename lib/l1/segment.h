@@ -13,8 +13,9 @@ struct segment {
     int fd;                      /* of a named segment, holding a shared flock; else -1 */
     int sole;                    /* nobody else was using it when we opened it: locks may be made anew */
     int made;                    /* we made it: everything beyond the head is zero */
-    const unsigned char *awake;  /* a byte that is 1, but 0 in a forked child (MADV_WIPEONFORK); NULL: not to be had */
-    int forked;                  /* the child has taken note */
+    int used;                    /* segment_let_in was called */
+    unsigned char *awake;        /* a byte that is 1, but 0 in a child just forked (MADV_WIPEONFORK); NULL: not to be had */
+    int repairer;                /* pid of who is seeing to a fork's consequences; 0: nobody */
 };
 
 /* What a segment is to be; head fields are taken from here when it is made. */
@@ -33,9 +34,6 @@ int segment_open(struct segment *segment, const struct segment_wish *wish, libca
 
 /* With `sole` work done (locks made anew), lets others in. Nothing for segments that are not named. */
 void segment_let_in(struct segment *segment);
-
-/* Before closing: 1 when no other process has this named segment open; then others are kept out until it is closed. */
-int segment_is_last(struct segment *segment);
 
 void segment_close(struct segment *segment);
 

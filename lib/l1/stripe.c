@@ -5,6 +5,8 @@
 #include "l1/index.h"
 #include "l1/lock.h"
 
+#include <unistd.h>
+
 #define WALK_EVERY 8 /* stores per bucket that the walker looks at */
 
 #ifdef LIBCACHE_HOOKS
@@ -56,34 +58,37 @@ static void repair(struct shard *sh)
 
 /*
  * The child of a process with a private segment: its copy of a lock may be held by a thread that the child does not have.
- * The first caller makes all locks anew and repairs the stripes that were in use; the others wait for it.
+ * The first caller makes all locks anew and repairs the stripes that were in use; the others wait for it. `repairer` is
+ * its pid, so that the child of such a child, forked in the middle of that, does not wait for a thread it does not have.
  */
 static void after_fork(struct l1 *l1)
 {
-    int *state = &l1->segment.forked, unknown = 0;
+    int *repairer = &l1->segment.repairer, self = (int)getpid(), other = load_acquire(repairer);
 
-    if (!__atomic_compare_exchange_n(state, &unknown, 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-        while (load_acquire(state) == 1)
-            ;
-        return;
+    while (other == self || !__atomic_compare_exchange_n(repairer, &other, self, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        if (load_acquire(l1->segment.awake))
+            return;
+        other = load_acquire(repairer);
     }
-    lock_make(&l1->head->marks_lock);
-    lock_make(&l1->head->spaces_lock);
-    for (uint32_t i = 0; i < l1->stripes; i++) {
-        struct shard sh = l1->shards[i];
-        lock_make(&sh.s->lock);
-        if (load_relaxed(&sh.s->held)) {
-            store_relaxed(&sh.s->held, 0);
-            repair(&sh);
+    if (!load_acquire(l1->segment.awake)) {
+        lock_make(&l1->head->marks_lock);
+        lock_make(&l1->head->spaces_lock);
+        for (uint32_t i = 0; i < l1->stripes; i++) {
+            struct shard sh = l1->shards[i];
+            lock_make(&sh.s->lock);
+            if (load_relaxed(&sh.s->held)) {
+                store_relaxed(&sh.s->held, 0);
+                repair(&sh);
+            }
         }
+        store_release(l1->segment.awake, 1);
     }
-    store_release(state, 2);
+    store_release(repairer, 0);
 }
 
 void l1_notice_fork(struct l1 *l1)
 {
-    if (unlikely(l1->segment.kind == LIBCACHE_PRIVATE && l1->segment.awake && !*l1->segment.awake &&
-                 load_acquire(&l1->segment.forked) != 2))
+    if (unlikely(l1->segment.kind == LIBCACHE_PRIVATE && l1->segment.awake && !load_acquire(l1->segment.awake)))
         after_fork(l1);
 }
 
