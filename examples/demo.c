@@ -22,12 +22,12 @@
 enum {
     WORKERS = 4,
     TENANTS = 400,
-    USERS = 250,    /* of each tenant */
-    CHANGED = 7,    /* the tenant whose data changes */
-    BATCH = 16,     /* requests between two looks at the clock */
-    SLICES = 12,    /* columns of the timeline */
+    USERS = 250, /* of each tenant */
+    CHANGED = 7, /* the tenant whose data changes */
+    BATCH = 16,  /* requests between two looks at the clock */
+    SLICES = 12, /* columns of the timeline */
     HALF = SLICES / 2,
-    BUCKETS = 512,  /* of the histogram: 16 for each power of two */
+    BUCKETS = 512, /* of the histogram: 16 for each power of two */
     VALUE_MAX = 16 << 10,
     TRACE_MAX = 4 << 20 /* requests */
 };
@@ -59,11 +59,11 @@ struct kind_counts {
 
 struct counts {
     struct kind_counts kind[KINDS];
-    uint64_t fenced;                        /* loads that an invalidation overtook: used, not stored */
+    uint64_t fenced;                                     /* loads that an invalidation overtook: used, not stored */
     uint64_t requests_in[SLICES][2], hits_in[SLICES][2]; /* [1]: of the changed tenant */
-    uint64_t before, reloads;               /* of the changed tenant: old values given, new ones loaded */
-    uint64_t last_old_ns;                   /* when the last reads began of which one was given an old value */
-    uint64_t stale, wrong;                  /* must stay 0 */
+    uint64_t before, reloads;                            /* of the changed tenant: old values given, new ones loaded */
+    uint64_t last_old_ns;  /* when the last reads began of which one was given an old value */
+    uint64_t stale, wrong; /* must stay 0 */
 };
 
 struct request {
@@ -73,10 +73,10 @@ struct request {
 
 /* In anonymous shared memory, made before the workers. */
 struct board {
-    uint64_t start_ns;               /* atomic; 0: not yet */
-    uint64_t returned_ns;            /* atomic; when libcache_invalidate_tags had returned */
-    uint64_t version[TENANTS];       /* atomic: the "database". A tenant's data has a version */
-    uint64_t least[TENANTS];         /* atomic: a read that begins now must not give an older one */
+    uint64_t start_ns;         /* atomic; 0: not yet */
+    uint64_t returned_ns;      /* atomic; when libcache_invalidate_tags had returned */
+    uint64_t version[TENANTS]; /* atomic: the "database". A tenant's data has a version */
+    uint64_t least[TENANTS];   /* atomic: a read that begins now must not give an older one */
     struct counts worker[WORKERS];
 };
 
@@ -441,10 +441,12 @@ static int print_workers(const struct demo *demo, uint64_t tagged, uint64_t took
 {
     uint64_t returned = load(&demo->board->returned_ns), stale = 0, wrong = 0, fenced = 0;
 
-    printf("\n  Then libcache_invalidate_tags(\"tenant:%d\") was called. Some %s entries carried the tag; the call took %s.\n"
-           "  What each worker saw:\n\n", CHANGED, count(tagged), span(took_ns));
-    printf("  %-8s %12s %9s | %19s %15s %16s %9s\n", "", "", "", "old values given", "the last one,", "old values given",
-           "values");
+    printf("\n  Then libcache_invalidate_tags(\"tenant:%d\") was called. Some %s entries carried the tag; the call "
+           "took %s.\n"
+           "  What each worker saw:\n\n",
+           CHANGED, count(tagged), span(took_ns));
+    printf("  %-8s %12s %9s | %19s %15s %16s %9s\n", "", "", "", "old values given", "the last one,",
+           "old values given", "values");
     printf("  %-8s %12s %9s | %19s %15s %16s %9s\n", "worker", "requests/s", "hits", "until the call", "before its end",
            "after its end", "reloaded");
     for (int i = 0; i < WORKERS; i++) {
@@ -455,7 +457,9 @@ static int print_workers(const struct demo *demo, uint64_t tagged, uint64_t took
             add(&all, &c->kind[k]);
         printf("  %-8d %12s %9s | %19s %15s %16s %9s\n", i + 1, count(all.requests * 1000000000 / END_NS),
                share(all.hits, all.requests), count(c->before - c->stale),
-               c->last_old_ns == 0 ? "-" : c->last_old_ns > returned ? "AFTER IT" : span(returned - c->last_old_ns),
+               c->last_old_ns == 0         ? "-"
+               : c->last_old_ns > returned ? "AFTER IT"
+                                           : span(returned - c->last_old_ns),
                count(c->stale), count(c->reloads));
         stale += c->stale;
         wrong += c->wrong;
@@ -464,8 +468,10 @@ static int print_workers(const struct demo *demo, uint64_t tagged, uint64_t took
     if (stale || wrong)
         printf("\n  FAILED: %s old values and %s values of other keys were given.\n", count(stale), count(wrong));
     else
-        printf("\n  Nobody was given an old value once the call had returned. (%s loads had begun before the call and came\n"
-               "  back after it: their values were used once, and not stored.)\n", count(fenced));
+        printf("\n  Nobody was given an old value once the call had returned. (%s loads had begun before the call and "
+               "came\n"
+               "  back after it: their values were used once, and not stored.)\n",
+               count(fenced));
     return stale || wrong;
 }
 
@@ -475,7 +481,8 @@ static void print_memory(const struct demo *demo)
 
     libcache_read_stats(demo->cache, &stats);
     printf("  The cache ends with %s entries in %s of its %s MiB; it made room %s times.\n", count(stats.entries),
-           count((stats.live_bytes + stats.index_bytes) >> 20), count(stats.memory_bytes >> 20), count(stats.evictions));
+           count((stats.live_bytes + stats.index_bytes) >> 20), count(stats.memory_bytes >> 20),
+           count(stats.evictions));
 }
 
 /* ---- The parent ------------------------------------------------------------------------------------------------------------ */
@@ -538,7 +545,9 @@ static void read_trace(struct demo *demo, const char *path)
             bytes = strtoul(line + key, NULL, 10);
         r->at = (uint32_t)(line - text);
         r->key_bytes = (uint32_t)(key < 255 ? key : 255);
-        r->value_bytes = (uint32_t)(bytes < sizeof(struct head) ? sizeof(struct head) : bytes < VALUE_MAX ? bytes : VALUE_MAX);
+        r->value_bytes = (uint32_t)(bytes < sizeof(struct head) ? sizeof(struct head)
+                                    : bytes < VALUE_MAX         ? bytes
+                                                                : VALUE_MAX);
         demo->n_requests += key > 0;
     }
     if (demo->n_requests == 0)

@@ -88,7 +88,8 @@ static void *worker(void *arg)
             nanosleep(&database, NULL);
             size = snprintf(html, sizeof html, "<h1>page %d</h1>", job.page);
             options.stamp = &job.stamp;
-            libcache_set(pages, &job.page, sizeof job.page, html, (size_t)size, &options); /* may wait: it is not the loop */
+            libcache_set(pages, &job.page, sizeof job.page, html, (size_t)size,
+                         &options); /* may wait: it is not the loop */
             push(&to_loop, &job);
         }
     }
@@ -190,8 +191,8 @@ int main(void)
     }
     push(&to_worker, &job);
     pthread_join(thread, NULL);
-    printf("%d ticks: %lu requests answered at once, %lu misses (%lu loaded, %lu dropped), %lu edits (%lu put off)\n", TICKS,
-           answered, missed, loaded, dropped, written, not_written);
+    printf("%d ticks: %lu requests answered at once, %lu misses (%lu loaded, %lu dropped), %lu edits (%lu put off)\n",
+           TICKS, answered, missed, loaded, dropped, written, not_written);
     libcache_release_value(&value);
     libcache_close(cache);
     close(timer);

@@ -64,7 +64,8 @@ static struct order get_order(int number, libcache_value *value)
     options.tags = &tag;
     options.n_tags = 1;
     options.stamp = &stamp;
-    libcache_set(order_ns, &number, sizeof number, &row, sizeof row, &options); /* failed or fenced: served all the same */
+    libcache_set(order_ns, &number, sizeof number, &row, sizeof row,
+                 &options); /* failed or fenced: served all the same */
     return row;
 }
 
@@ -138,8 +139,9 @@ int main(void)
         old += (size_t)seen;
     }
     libcache_read_stats(cache, &stats);
-    printf("%d threads, %d requests: %llu hits, %ld loads, %ld changes, %llu loads fenced, %zu old orders served\n", THREADS,
-           THREADS * REQUESTS, (unsigned long long)stats.hits, loads, changes, (unsigned long long)stats.fenced, old);
+    printf("%d threads, %d requests: %llu hits, %ld loads, %ld changes, %llu loads fenced, %zu old orders served\n",
+           THREADS, THREADS * REQUESTS, (unsigned long long)stats.hits, loads, changes,
+           (unsigned long long)stats.fenced, old);
     libcache_close(cache);
     return old != 0;
 }

@@ -380,7 +380,8 @@ LIBCACHE_API int libcache_touch(libcache_ns *ns, const void *key, size_t key_siz
 /*
  * Adds delta to a decimal number, atomically, and keeps its remaining TTL, tags and flags. An absent key
  * counts as 0 and is created with options (NULL: the policy's TTL). *out (may be NULL) is the new number.
- * The value reads as decimal text. Errors: EKEY, ENUMBER, EOVERFLOW (nothing changes), EBUSY, ETAG, EINVAL.
+ * The value reads as decimal text. Errors: EKEY, ENUMBER, EOVERFLOW (nothing changes), EBUSY, ETAG, EINVAL,
+ * ECORRUPT (with verify_values: the bytes are not those that were stored).
  */
 LIBCACHE_API int libcache_increment(libcache_ns *ns, const void *key, size_t key_size, int64_t delta,
                                     const libcache_set_options *options, int64_t *out);

@@ -44,7 +44,8 @@ static int do_get_into_one_that_is_too_small(struct rig *rig)
 
 static int do_get_many(struct rig *rig)
 {
-    libcache_slice keys[4] = { LIBCACHE_STR("key"), LIBCACHE_STR("absent"), LIBCACHE_STR("long"), LIBCACHE_STR("number") };
+    libcache_slice keys[4] = { LIBCACHE_STR("key"), LIBCACHE_STR("absent"), LIBCACHE_STR("long"),
+                               LIBCACHE_STR("number") };
     libcache_value values[4] = { LIBCACHE_VALUE_INIT, LIBCACHE_VALUE_INIT, LIBCACHE_VALUE_INIT, LIBCACHE_VALUE_INIT };
     int results[4], failed = 0, result = libcache_get_many(rig->ns, keys, 4, values, results, NULL, 0);
 

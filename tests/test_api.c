@@ -78,9 +78,9 @@ END_TEST
 START_TEST(keys_differ_in_any_byte_and_in_length)
 {
     struct rig rig;
-    static const libcache_slice keys[] = { LIBCACHE_STR("a"),      LIBCACHE_STR("a\0"),     LIBCACHE_STR("a\0\0"),
-                                           LIBCACHE_STR("\0"),     LIBCACHE_STR("\0\0"),    LIBCACHE_STR("a\0b"),
-                                           LIBCACHE_STR("a\0c"),   LIBCACHE_STR("\xff"),    LIBCACHE_STR("A"),
+    static const libcache_slice keys[] = { LIBCACHE_STR("a"),        LIBCACHE_STR("a\0"),      LIBCACHE_STR("a\0\0"),
+                                           LIBCACHE_STR("\0"),       LIBCACHE_STR("\0\0"),     LIBCACHE_STR("a\0b"),
+                                           LIBCACHE_STR("a\0c"),     LIBCACHE_STR("\xff"),     LIBCACHE_STR("A"),
                                            LIBCACHE_STR("aaaaaaaa"), LIBCACHE_STR("aaaaaaaaa") };
     enum { N = sizeof keys / sizeof *keys };
     libcache_value value = LIBCACHE_VALUE_INIT;
@@ -313,8 +313,7 @@ static void *write_everything(void *arg)
     struct rig *rig = arg;
     uintptr_t failed = put(rig->ns, "key", "other") != LIBCACHE_OK ||
                        libcache_invalidate_all(rig->cache, 0) != LIBCACHE_OK ||
-                       put(rig->ns, "key", "third") != LIBCACHE_OK ||
-                       libcache_delete(rig->ns, KEY, 0) != LIBCACHE_OK ||
+                       put(rig->ns, "key", "third") != LIBCACHE_OK || libcache_delete(rig->ns, KEY, 0) != LIBCACHE_OK ||
                        put(rig->ns, "key", "value") != LIBCACHE_OK;
     return (void *)failed;
 }
@@ -364,7 +363,7 @@ START_TEST(get_many_gives_each_key_its_own_result)
 {
     struct rig rig;
     char small[1];
-    static const libcache_slice keys[] = { LIBCACHE_STR("a"), LIBCACHE_STR("absent"), LIBCACHE_STR("b"), { "", 0 },
+    static const libcache_slice keys[] = { LIBCACHE_STR("a"), LIBCACHE_STR("absent"),   LIBCACHE_STR("b"), { "", 0 },
                                            LIBCACHE_STR("a"), LIBCACHE_STR("negative"), LIBCACHE_STR("b") };
     enum { N = sizeof keys / sizeof *keys };
     libcache_value values[N];
@@ -476,8 +475,9 @@ END_TEST
 START_TEST(delete_many_deletes_all_that_are_there)
 {
     struct rig rig;
-    static const libcache_slice keys[] = { LIBCACHE_STR("a"), LIBCACHE_STR("absent"), { NULL, 0 }, LIBCACHE_STR("b"),
-                                           LIBCACHE_STR("a") };
+    static const libcache_slice keys[] = {
+        LIBCACHE_STR("a"), LIBCACHE_STR("absent"), { NULL, 0 }, LIBCACHE_STR("b"), LIBCACHE_STR("a")
+    };
     size_t deleted = 99;
 
     rig_up(&rig);

@@ -16,14 +16,14 @@ static char long_key[LIBCACHE_KEY_MAX + 1];
 /* ---- Calls on an open cache ---------------------------------------------------------------------------------------- */
 
 /* The call gives the wanted error, and neither entries nor statistics are other than before. */
-#define REFUSED(call, wanted)                                                                             \
-    do {                                                                                                  \
+#define REFUSED(call, wanted)                                                                              \
+    do {                                                                                                   \
         libcache_stats before_ = rig_stats(&rig), after_;                                                  \
-        ck_result(call, wanted);                                                                          \
+        ck_result(call, wanted);                                                                           \
         after_ = rig_stats(&rig);                                                                          \
         ck_assert_msg(memcmp(&before_, &after_, sizeof before_) == 0, "%s changes the statistics", #call); \
-        ck_value(rig.ns, "key", "value");                                                                 \
-        ck_value(rig.ns, "number", "5");                                                                  \
+        ck_value(rig.ns, "key", "value");                                                                  \
+        ck_value(rig.ns, "number", "5");                                                                   \
     } while (0)
 
 static void fill(struct rig *rig)
@@ -36,8 +36,9 @@ static void fill(struct rig *rig)
 
 START_TEST(bad_keys_are_refused)
 {
-    static const libcache_slice keys[] = { { NULL, 0 }, { NULL, 3 }, { "", 0 }, { "key", 0 },
-                                           { long_key, sizeof long_key }, { long_key, SIZE_MAX } };
+    static const libcache_slice keys[] = {
+        { NULL, 0 }, { NULL, 3 }, { "", 0 }, { "key", 0 }, { long_key, sizeof long_key }, { long_key, SIZE_MAX }
+    };
     struct rig rig;
     libcache_value value = LIBCACHE_VALUE_INIT;
     libcache_stamp stamp;
@@ -174,8 +175,9 @@ START_TEST(bad_tags_are_refused)
     struct rig rig;
     libcache_set_options options = LIBCACHE_SET_OPTIONS_INIT;
     libcache_slice many[LIBCACHE_TAGS_MAX + 1];
-    libcache_slice bad[] = { { NULL, 0 }, { NULL, 3 }, { "", 0 }, { long_key, LIBCACHE_TAG_MAX + 1 },
-                             { long_key, SIZE_MAX } };
+    libcache_slice bad[] = {
+        { NULL, 0 }, { NULL, 3 }, { "", 0 }, { long_key, LIBCACHE_TAG_MAX + 1 }, { long_key, SIZE_MAX }
+    };
 
     fill(&rig);
     for (int i = 0; i <= LIBCACHE_TAGS_MAX; i++)
@@ -381,11 +383,11 @@ static void cannot_open(const libcache_options *options, int code, const char *w
     ck_result(libcache_open(&cache, options, NULL), code);
 }
 
-#define CANNOT_OPEN(field, wrong_value, code, word)           \
-    do {                                                      \
-        libcache_options options_ = LIBCACHE_OPTIONS_INIT;    \
-        options_.field = (wrong_value);                       \
-        cannot_open(&options_, code, word);                   \
+#define CANNOT_OPEN(field, wrong_value, code, word)        \
+    do {                                                   \
+        libcache_options options_ = LIBCACHE_OPTIONS_INIT; \
+        options_.field = (wrong_value);                    \
+        cannot_open(&options_, code, word);                \
     } while (0)
 
 START_TEST(bad_options_are_refused_by_name)
@@ -420,8 +422,10 @@ END_TEST
 
 START_TEST(bad_segment_names_are_refused)
 {
-    static const char *const names[] = { "", ".", "..", ".hidden", "a/b", "/a", "a b", "a\n", "\xc3\xbc", "a%", "~a",
-                                         "12345678901234567890123456789012345678901234567890123456789012345" };
+    static const char *const names[] = {
+        "",    ".",   "..",       ".hidden", "a/b", "/a",
+        "a b", "a\n", "\xc3\xbc", "a%",      "~a",  "12345678901234567890123456789012345678901234567890123456789012345"
+    };
     libcache_options options = LIBCACHE_OPTIONS_INIT;
     libcache_error error;
     libcache *cache = NULL;
@@ -463,15 +467,15 @@ START_TEST(bad_namespace_names_are_refused)
 }
 END_TEST
 
-#define BAD_POLICY(field, wrong_value, wanted)                                                           \
-    do {                                                                                                 \
-        libcache_policy policy_ = LIBCACHE_POLICY_INIT;                                                  \
-        policy_.ttl_ms = 10000;                                                                          \
-        policy_.field = (wrong_value);                                                                   \
-        memset(&error, 0, sizeof error);                                                                 \
-        REFUSED(libcache_open_namespace(&ns, rig.cache, "bad", &policy_, &error), wanted);               \
-        ck_assert_int_eq(error.code, wanted);                                                            \
-        ck_assert_msg(strstr(error.text, #field), "\"%s\" does not speak of %s", error.text, #field);    \
+#define BAD_POLICY(field, wrong_value, wanted)                                                        \
+    do {                                                                                              \
+        libcache_policy policy_ = LIBCACHE_POLICY_INIT;                                               \
+        policy_.ttl_ms = 10000;                                                                       \
+        policy_.field = (wrong_value);                                                                \
+        memset(&error, 0, sizeof error);                                                              \
+        REFUSED(libcache_open_namespace(&ns, rig.cache, "bad", &policy_, &error), wanted);            \
+        ck_assert_int_eq(error.code, wanted);                                                         \
+        ck_assert_msg(strstr(error.text, #field), "\"%s\" does not speak of %s", error.text, #field); \
     } while (0)
 
 START_TEST(bad_policies_are_refused_by_field)
@@ -502,10 +506,9 @@ END_TEST
 int main(void)
 {
     return RUN_TESTS("api_bad_input", bad_keys_are_refused, null_arguments_are_refused, unknown_flags_are_refused,
-                     bad_tags_are_refused, values_of_impossible_size_are_refused,
-                     a_load_has_no_place_in_an_increment, set_options_of_any_size_are_understood_or_refused,
+                     bad_tags_are_refused, values_of_impossible_size_are_refused, a_load_has_no_place_in_an_increment,
+                     set_options_of_any_size_are_understood_or_refused,
                      open_options_of_any_size_are_understood_or_refused,
                      structs_that_are_filled_are_filled_as_far_as_they_go, bad_options_are_refused_by_name,
-                     bad_segment_names_are_refused, bad_namespace_names_are_refused,
-                     bad_policies_are_refused_by_field);
+                     bad_segment_names_are_refused, bad_namespace_names_are_refused, bad_policies_are_refused_by_field);
 }

@@ -170,8 +170,19 @@ END_TEST
 
 START_TEST(what_is_no_number_is_refused_and_stays)
 {
-    static const char *const texts[] = { "",   "x",  "1x", "x1", "1.5", " 1", "1 ", "--1", "-", "0x10",
-                                         "1e3", "9223372036854775808", "-9223372036854775809",
+    static const char *const texts[] = { "",
+                                         "x",
+                                         "1x",
+                                         "x1",
+                                         "1.5",
+                                         " 1",
+                                         "1 ",
+                                         "--1",
+                                         "-",
+                                         "0x10",
+                                         "1e3",
+                                         "9223372036854775808",
+                                         "-9223372036854775809",
                                          "100000000000000000000000000" };
     struct rig rig;
     int64_t number = 4711;

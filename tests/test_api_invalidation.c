@@ -358,12 +358,10 @@ int main(void)
 {
     return RUN_TESTS("api_invalidation", any_one_of_its_tags_invalidates_an_entry,
                      an_entry_stored_after_an_invalidation_is_a_hit, other_tags_and_untagged_entries_are_not_touched,
-                     several_tags_are_invalidated_by_one_call,
-                     an_entry_may_carry_sixty_four_tags_and_a_tag_any_byte,
+                     several_tags_are_invalidated_by_one_call, an_entry_may_carry_sixty_four_tags_and_a_tag_any_byte,
                      more_tags_than_marks_are_kept_cost_misses_and_nothing_else,
                      invalidated_tags_stay_so_however_many_follow, a_tag_hash_tells_tags_apart,
-                     an_invalidated_namespace_is_empty_and_the_others_are_not,
-                     invalidate_all_empties_every_namespace, namespace_and_key_never_run_into_each_other,
-                     a_namespace_opened_again_is_the_same, namespaces_run_out_at_max_namespaces,
-                     four_thousand_namespaces_are_possible);
+                     an_invalidated_namespace_is_empty_and_the_others_are_not, invalidate_all_empties_every_namespace,
+                     namespace_and_key_never_run_into_each_other, a_namespace_opened_again_is_the_same,
+                     namespaces_run_out_at_max_namespaces, four_thousand_namespaces_are_possible);
 }

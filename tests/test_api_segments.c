@@ -84,8 +84,7 @@ START_TEST(a_shared_cache_is_one_for_parent_and_child)
     child = fork();
     if (child == 0) {
         int fine = child_sees(rig.ns, "before", "parent") && put(rig.ns, "child", "child") == LIBCACHE_OK &&
-                   put(rig.ns, "before", "replaced") == LIBCACHE_OK &&
-                   invalidate_tag(rig.cache, "t") == LIBCACHE_OK &&
+                   put(rig.ns, "before", "replaced") == LIBCACHE_OK && invalidate_tag(rig.cache, "t") == LIBCACHE_OK &&
                    libcache_delete(rig.ns, "deleted", 7, 0) == LIBCACHE_OK;
         libcache_close(rig.cache);
         _exit(fine ? 0 : 1);
@@ -400,7 +399,8 @@ START_TEST(a_segment_with_other_options_is_replaced_when_nobody_uses_it)
 
     named_rig(&other, name);
     other.options.identity = "staging";
-    ck_result(libcache_attach(&cache, name, &other.options, NULL), LIBCACHE_EINCOMPATIBLE); /* attach replaces nothing */
+    ck_result(libcache_attach(&cache, name, &other.options, NULL),
+              LIBCACHE_EINCOMPATIBLE); /* attach replaces nothing */
     rig_open(&rig);
     ck_value(rig.ns, "key", "value");
     rig_down(&rig);
@@ -442,12 +442,12 @@ START_TEST(a_segment_of_a_process_that_was_killed_is_used_on)
                 put(rig.ns, key, key);
             }
         }
+        close(ready[1]);
         ck_assert_int_eq((int)read(ready[0], &c, 1), 1);
         usleep((useconds_t)dice_below(&dice, 3000));
         kill(child, SIGKILL);
         waitpid(child, &status, 0);
         close(ready[0]);
-        close(ready[1]);
         rig_open(&rig);
         for (unsigned i = 0; i < 3000; i++) {
             char key[16];
@@ -616,17 +616,14 @@ END_TEST
 
 int main(void)
 {
-    return RUN_TESTS("api_segments", a_shared_cache_is_one_for_parent_and_child,
-                     a_private_cache_becomes_the_childs_own,
-                     a_stopped_writer_holds_up_writers_for_a_while_and_readers_not_at_all,
-                     one_segment_at_two_addresses_is_one_cache, another_process_finds_a_segment_by_its_name,
-                     of_many_that_open_a_new_name_at_once_all_get_the_same_segment,
-                     attach_takes_the_geometry_that_is_there, a_removed_segment_lives_on_for_those_who_have_it,
-                     a_segment_with_other_options_is_refused_while_somebody_uses_it,
-                     a_segment_with_other_options_is_replaced_when_nobody_uses_it,
-                     a_segment_of_a_process_that_was_killed_is_used_on,
-                     the_file_of_a_segment_is_for_its_owner_only,
-                     links_and_other_things_under_the_name_are_refused,
-                     a_file_that_is_no_segment_is_refused_by_attach_and_replaced_by_open,
-                     with_verify_values_a_value_that_was_scribbled_over_is_a_miss);
+    return RUN_TESTS(
+        "api_segments", a_shared_cache_is_one_for_parent_and_child, a_private_cache_becomes_the_childs_own,
+        a_stopped_writer_holds_up_writers_for_a_while_and_readers_not_at_all, one_segment_at_two_addresses_is_one_cache,
+        another_process_finds_a_segment_by_its_name, of_many_that_open_a_new_name_at_once_all_get_the_same_segment,
+        attach_takes_the_geometry_that_is_there, a_removed_segment_lives_on_for_those_who_have_it,
+        a_segment_with_other_options_is_refused_while_somebody_uses_it,
+        a_segment_with_other_options_is_replaced_when_nobody_uses_it, a_segment_of_a_process_that_was_killed_is_used_on,
+        the_file_of_a_segment_is_for_its_owner_only, links_and_other_things_under_the_name_are_refused,
+        a_file_that_is_no_segment_is_refused_by_attach_and_replaced_by_open,
+        with_verify_values_a_value_that_was_scribbled_over_is_a_miss);
 }

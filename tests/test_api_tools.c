@@ -185,30 +185,30 @@ START_TEST(statistics_count_what_was_done)
     rig_up(&rig);
     policy.soft_ttl_ms = 1000;
     ck_result(libcache_open_namespace(&ns, rig.cache, "soft", &policy, NULL), LIBCACHE_OK);
-    put(ns, "a", "1");                                             /* sets 1 */
-    put(ns, "b", "2");                                             /* sets 2 */
+    put(ns, "a", "1"); /* sets 1 */
+    put(ns, "b", "2"); /* sets 2 */
     options.flags = LIBCACHE_NEG;
-    libcache_set(ns, "n", 1, NULL, 0, &options);                   /* sets 3 */
-    libcache_get_many(ns, keys, 3, values, results, NULL, 0);      /* hits 2, misses 1 */
-    libcache_get(ns, "n", 1, &value, 0);                           /* negatives 1 */
+    libcache_set(ns, "n", 1, NULL, 0, &options);              /* sets 3 */
+    libcache_get_many(ns, keys, 3, values, results, NULL, 0); /* hits 2, misses 1 */
+    libcache_get(ns, "n", 1, &value, 0);                      /* negatives 1 */
     fake_clock_advance(&rig.clock, 1500);
-    libcache_get(ns, "a", 1, &value, 0);                           /* stale 1 */
-    libcache_get(ns, "gone", 4, &value, 0);                        /* misses 2 */
-    libcache_add(ns, "c", 1, "3", 1, NULL);                        /* adds 1 */
-    libcache_touch(ns, "c", 1, 0, 0);                              /* touches 1 */
-    libcache_increment(ns, "i", 1, 1, NULL, NULL);                 /* increments 1 */
-    libcache_decrement(ns, "i", 1, 1, NULL, NULL);                 /* increments 2 */
-    libcache_delete(ns, "b", 1, 0);                                /* deletes 1 */
+    libcache_get(ns, "a", 1, &value, 0);           /* stale 1 */
+    libcache_get(ns, "gone", 4, &value, 0);        /* misses 2 */
+    libcache_add(ns, "c", 1, "3", 1, NULL);        /* adds 1 */
+    libcache_touch(ns, "c", 1, 0, 0);              /* touches 1 */
+    libcache_increment(ns, "i", 1, 1, NULL, NULL); /* increments 1 */
+    libcache_decrement(ns, "i", 1, 1, NULL, NULL); /* increments 2 */
+    libcache_delete(ns, "b", 1, 0);                /* deletes 1 */
     stats = rig_stats(&rig);
     ck_assert_uint_eq(stats.entries, 4); /* a, n, c, i */
     ck_assert_uint_gt(stats.live_bytes, 4 * 25);
     libcache_take_stamp(ns, "a", 1, &stamp);
-    libcache_invalidate_tags(rig.cache, tags, 2, 0);               /* invalidations 2 */
-    libcache_invalidate_namespace(ns, 0);                          /* invalidations 3 */
-    libcache_invalidate_all(rig.cache, 0);                         /* invalidations 4 */
+    libcache_invalidate_tags(rig.cache, tags, 2, 0); /* invalidations 2 */
+    libcache_invalidate_namespace(ns, 0);            /* invalidations 3 */
+    libcache_invalidate_all(rig.cache, 0);           /* invalidations 4 */
     options.flags = 0;
     options.stamp = &stamp;
-    libcache_set(ns, "a", 1, "old", 3, &options);                  /* fenced 1 */
+    libcache_set(ns, "a", 1, "old", 3, &options); /* fenced 1 */
 
     stats = rig_stats(&rig);
     ck_assert_uint_eq(stats.hits, 2);
@@ -466,6 +466,5 @@ int main(void)
                      statistics_of_the_entries_come_back_to_zero, a_sweep_reclaims_expired_and_invalidated_entries,
                      writers_reclaim_expired_entries_by_and_by,
                      namespaces_take_their_policy_from_the_file_and_code_overrides_it,
-                     a_wrong_policy_file_is_refused_with_file_line_and_reason,
-                     a_failed_open_is_logged_with_its_reason);
+                     a_wrong_policy_file_is_refused_with_file_line_and_reason, a_failed_open_is_logged_with_its_reason);
 }

@@ -389,9 +389,8 @@ int main(void)
     return RUN_TESTS("api_ttl", an_entry_expires_at_exactly_its_ttl, forever_is_forever,
                      the_policy_gives_the_ttl_where_the_call_gives_none, the_longest_ttl_is_ten_years,
                      an_old_cache_still_knows_its_times, jitter_shortens_a_ttl_by_at_most_its_share,
-                     jitter_leaves_short_and_endless_ttls_alive,
-                     without_an_injected_random_function_ttls_still_spread, past_its_soft_ttl_a_hit_is_stale,
-                     a_negative_entry_says_so_and_gives_codec_and_flags, a_negative_entry_has_a_ttl_of_its_own,
-                     a_value_takes_the_place_of_a_negative_entry_and_back, a_touch_gives_a_new_ttl_from_now,
-                     a_touch_does_not_bring_anything_back);
+                     jitter_leaves_short_and_endless_ttls_alive, without_an_injected_random_function_ttls_still_spread,
+                     past_its_soft_ttl_a_hit_is_stale, a_negative_entry_says_so_and_gives_codec_and_flags,
+                     a_negative_entry_has_a_ttl_of_its_own, a_value_takes_the_place_of_a_negative_entry_and_back,
+                     a_touch_gives_a_new_ttl_from_now, a_touch_does_not_bring_anything_back);
 }

@@ -494,6 +494,29 @@ static void wear_out(struct rig *rig)
     }
 }
 
+START_TEST(a_reader_that_begins_in_the_middle_of_a_reset_is_not_fooled_by_offsets_that_begin_anew)
+{
+    FOR_EACH_READ_POINT(i) {
+        struct rig rig;
+        struct actor writer = { .rig = &rig, .act = act_set, .key = "other", .text = "x", .point = HOOK_RESET, .nth = 1 };
+        struct actor reader = reader_at(&rig, "key", i);
+        char *old = long_text("old", 600);
+        stage_up(&rig);
+        wear_out(&rig);
+        put(rig.ns, "key", old);
+        ck_assert(start(&writer)); /* tails are low again, the old slots still there */
+        ck_assert(start(&reader));
+        finish(&writer);
+        crowd(&rig, "new", 10, 500); /* where the old ones were */
+        finish(&reader);
+        ck_assert_msg(reader.result == LIBCACHE_MISS, "the reader got %s", result_name(reader.result));
+        free(reader.value.data);
+        free(old);
+        stage_down(&rig);
+    }
+}
+END_TEST
+
 START_TEST(a_reader_is_not_fooled_by_offsets_that_begin_anew)
 {
     FOR_EACH_READ_POINT(i) {
@@ -1008,7 +1031,7 @@ END_TEST
 
 int main(void)
 {
-    return RUN_TESTS("interleaving_hooks", a_reader_whose_entry_is_overwritten_gets_the_old_or_the_new_value,
+    return RUN_TESTS("interleaving_hooks", a_reader_that_begins_in_the_middle_of_a_reset_is_not_fooled_by_offsets_that_begin_anew, a_reader_whose_entry_is_overwritten_gets_the_old_or_the_new_value,
                      a_reader_whose_bytes_are_reused_by_other_entries_misses_and_gets_nothing_foreign,
                      a_reader_whose_bytes_are_reused_finds_the_newer_value_of_its_key,
                      a_reader_does_not_miss_an_entry_that_moves_to_the_main_ring,

@@ -216,7 +216,8 @@ static void check_signals(void)
 
     read_signals(now);
     for (int i = 1; i < NSIG; i++)
-        ck_assert_msg(now[i].sa_handler == signals_before[i].sa_handler && now[i].sa_flags == signals_before[i].sa_flags,
+        ck_assert_msg(now[i].sa_handler == signals_before[i].sa_handler &&
+                          now[i].sa_flags == signals_before[i].sa_flags,
                       "the handler of signal %d has changed", i);
     ck_assert_int_eq(sigprocmask(SIG_BLOCK, NULL, &mask), 0);
     ck_assert_int_eq(sigisemptyset(&mask), 1);

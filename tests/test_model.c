@@ -18,8 +18,8 @@ struct world {
     size_t memory_bytes, max_value_bytes;
     unsigned stripes;
     int verify_values;
-    unsigned keys, tags;    /* keys of each namespace */
-    size_t usual, rare;     /* value sizes: up to `usual` mostly, up to `rare` in 2 % */
+    unsigned keys, tags; /* keys of each namespace */
+    size_t usual, rare;  /* value sizes: up to `usual` mostly, up to `rare` in 2 % */
     unsigned long operations;
 };
 
@@ -48,7 +48,7 @@ struct model {
     struct dice dice;
     libcache_ns *spaces[SPACES];
     libcache_policy policy[SPACES];
-    struct record *records; /* of space s, key k: [s * keys + k] */
+    struct record *records;                             /* of space s, key k: [s * keys + k] */
     uint64_t *tag_marks, space_marks[SPACES], all_mark; /* operation of the last invalidation */
     struct pending pending[PENDING];
     unsigned n_pending;
@@ -58,11 +58,11 @@ struct model {
     char key_text[LIBCACHE_KEY_MAX];
 };
 
-#define FAIL(m, ...)                                                                                           \
-    do {                                                                                                       \
-        char text_[200];                                                                                       \
-        snprintf(text_, sizeof text_, __VA_ARGS__);                                                            \
-        ck_abort_msg("seed %" PRIu64 ", operation %" PRIu64 ": %s", test_seed(), (m)->operation, text_);       \
+#define FAIL(m, ...)                                                                                     \
+    do {                                                                                                 \
+        char text_[200];                                                                                 \
+        snprintf(text_, sizeof text_, __VA_ARGS__);                                                      \
+        ck_abort_msg("seed %" PRIu64 ", operation %" PRIu64 ": %s", test_seed(), (m)->operation, text_); \
     } while (0)
 
 /* ---- Names and bytes ------------------------------------------------------------------------------------------- */
@@ -168,8 +168,7 @@ static void check_read(struct model *m, unsigned space, unsigned key, int result
     if (!is_live(m, r))
         FAIL(m, "%s of key %u:%u, which is %s", result_name(result), space, key, r->live ? "expired" : "not there");
     if (result != expected_result(m, space, r))
-        FAIL(m, "%s of key %u:%u, want %s", result_name(result), space, key,
-             result_name(expected_result(m, space, r)));
+        FAIL(m, "%s of key %u:%u, want %s", result_name(result), space, key, result_name(expected_result(m, space, r)));
     m->hits++;
     if (!value)
         return;
@@ -620,7 +619,9 @@ static void do_iterate(struct model *m)
         r = record_of(m, space, key);
         if (!is_live(m, r) || seen[space * m->world->keys + key]++)
             FAIL(m, "iteration gives key %u:%u, which is %s", space, key,
-                 !r->live ? "not there" : is_live(m, r) ? "a repetition" : "expired");
+                 !r->live        ? "not there"
+                 : is_live(m, r) ? "a repetition"
+                                 : "expired");
         if (entry.result != expected_result(m, space, r) || entry.codec != codec_of(r->version) ||
             entry.user_flags != flags_of(r->version) || entry.n_tags != r->n_tags ||
             entry.age_ms != now(m) - r->created || (!r->is_number && entry.value_bytes != r->size))
@@ -723,9 +724,9 @@ static void run(const struct world *world)
     do_iterate(m);
     ck_result(libcache_read_stats(m->rig.cache, &stats), LIBCACHE_OK);
     printf("%" PRIu64 " operations: %" PRIu64 " hits, %" PRIu64 " forgotten, %" PRIu64 " evictions (%" PRIu64
-           " by conflict), %" PRIu64 " survivors, %" PRIu64 " loads stored, %" PRIu64
-           " fenced in vain\n", m->operation, m->hits, m->misses, stats.evictions, stats.conflict_evictions,
-           stats.survivors, m->stored_loads, m->fenced_wrongly);
+           " by conflict), %" PRIu64 " survivors, %" PRIu64 " loads stored, %" PRIu64 " fenced in vain\n",
+           m->operation, m->hits, m->misses, stats.evictions, stats.conflict_evictions, stats.survivors,
+           m->stored_loads, m->fenced_wrongly);
     ck_assert_uint_eq(stats.resets, 0);
     ck_assert_uint_eq(stats.owner_deaths, 0);
     libcache_release_value(&m->value);
@@ -736,40 +737,62 @@ static void run(const struct world *world)
 
 START_TEST(a_cache_with_room_for_all_agrees_with_the_model)
 {
-    static const struct world world = { .memory_bytes = 16 << 20, .max_value_bytes = 16 << 10, .keys = 2000,
-                                        .tags = 200, .usual = 200, .rare = 16 << 10, .operations = 500000 };
+    static const struct world world = { .memory_bytes = 16 << 20,
+                                        .max_value_bytes = 16 << 10,
+                                        .keys = 2000,
+                                        .tags = 200,
+                                        .usual = 200,
+                                        .rare = 16 << 10,
+                                        .operations = 500000 };
     run(&world);
 }
 END_TEST
 
 START_TEST(a_tiny_cache_that_always_evicts_agrees_with_the_model)
 {
-    static const struct world world = { .memory_bytes = 256 << 10, .keys = 3000, .tags = 200, .usual = 300,
-                                        .rare = 8 << 10, .operations = 500000 };
+    static const struct world world = {
+        .memory_bytes = 256 << 10, .keys = 3000, .tags = 200, .usual = 300, .rare = 8 << 10, .operations = 500000
+    };
     run(&world);
 }
 END_TEST
 
 START_TEST(a_tiny_cache_of_many_empty_values_agrees_with_the_model)
 {
-    static const struct world world = { .memory_bytes = 256 << 10, .stripes = 1, .keys = 8000, .tags = 200,
-                                        .usual = 4, .rare = 100, .operations = 400000 };
+    static const struct world world = { .memory_bytes = 256 << 10,
+                                        .stripes = 1,
+                                        .keys = 8000,
+                                        .tags = 200,
+                                        .usual = 4,
+                                        .rare = 100,
+                                        .operations = 400000 };
     run(&world);
 }
 END_TEST
 
 START_TEST(a_cache_of_large_values_agrees_with_the_model)
 {
-    static const struct world world = { .memory_bytes = 2 << 20, .max_value_bytes = 64 << 10, .keys = 300, .tags = 100,
-                                        .usual = 20 << 10, .rare = VALUE_MAX, .operations = 150000 };
+    static const struct world world = { .memory_bytes = 2 << 20,
+                                        .max_value_bytes = 64 << 10,
+                                        .keys = 300,
+                                        .tags = 100,
+                                        .usual = 20 << 10,
+                                        .rare = VALUE_MAX,
+                                        .operations = 150000 };
     run(&world);
 }
 END_TEST
 
 START_TEST(a_cache_of_four_stripes_that_verifies_values_agrees_with_the_model)
 {
-    static const struct world world = { .memory_bytes = 1 << 20, .max_value_bytes = 16 << 10, .stripes = 4,
-                                        .verify_values = 1, .keys = 2000, .tags = 100, .usual = 600, .rare = 15 << 10,
+    static const struct world world = { .memory_bytes = 1 << 20,
+                                        .max_value_bytes = 16 << 10,
+                                        .stripes = 4,
+                                        .verify_values = 1,
+                                        .keys = 2000,
+                                        .tags = 100,
+                                        .usual = 600,
+                                        .rare = 15 << 10,
                                         .operations = 300000 };
     run(&world);
 }
@@ -777,18 +800,18 @@ END_TEST
 
 START_TEST(a_cache_with_more_tags_than_marks_agrees_with_the_model)
 {
-    static const struct world world = { .memory_bytes = 512 << 10, .keys = 1000, .tags = 3000, .usual = 100,
-                                        .rare = 1000, .operations = 300000 };
+    static const struct world world = {
+        .memory_bytes = 512 << 10, .keys = 1000, .tags = 3000, .usual = 100, .rare = 1000, .operations = 300000
+    };
     run(&world);
 }
 END_TEST
 
 int main(void)
 {
-    return RUN_TESTS("model", a_cache_with_room_for_all_agrees_with_the_model,
-                     a_tiny_cache_that_always_evicts_agrees_with_the_model,
-                     a_tiny_cache_of_many_empty_values_agrees_with_the_model,
-                     a_cache_of_large_values_agrees_with_the_model,
-                     a_cache_of_four_stripes_that_verifies_values_agrees_with_the_model,
-                     a_cache_with_more_tags_than_marks_agrees_with_the_model);
+    return RUN_TESTS(
+        "model", a_cache_with_room_for_all_agrees_with_the_model, a_tiny_cache_that_always_evicts_agrees_with_the_model,
+        a_tiny_cache_of_many_empty_values_agrees_with_the_model, a_cache_of_large_values_agrees_with_the_model,
+        a_cache_of_four_stripes_that_verifies_values_agrees_with_the_model,
+        a_cache_with_more_tags_than_marks_agrees_with_the_model);
 }

@@ -44,10 +44,10 @@ struct worker {
     libcache_value value, values[BATCH];
 };
 
-#define FAIL(w, ...)                                                                                 \
-    do {                                                                                             \
-        if (!__atomic_exchange_n(&(w)->arena->failed, 1, __ATOMIC_SEQ_CST))                          \
-            snprintf((w)->arena->failure, sizeof (w)->arena->failure, __VA_ARGS__);                  \
+#define FAIL(w, ...)                                                               \
+    do {                                                                           \
+        if (!__atomic_exchange_n(&(w)->arena->failed, 1, __ATOMIC_SEQ_CST))        \
+            snprintf((w)->arena->failure, sizeof(w)->arena->failure, __VA_ARGS__); \
     } while (0)
 
 static size_t key_text(char *text, unsigned key)
@@ -267,7 +267,8 @@ static void arena_down(struct arena *arena)
 
     ck_assert_msg(!arena->failed, "%s (seed %" PRIu64 ")", arena->failure, test_seed());
     printf("%" PRIu64 " hits, %" PRIu64 " misses, %" PRIu64 " evictions, %" PRIu64 " survivors, %" PRIu64
-           " lock fallbacks\n", arena->hits, arena->misses, stats.evictions, stats.survivors, stats.lock_fallbacks);
+           " lock fallbacks\n",
+           arena->hits, arena->misses, stats.evictions, stats.survivors, stats.lock_fallbacks);
     ck_assert_uint_gt(arena->hits, 0);
     ck_assert_uint_eq(stats.resets, 0);
     rig_down(&arena->rig);

@@ -438,7 +438,7 @@ struct row {
 struct arena {
     struct rig rig;
     struct row rows[ROWS];
-    int loaders_left; /* atomic */
+    int loaders_left;              /* atomic */
     uint64_t stored, fenced, seen; /* atomic */
     char failure[128];
 };
@@ -495,7 +495,7 @@ static int load(struct arena *arena, unsigned row, struct dice *dice)
     options.tags = &tag;
     options.n_tags = 1;
     return (dice_chance(dice, 80) ? libcache_set : libcache_add)(arena->rig.ns, key, size, version, sizeof version,
-                                                                &options);
+                                                                 &options);
 }
 
 static void *loader(void *arg)
@@ -589,7 +589,8 @@ static void *reader(void *arg)
             snprintf(arena->failure, sizeof arena->failure, "a torn value of row %u", row);
         if (version[0] < least)
             snprintf(arena->failure, sizeof arena->failure,
-                     "row %u has version %" PRIu64 ", but %" PRIu64 " had been invalidated", row, version[0], least - 1);
+                     "row %u has version %" PRIu64 ", but %" PRIu64 " had been invalidated", row, version[0],
+                     least - 1);
         seen++;
     }
     __atomic_fetch_add(&arena->seen, seen, __ATOMIC_RELAXED);
@@ -613,8 +614,12 @@ static void storm(size_t memory_bytes, unsigned stripes)
     arena.loaders_left = LOADERS;
     for (unsigned i = 0; i < LOADERS + WRITERS + READERS; i++) {
         actors[i] = (struct actor){ &arena, i };
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, i < LOADERS ? loader : i < LOADERS + WRITERS ? writer : reader,
-                                        &actors[i]), 0);
+        ck_assert_int_eq(pthread_create(&threads[i], NULL,
+                                        i < LOADERS             ? loader
+                                        : i < LOADERS + WRITERS ? writer
+                                                                : reader,
+                                        &actors[i]),
+                         0);
     }
     for (unsigned i = 0; i < LOADERS + WRITERS + READERS; i++)
         pthread_join(threads[i], NULL);
@@ -634,12 +639,12 @@ END_TEST
 
 int main(void)
 {
-    return RUN_TESTS("stamps", G1_an_entry_is_not_read_after_what_overtook_it, G3_a_load_that_nothing_overtook_is_stored,
-                     G3_a_load_that_was_overtaken_is_not_stored, G3_an_explicit_set_or_number_overtakes_a_load_and_stays,
-                     G3_a_load_of_a_negative_is_fenced_like_any_other, G3_a_load_knows_only_the_tags_it_ends_with,
-                     G3_an_entry_keeps_the_stamp_of_its_load,
-                     a_load_survives_reads_touches_expiry_and_the_load_of_others,
-                     a_load_survives_the_eviction_of_everything, a_load_is_seldom_fenced_by_the_delete_of_another_key,
-                     a_stamp_of_another_cache_stores_nothing, a_stamp_of_a_segment_that_was_replaced_stores_nothing,
-                     G3_no_reader_ever_sees_a_version_older_than_what_was_invalidated);
+    return RUN_TESTS(
+        "stamps", G1_an_entry_is_not_read_after_what_overtook_it, G3_a_load_that_nothing_overtook_is_stored,
+        G3_a_load_that_was_overtaken_is_not_stored, G3_an_explicit_set_or_number_overtakes_a_load_and_stays,
+        G3_a_load_of_a_negative_is_fenced_like_any_other, G3_a_load_knows_only_the_tags_it_ends_with,
+        G3_an_entry_keeps_the_stamp_of_its_load, a_load_survives_reads_touches_expiry_and_the_load_of_others,
+        a_load_survives_the_eviction_of_everything, a_load_is_seldom_fenced_by_the_delete_of_another_key,
+        a_stamp_of_another_cache_stores_nothing, a_stamp_of_a_segment_that_was_replaced_stores_nothing,
+        G3_no_reader_ever_sees_a_version_older_than_what_was_invalidated);
 }

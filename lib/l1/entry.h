@@ -103,6 +103,14 @@ static force_inline int entry_read(struct entry *e, const unsigned char *p, uint
     return e->bytes <= room && e->key_size != 0;
 }
 
+/* Seeds the checksum of a value, so that it vouches for what the head says of it too. */
+static inline uint64_t entry_seed(uint64_t size, uint64_t key_size, uint8_t codec, uint32_t ns, uint8_t flags,
+                                  uint32_t user_flags)
+{
+    return entry_what((uint32_t)size, (uint32_t)key_size, codec, ns, flags & ENTRY_NEGATIVE) ^
+           user_flags * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 static force_inline int entry_expired(const struct entry *e, uint64_t now)
 {
     return e->expiry && now >= e->expiry;

@@ -44,19 +44,25 @@ static force_inline int l1_get(struct l1 *l1, const struct l1_key *caller_key, u
     const struct shard *sh = l1_shard(l1, key->hash);
     const struct stripe *s = sh->s;
     uint64_t shape = load_acquire(&s->shape), slot, offset, at, what, life, birth, stamp, size, key_at = ENTRY_HEADER, now = 0;
-    uint32_t n = shape_buckets(shape), extra_flags = 0;
+    uint32_t index, extra_flags = 0;
     const unsigned char *p;
     struct bucket *b;
     enum ring r;
     unsigned bits;
     uint8_t uses;
 
-    if (unlikely(flags || n - 2 > sh->buckets_max - 2))
+    if (unlikely(flags))
         goto any;
-    b = index_bucket(sh, bucket_of(hash_first(key->hash), shape));
+    index = bucket_of(hash_first(key->hash), shape);
+    if (unlikely(index >= sh->quick_buckets))
+        goto any;
+    b = index_bucket(sh, index);
     bits = bucket_match(b, key->hash);
     if (unlikely(!bits)) {
-        b = index_bucket(sh, bucket_of(hash_second(key->hash), shape));
+        index = bucket_of(hash_second(key->hash), shape);
+        if (unlikely(index >= sh->quick_buckets))
+            goto any;
+        b = index_bucket(sh, index);
         bits = bucket_match(b, key->hash);
         if (unlikely(!bits))
             goto any;

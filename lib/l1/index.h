@@ -48,6 +48,13 @@ static force_inline int shape_kept(uint64_t before, uint64_t now)
     return (before ^ now) < SHAPE_CHANGE;
 }
 
+/* 1 when its bits number its buckets and those are at most so many: then bucket_of stays among them. */
+static force_inline int shape_sane(uint64_t shape, uint64_t most)
+{
+    uint64_t n = shape_buckets(shape);
+    return n - 2 <= most - 2 && n >> (((shape >> 32) - 1) & 31) == 1;
+}
+
 /* A bucket of a hash: as many bits as number the buckets, and one fewer where that one does not exist yet. */
 static force_inline uint32_t bucket_of(uint32_t h, uint64_t shape)
 {

@@ -47,7 +47,7 @@ static int make_shards(struct l1 *l1)
             sh->last_entry[r] = sh->ring_bytes[r] - ENTRY_HEADER - 8;
             sh->lap_mask[r] = (UINT64_C(1) << layout->ring_shift[r]) - 1;
         }
-        sh->buckets_max = (uint32_t)(sh->ring_bytes[MAIN] / sizeof(struct bucket));
+        sh->quick_buckets = layout->verify ? 0 : (uint32_t)(sh->ring_bytes[MAIN] / sizeof(struct bucket));
         sh->l1 = l1;
         sh->now = 0;
     }

@@ -22,7 +22,7 @@ struct shard {
     uint64_t lap_mask[2];   /* of each ring: offset & mask is the place in it */
     unsigned char *ring[2]; /* where its bytes begin */
     uint64_t last_entry[2]; /* the last place where an entry's head could be read */
-    uint32_t buckets_max;   /* that the region could hold */
+    uint32_t quick_buckets; /* that the region could hold: bounds the quick hit; 0 where values are verified */
     uint64_t ring_bytes[2]; /* how many may be read, what the index has claimed of main included */
     unsigned shift[2];
     struct l1 *l1;
@@ -134,6 +134,11 @@ void l1_stats(const struct l1 *l1, libcache_stats *stats);
 int l1_check(struct l1 *l1, const char **what);
 
 /* ---- between the files of l1/ only ---- */
+
+#define NUMBER_TEXT 24
+
+/* Decimal text of a number, into NUMBER_TEXT bytes; returns its length. */
+size_t l1_number_text(char *text, int64_t number);
 
 /* In a forked child of a private segment, makes its locks usable. One load when there is nothing to do. */
 void l1_notice_fork(struct l1 *l1);

@@ -27,7 +27,6 @@
 
 #define RACES_MAX 16
 #define LOCKED_TRIES 64
-#define NUMBER_TEXT 24
 
 uint64_t l1_now(const struct l1 *l1)
 {
@@ -45,7 +44,7 @@ uint64_t l1_now(const struct l1 *l1)
 }
 
 /* Decimal text of a number; returns its length. */
-static size_t number_text(char *text, int64_t number)
+size_t l1_number_text(char *text, int64_t number)
 {
     uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
     char digits[NUMBER_TEXT];
@@ -138,11 +137,12 @@ static force_inline int copy_value(const struct l1 *l1, const struct stripe *s, 
     const void *from = f->p + f->e.value_at;
     size_t size = f->e.value_size;
     uint64_t word = 0;
+    int whole;
 
     if (unlikely(f->e.word_at)) {
         word = load_acquire((const uint64_t *)(const void *)(f->p + f->e.word_at));
         if (f->e.flags & ENTRY_NUMBER) {
-            size = number_text(text, (int64_t)word);
+            size = l1_number_text(text, (int64_t)word);
             from = text;
         }
     }
@@ -156,9 +156,10 @@ static force_inline int copy_value(const struct l1 *l1, const struct stripe *s, 
     }
     shared_copy_out(value->data, from, size);
     hook(HOOK_READ_COPIED);
+    whole = entry_checks(l1, f->p, &f->e, value->data);
     if (unlikely(!still_there(s, f->r, f->offset, f->shape)))
         return RACED;
-    if (unlikely(f->e.word_at && !(f->e.flags & ENTRY_NUMBER) && hash_bytes(value->data, size, 0) != word))
+    if (unlikely(!whole))
         return LIBCACHE_MISS;
     value->size = size;
     return LIBCACHE_HIT;
@@ -168,11 +169,9 @@ static force_inline int copy_value(const struct l1 *l1, const struct stripe *s, 
 static force_inline int find(const struct shard *sh, const struct l1_key *key, struct found *f, struct place *place)
 {
     const struct stripe *s = sh->s;
-    uint32_t n;
 
     f->shape = load_acquire(&s->shape);
-    n = shape_buckets(f->shape);
-    if (unlikely((uint64_t)n * sizeof(struct bucket) > sh->region_bytes || n < 2))
+    if (unlikely(!shape_sane(f->shape, sh->region_bytes / sizeof(struct bucket))))
         return LIBCACHE_MISS;
     for (int k = 0; k < 2; k++) {
         struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), f->shape));
@@ -222,7 +221,7 @@ static size_t size_out(const struct found *f)
     char text[NUMBER_TEXT];
 
     if (f->e.flags & ENTRY_NUMBER)
-        return number_text(text, (int64_t)load_acquire((const uint64_t *)(const void *)(f->p + f->e.word_at)));
+        return l1_number_text(text, (int64_t)load_acquire((const uint64_t *)(const void *)(f->p + f->e.word_at)));
     return f->e.value_size;
 }
 
@@ -353,9 +352,8 @@ void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key)
 {
     const struct shard *sh = l1_shard(l1, key->hash);
     uint64_t shape = load_relaxed(&sh->s->shape);
-    uint32_t n = shape_buckets(shape);
 
-    if ((uint64_t)n * sizeof(struct bucket) > sh->region_bytes || n < 2)
+    if (!shape_sane(shape, sh->region_bytes / sizeof(struct bucket)))
         return;
     for (int k = 0; k < 2; k++) {
         struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), shape));

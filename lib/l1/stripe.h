@@ -64,6 +64,9 @@ int stripe_recount(struct shard *sh);
 void stripe_count_in(struct shard *sh, enum ring r, uint32_t ns, uint64_t bytes);
 void stripe_count_out(struct shard *sh, enum ring r, uint32_t ns, uint64_t bytes, int in_log);
 
+/* Where values are verified: 1 when `value`, copied out of the entry at p, is what was stored. Elsewhere always 1. */
+int entry_checks(const struct l1 *l1, const unsigned char *p, const struct entry *e, const void *value);
+
 /* 1 when the entry at p is neither invalidated nor of an unknown namespace. */
 int stripe_vouch(const struct l1 *l1, const unsigned char *p, const struct entry *e);
 

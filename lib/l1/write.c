@@ -52,6 +52,11 @@ static uint64_t expiry_of(const struct shard *sh, uint64_t ttl_ms)
     return expiry;
 }
 
+static uint64_t draft_check(const struct draft *d)
+{
+    return hash_bytes(d->value, d->size, entry_seed(d->size, d->key->size, d->codec, d->key->ns, d->flags, d->user_flags));
+}
+
 static struct draft draft_of(const struct shard *sh, const struct l1_key *key, const struct l1_item *item)
 {
     struct draft d;
@@ -70,7 +75,7 @@ static struct draft draft_of(const struct shard *sh, const struct l1_key *key, c
     d.flags = item->negative ? ENTRY_NEGATIVE : 0;
     if (sh->l1->layout.verify) {
         d.has_word = 1;
-        d.word = hash_bytes(d.value, d.size, 0);
+        d.word = draft_check(&d);
     }
     return d;
 }
@@ -303,10 +308,27 @@ static int parse_number(const unsigned char *text, size_t size, int64_t *out)
     return 1;
 }
 
+/* The draft of a number: a word that is changed in place, but where values are verified, checksummed text. */
+static void draft_number(const struct shard *sh, struct draft *d, int64_t number, char *text)
+{
+    d->has_word = 1;
+    if (sh->l1->layout.verify) {
+        d->flags = 0;
+        d->value = text;
+        d->size = l1_number_text(text, number);
+        d->word = draft_check(d);
+    } else {
+        d->flags = ENTRY_NUMBER;
+        d->size = 0;
+        d->word = (uint64_t)number;
+    }
+}
+
 /* Turns a live decimal text into a number with the same expiry, stamp, tags, flags and codec. */
 static int convert(struct shard *sh, const struct l1_key *key, struct found *f, int64_t number)
 {
     uint64_t tags[LIBCACHE_TAGS_MAX];
+    char digits[NUMBER_TEXT];
     struct draft d;
 
     if (f->e.n_tags > LIBCACHE_TAGS_MAX)
@@ -321,9 +343,7 @@ static int convert(struct shard *sh, const struct l1_key *key, struct found *f, 
     d.expiry = f->e.expiry;
     d.created = f->e.created;
     d.codec = f->e.codec;
-    d.flags = ENTRY_NUMBER;
-    d.has_word = 1;
-    d.word = (uint64_t)number;
+    draft_number(sh, &d, number, digits);
     return put(sh, &d, f);
 }
 
@@ -337,15 +357,16 @@ static int add_locked(struct shard *sh, const struct l1_key *key, int64_t delta,
 {
     struct found f = look(sh, key);
     unsigned char text[NUMBER_DIGITS_MAX];
+    char digits[NUMBER_TEXT];
     int64_t number = 0;
     int result;
 
     if (!f.live || (f.e.flags & ENTRY_NEGATIVE)) {
         if (add_overflows(0, delta, subtract, out))
             return LIBCACHE_EOVERFLOW;
-        if_absent->word = (uint64_t)*out;
+        draft_number(sh, if_absent, *out, digits);
         result = put(sh, if_absent, &f);
-    } else if (f.e.flags & ENTRY_NUMBER) {
+    } else if ((f.e.flags & ENTRY_NUMBER) && !sh->l1->layout.verify) {
         uint64_t *word = (uint64_t *)(void *)(f.p + f.e.word_at);
         if (add_overflows((int64_t)load_relaxed(word), delta, subtract, out))
             return LIBCACHE_EOVERFLOW;
@@ -355,6 +376,8 @@ static int add_locked(struct shard *sh, const struct l1_key *key, int64_t delta,
         if (f.e.value_size > sizeof text)
             return LIBCACHE_ENUMBER;
         shared_copy_out(text, f.p + f.e.value_at, f.e.value_size);
+        if (!entry_checks(sh->l1, f.p, &f.e, text))
+            return LIBCACHE_ECORRUPT;
         if (!parse_number(text, f.e.value_size, &number))
             return LIBCACHE_ENUMBER;
         if (add_overflows(number, delta, subtract, out))
@@ -376,9 +399,6 @@ int l1_add_number(struct l1 *l1, const struct l1_key *key, int64_t delta, int su
 
     if (result != LIBCACHE_OK)
         return result;
-    d.size = 0;
-    d.flags = ENTRY_NUMBER;
-    d.has_word = 1;
     result = add_locked(&sh, key, delta, subtract, &d, &number);
     stripe_unlock(&sh);
     if (result == LIBCACHE_OK && out)

@@ -87,11 +87,11 @@ libcache_slice slice_of(const char *text);
 const char *result_name(int result);
 
 /* Fails the test unless an expression gives the wanted result. */
-#define ck_result(expression, wanted)                                                                     \
-    do {                                                                                                  \
-        int result_ = (expression), wanted_ = (wanted);                                                   \
-        ck_assert_msg(result_ == wanted_, "%s gives %s, not %s", #expression, result_name(result_),       \
-                      result_name(wanted_));                                                              \
+#define ck_result(expression, wanted)                                                               \
+    do {                                                                                            \
+        int result_ = (expression), wanted_ = (wanted);                                             \
+        ck_assert_msg(result_ == wanted_, "%s gives %s, not %s", #expression, result_name(result_), \
+                      result_name(wanted_));                                                        \
     } while (0)
 
 /* set and get of strings, with defaults. */
