@@ -199,6 +199,7 @@ static const char help[] = "Usage: bench-l1 [OPTION]...\n"
                            "  --bench NAME    only this bench (repeatable)\n"
                            "  --engine NAME   only this engine (repeatable)\n"
                            "  --no-huge       no huge pages, for any engine\n"
+                           "  --peers-huge    huge pages for the peers, too\n"
                            "  --list          names of benches and engines\n"
                            "  --help          this text\n"
                            "\n"
@@ -267,6 +268,7 @@ static bench_options parse_options(int argc, char **argv)
         { "bench", required_argument, NULL, 'b' },
         { "engine", required_argument, NULL, 'e' },
         { "no-huge", no_argument, NULL, 'n' },
+        { "peers-huge", no_argument, NULL, 'p' },
         { "list", no_argument, NULL, 'l' },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
@@ -280,6 +282,7 @@ static bench_options parse_options(int argc, char **argv)
         case 't': options.tiny = 1; break;
         case 'j': options.json = 1; break;
         case 'n': options.huge = 0; break;
+        case 'p': options.peers_huge = 1; break;
         case 'b': add_name(options.benches, optarg, bench_exists(optarg)); break;
         case 'e': add_name(options.engines, optarg, engine_exists(optarg)); break;
         case 'l': put_list(); exit(0);
@@ -294,8 +297,9 @@ static bench_options parse_options(int argc, char **argv)
 }
 
 /*
- * libcache asks for huge pages itself. The peers live on malloc, so glibc is told to ask for them there,
- * which it reads at program start only: the program starts itself again. With --no-huge nobody gets any.
+ * libcache asks for huge pages itself. The peers live on malloc as it comes; with --peers-huge glibc is told to
+ * ask for them there, which it reads at program start only: the program starts itself again. With --no-huge
+ * nobody gets any.
  */
 static void arrange_pages(const bench_options *options, char **argv)
 {
@@ -307,7 +311,7 @@ static void arrange_pages(const bench_options *options, char **argv)
             harness_die("cannot switch huge pages off: %s", strerror(errno));
         return;
     }
-    if (set != NULL)
+    if (!options->peers_huge || set != NULL)
         return;
     setenv("GLIBC_TUNABLES", tunable, 1);
     execv("/proc/self/exe", argv);

@@ -23,6 +23,7 @@ enum { BENCH_THREADS_MAX = 2, BENCH_ROUNDS_MAX = 16, BENCH_NAMES_MAX = 16, BENCH
 typedef struct bench_options {
     int json, tiny;
     int huge;                             /* 0: no huge pages for anybody */
+    int peers_huge;                       /* 1: for the peers' malloc, too */
     const char *benches[BENCH_NAMES_MAX]; /* NULL-terminated; empty: all */
     const char *engines[BENCH_NAMES_MAX]; /* the same */
     unsigned rounds;                      /* of every measurement, engines interleaved; the median counts */

@@ -498,13 +498,13 @@ static void do_increment(struct model *m)
     } else if (known && !overflow && got == sum && old != 0) {
         r->number = got;
         r->changed = m->operation;
+    } else if (known && old == 0 && got == delta) { /* began anew, or went on? Nobody can tell, so let it go */
+        check_delete(m, space, key, libcache_delete(m->spaces[space], k.data, k.size, 0));
     } else if (got == delta) {
         d.size = 0;
         stored(m, space, key, &d); /* it began anew */
         r->is_number = 1;
         r->number = got;
-        if (known && old == 0) /* began anew or went on? Nobody can tell, so let it go. */
-            check_delete(m, space, key, libcache_delete(m->spaces[space], k.data, k.size, 0));
     } else {
         FAIL(m, "%" PRId64 " + %" PRId64 " of key %u:%u gives %" PRId64, old, delta, space, key, got);
     }
