@@ -19,6 +19,7 @@ struct libcache_ns {
 };
 
 struct libcache {
+    void *raw; /* the memory that the handle lies in: counters want an alignment of their own */
     struct l1 l1;
     struct counters counters;
     libcache_allocator allocator; /* values point here: their owner */

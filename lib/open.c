@@ -111,13 +111,15 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
     const libcache_allocator *allocator = o->allocator ? o->allocator : &memory_default;
     uint64_t random[3];
     libcache *cache;
+    void *raw;
     int result;
 
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return error_set(error, LIBCACHE_ESYSTEM, "getrandom: %m");
-    cache = memory_zero(allocator, sizeof *cache);
+    cache = memory_zero_aligned(allocator, sizeof *cache, _Alignof(struct libcache), &raw);
     if (!cache)
         return error_set(error, LIBCACHE_ENOMEM, "no memory for the handle");
+    cache->raw = raw;
     cache->allocator = *allocator;
     cache->random = o->random;
     cache->random_arg = o->random_arg;
@@ -145,7 +147,7 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
         return result;
     }
     policy_book_free(cache->policies);
-    allocator->release(allocator->arg, cache);
+    memory_free(allocator, raw);
     return result;
 }
 
@@ -216,7 +218,7 @@ void libcache_close(libcache *cache)
         memory_free(&cache->allocator, ns);
     }
     allocator = cache->allocator;
-    memory_free(&allocator, cache);
+    memory_free(&allocator, cache->raw);
 }
 
 int libcache_remove_segment(const char *name, libcache_error *error)

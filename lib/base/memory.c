@@ -31,6 +31,14 @@ void *memory_zero(const libcache_allocator *allocator, size_t bytes)
     return memory;
 }
 
+void *memory_zero_aligned(const libcache_allocator *allocator, size_t bytes, size_t alignment, void **raw)
+{
+    unsigned char *memory = memory_zero(allocator, bytes + alignment);
+
+    *raw = memory;
+    return memory ? memory + (alignment - (uintptr_t)memory % alignment) % alignment : NULL;
+}
+
 void memory_free(const libcache_allocator *allocator, void *memory)
 {
     if (memory)

@@ -78,7 +78,8 @@ static inline void shared_copy_out(void *to, const void *from, size_t size)
     for (; size; size--)
         *t++ = __atomic_load_n(f++, __ATOMIC_RELAXED);
 #else
-    memcpy(to, from, size);
+    if (size) /* memcpy wants no null pointers, not even for nothing */
+        memcpy(to, from, size);
 #endif
 }
 
@@ -107,7 +108,7 @@ static force_inline void shared_copy_value(void *to, const void *from, size_t si
             __builtin_memcpy(t_end - 16, f_end - 16, 16);
         }
     } else {
-        memcpy(to, from, size);
+        shared_copy_out(to, from, size);
     }
 #endif
 }
@@ -125,7 +126,8 @@ static inline void shared_copy_in(void *to, const void *from, size_t size)
     for (; size; size--)
         __atomic_store_n(t++, *f++, __ATOMIC_RELAXED);
 #else
-    memcpy(to, from, size);
+    if (size)
+        memcpy(to, from, size);
 #endif
 }
 
