@@ -410,7 +410,7 @@ LIBCACHE_API int libcache_take_stamp(libcache_ns *ns, const void *key, size_t ke
 /*
  * When one of these has returned OK, no process that shares the segment is given an entry that carried
  * the tag (or was in the namespace, or was there at all) before, and no load that began before can bring
- * one back. Cost does not depend on the number of entries. Errors: ETAG, EINVAL, EBUSY.
+ * one back. Cost does not depend on the number of entries. No tags: OK, nothing happens. Errors: ETAG, EINVAL, EBUSY.
  */
 LIBCACHE_API int libcache_invalidate_tags(libcache *cache, const libcache_slice *tags, size_t n, unsigned flags);
 LIBCACHE_API int libcache_invalidate_namespace(libcache_ns *ns, unsigned flags);
@@ -429,7 +429,7 @@ typedef struct libcache_cursor {
 typedef struct libcache_entry {
     const char *ns_name;   /* lives as long as the cache handle */
     libcache_value key;
-    size_t value_bytes;
+    size_t value_bytes;    /* 0 for a number made by libcache_increment */
     size_t memory_bytes;   /* what the entry occupies in the log, header included */
     uint64_t age_ms;
     uint64_t ttl_left_ms;

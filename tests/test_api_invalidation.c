@@ -298,7 +298,7 @@ START_TEST(namespaces_run_out_at_max_namespaces)
     struct rig rig;
     libcache_ns *ns[10], *one_more = NULL;
     libcache_error error = { 0 };
-    char name[16];
+    char name[32];
 
     rig_prepare(&rig);
     rig.options.max_namespaces = 10;

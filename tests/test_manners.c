@@ -245,7 +245,7 @@ struct hammer {
 static void *hammer(void *arg)
 {
     struct hammer *h = arg;
-    static char value[20000], texts[LIBCACHE_TAGS_MAX][8];
+    static char value[20000], texts[LIBCACHE_TAGS_MAX][16];
     libcache_slice tags[LIBCACHE_TAGS_MAX];
     char key[16];
 

@@ -2,11 +2,21 @@
 #define _GNU_SOURCE /* pthread_mutex_clocklock */
 #include "l1/lock.h"
 
+#include "base/platform.h"
 #include "libcache.h"
 
 #include <errno.h>
 #include <string.h>
 #include <time.h>
+
+/* ThreadSanitizer knows the older call only, which waits by a clock that may be set. */
+#if PLATFORM_TSAN
+#define WAIT_CLOCK CLOCK_REALTIME
+#define lock_until(lock, until) pthread_mutex_timedlock(lock, until)
+#else
+#define WAIT_CLOCK CLOCK_MONOTONIC
+#define lock_until(lock, until) pthread_mutex_clocklock(lock, WAIT_CLOCK, until)
+#endif
 
 void lock_make(pthread_mutex_t *lock)
 {
@@ -26,14 +36,14 @@ int lock_take(pthread_mutex_t *lock, unsigned wait_ms, int *died)
 
     if (result == EBUSY && wait_ms) {
         struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
+        clock_gettime(WAIT_CLOCK, &until);
         until.tv_sec += wait_ms / 1000;
         until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
         if (until.tv_nsec >= 1000000000) {
             until.tv_sec++;
             until.tv_nsec -= 1000000000;
         }
-        result = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until);
+        result = lock_until(lock, &until);
     }
     if (result == 0)
         return LIBCACHE_OK;

@@ -237,7 +237,7 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
         struct found f;
         struct place place;
         size_t size = 0;
-        int result;
+        int result, memory_wanted = 0;
         sh.now = l1_now(l1);
         if (stripe_lock(&sh, flags & LIBCACHE_NO_WAIT) != LIBCACHE_OK)
             return LIBCACHE_MISS;
@@ -261,10 +261,11 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
                 result = copied == LIBCACHE_HIT ? result : copied;
             } else {
                 result = RACED;
+                memory_wanted = 1;
             }
         }
         stripe_unlock(&sh);
-        if (result == RACED && size) {
+        if (result == RACED && memory_wanted) {
             int made = l1_reserve(l1, value, size);
             if (made != LIBCACHE_OK)
                 return made;
