@@ -10,6 +10,8 @@
 #include "l1/hook.h"
 #include "l1/index.h"
 
+#define PREFETCH_BYTES 2048 /* of a large value, asked for at once; the rest is left to the processor */
+
 /* Whatever the entry is, and whatever happens to it meanwhile (read.c). */
 int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
     __attribute__((noinline));
@@ -83,6 +85,9 @@ static force_inline int l1_get(struct l1 *l1, const struct l1_key *caller_key, u
     birth = load_relaxed((const uint64_t *)(const void *)p + 2);
     stamp = life >> 40 | birth >> 40 << 24;
     size = what & ENTRY_VALUE_MAX;
+    if (size > 2 * PLATFORM_LINE)
+        for (uint64_t ahead = 3 * PLATFORM_LINE; ahead < size && ahead < PREFETCH_BYTES; ahead += PLATFORM_LINE)
+            prefetch(p + ahead);
     if (unlikely(((what ^ entry_what(0, (uint32_t)key->size, 0, key->ns, 0)) & ENTRY_PLAIN_MASK) != 0 || !marks_vouch_space(l1, key->ns, stamp)))
         goto any;
     if (what >> 60 & ENTRY_EXTRA) {

@@ -41,6 +41,7 @@ struct draft {
     uint64_t word; /* number, or the value's checksum */
     uint8_t codec, flags;
     int has_word;
+    char digits[NUMBER_TEXT]; /* of a number that is kept as text */
 };
 
 static uint64_t expiry_of(const struct shard *sh, uint64_t ttl_ms)
@@ -309,13 +310,13 @@ static int parse_number(const unsigned char *text, size_t size, int64_t *out)
 }
 
 /* The draft of a number: a word that is changed in place, but where values are verified, checksummed text. */
-static void draft_number(const struct shard *sh, struct draft *d, int64_t number, char *text)
+static void draft_number(const struct shard *sh, struct draft *d, int64_t number)
 {
     d->has_word = 1;
     if (sh->l1->layout.verify) {
         d->flags = 0;
-        d->value = text;
-        d->size = l1_number_text(text, number);
+        d->value = d->digits;
+        d->size = l1_number_text(d->digits, number);
         d->word = draft_check(d);
     } else {
         d->flags = ENTRY_NUMBER;
@@ -328,7 +329,6 @@ static void draft_number(const struct shard *sh, struct draft *d, int64_t number
 static int convert(struct shard *sh, const struct l1_key *key, struct found *f, int64_t number)
 {
     uint64_t tags[LIBCACHE_TAGS_MAX];
-    char digits[NUMBER_TEXT];
     struct draft d;
 
     if (f->e.n_tags > LIBCACHE_TAGS_MAX)
@@ -343,7 +343,7 @@ static int convert(struct shard *sh, const struct l1_key *key, struct found *f, 
     d.expiry = f->e.expiry;
     d.created = f->e.created;
     d.codec = f->e.codec;
-    draft_number(sh, &d, number, digits);
+    draft_number(sh, &d, number);
     return put(sh, &d, f);
 }
 
@@ -357,14 +357,13 @@ static int add_locked(struct shard *sh, const struct l1_key *key, int64_t delta,
 {
     struct found f = look(sh, key);
     unsigned char text[NUMBER_DIGITS_MAX];
-    char digits[NUMBER_TEXT];
     int64_t number = 0;
     int result;
 
     if (!f.live || (f.e.flags & ENTRY_NEGATIVE)) {
         if (add_overflows(0, delta, subtract, out))
             return LIBCACHE_EOVERFLOW;
-        draft_number(sh, if_absent, *out, digits);
+        draft_number(sh, if_absent, *out);
         result = put(sh, if_absent, &f);
     } else if ((f.e.flags & ENTRY_NUMBER) && !sh->l1->layout.verify) {
         uint64_t *word = (uint64_t *)(void *)(f.p + f.e.word_at);
