@@ -17,7 +17,7 @@
  *                alive needs to go, whatever is alive moves on: that is also how dead room is compacted.
  * Survivors are copied forward before their tail is passed, so a reader always finds the entry in one place or the other.
  * That needs a gap between head and tail of at least the next survivor's size, which a reclaim leaves behind ("slack", the
- * largest entry of late). Where the gap does not do, or a reclaim has copied enough, entries go instead: the lock is held
+ * largest entry of late). At the end of a lap, the head stays until the front has as much room. Where the gap does not do, or a reclaim has copied enough, entries go instead: the lock is held
  * for a bounded time.
  */
 #include "l1/ring.h"
@@ -140,6 +140,8 @@ static int has_room(struct shard *sh, enum ring r, uint64_t bytes)
         }
         if (at + bytes <= limit)
             return 1;
+        if (tail != ring->head && place_of(sh, r, tail) < bytes)
+            return 0; /* stay: what is kept from the front must still find room here */
         ring->wrap_end = at;
         hook(HOOK_WRAPPING);
         ring->head = (lap_of(sh, r, ring->head) + 1) << sh->shift[r];
@@ -216,6 +218,17 @@ static void evict(struct shard *sh, struct place place, enum ring r, const struc
     stripe_count_out(sh, r, e->ns, e->bytes, 0);
 }
 
+/* What is to stay free behind the bytes asked for: in main, room for the next survivor. */
+static uint64_t slack_of(const struct shard *sh, enum ring r)
+{
+    const struct ring_state *ring = &sh->s->ring[r];
+    uint64_t limit = ring_limit(sh, r), slack = ring->biggest > ring->biggest_before ? ring->biggest : ring->biggest_before;
+
+    if (r == SMALL)
+        return 0;
+    return slack < limit / SLACK_SHARE ? slack : limit / SLACK_SHARE;
+}
+
 static int is_spent(const struct effort *effort, uint64_t bytes)
 {
     return effort->survivors >= SURVIVORS_MAX || (effort->survivors && effort->bytes + bytes > SURVIVOR_BYTES_MAX);
@@ -258,7 +271,7 @@ static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
         keep = r == SMALL ? uses >= PROMOTE_USES || !sh->s->main_filled || main_has_slack(sh)
                           : uses > 0 || main_has_slack(sh);
         keep = keep && !over_share(sh, e.ns) && (r == SMALL || !spent);
-        if (keep && r == SMALL && !has_room(sh, MAIN, e.bytes))
+        if (keep && r == SMALL && !has_room(sh, MAIN, e.bytes + slack_of(sh, MAIN)))
             keep = (uses >= PROMOTE_USES || main_has_slack(sh)) && make_room(sh, MAIN, e.bytes, effort, 1);
         if (settled(sh, r, load_relaxed(&sh->s->tail[r])) != tail)
             return 0; /* main was found corrupt meanwhile, and the stripe emptied */
@@ -273,17 +286,6 @@ static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
     }
     set_tail(sh, r, settled(sh, r, tail + e.bytes));
     return 1;
-}
-
-/* What is to stay free behind the bytes asked for: in main, room for the next survivor. */
-static uint64_t slack_of(const struct shard *sh, enum ring r)
-{
-    const struct ring_state *ring = &sh->s->ring[r];
-    uint64_t limit = ring_limit(sh, r), slack = ring->biggest > ring->biggest_before ? ring->biggest : ring->biggest_before;
-
-    if (r == SMALL || !sh->s->main_filled)
-        return 0;
-    return slack < limit / SLACK_SHARE ? slack : limit / SLACK_SHARE;
 }
 
 static int make_room(struct shard *sh, enum ring r, uint64_t bytes, struct effort *effort, int promotion)
