@@ -2,7 +2,7 @@
  * The common hit, inlined into the call that the user makes. Why it is right: read.c. SPDX-License-Identifier: MIT
  *
  * Hits of a large cache are bound by cache misses: a line of the index, then the entry. What one get can do about that is to
- * be short: about 250 instructions, hash and copy included, so that the processor's window reaches into the next get and
+ * be short: about 300 instructions, hash and copy included, so that the processor's window reaches into the next get and
  * overlaps its misses with ours. Hence one inlined function, one test for everything that is not common, and no test twice.
  */
 #ifndef L1_HIT_H

@@ -6,8 +6,7 @@
  *      slot    | tag 16 | ring 1 | offset / 8: 47 |        0: free
  *
  * A key may be in either of two buckets, chosen by two halves of its hash. A new one goes to the first if that has room, so
- * that nine hits of ten touch one line of the index only and the branch is predicted; the emptier of the two would mean two
- * lines and a coin flip (measured: 15 % slower). The 16-bit tag
+ * that most hits touch one line of the index only; the emptier of the two would mean two lines and a coin flip. The 16-bit tag
  * lets a look-up pass over the other slots (it errs once in some 5000 look-ups); the full key is compared always. A slot
  * whose offset is behind the tail of its ring is dead. Dead slots of the small ring are the ghosts of S3-FIFO: who was
  * evicted without having been used again is remembered by its tag in its bucket, at no further cost, until the slot is
