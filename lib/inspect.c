@@ -1,6 +1,8 @@
 /* The public calls for tools: iteration and statistics. SPDX-License-Identifier: MIT */
 #include "cache.h"
 
+#include "base/options.h"
+
 #include <string.h>
 
 /* By the policy that this handle has for the namespace, if it has opened it. */
@@ -33,9 +35,8 @@ int libcache_read_stats(libcache *cache, libcache_stats *stats)
 {
     libcache_stats known;
     const struct counters *c;
-    size_t size;
 
-    if (!cache || !stats || stats->struct_size < sizeof(size_t))
+    if (!cache || !stats)
         return LIBCACHE_EINVAL;
     c = &cache->counters;
     memset(&known, 0, sizeof known);
@@ -51,9 +52,5 @@ int libcache_read_stats(libcache *cache, libcache_stats *stats)
     known.fenced = counters_sum(c, COUNT_FENCED);
     known.invalidations = counters_sum(c, COUNT_INVALIDATION);
     l1_stats(&cache->l1, &known);
-    size = stats->struct_size;
-    memset(stats, 0, size);
-    memcpy(stats, &known, size < sizeof known ? size : sizeof known);
-    stats->struct_size = size;
-    return LIBCACHE_OK;
+    return options_write(stats, &known, sizeof known) ? LIBCACHE_OK : LIBCACHE_EINVAL;
 }

@@ -306,13 +306,5 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
 
 int libcache_read_policy(libcache_ns *ns, libcache_policy *policy)
 {
-    size_t size;
-
-    if (!ns || !policy || policy->struct_size < sizeof(size_t))
-        return LIBCACHE_EINVAL;
-    size = policy->struct_size;
-    memset(policy, 0, size);
-    memcpy(policy, &ns->policy, size < sizeof *policy ? size : sizeof *policy);
-    policy->struct_size = size;
-    return LIBCACHE_OK;
+    return ns && policy && options_write(policy, &ns->policy, sizeof ns->policy) ? LIBCACHE_OK : LIBCACHE_EINVAL;
 }

@@ -44,12 +44,3 @@ void memory_free(const libcache_allocator *allocator, void *memory)
     if (memory)
         allocator->release(allocator->arg, memory);
 }
-
-char *memory_string(const libcache_allocator *allocator, const char *text)
-{
-    size_t bytes = strlen(text) + 1;
-    char *copy = memory_get(allocator, bytes);
-    if (copy)
-        memcpy(copy, text, bytes);
-    return copy;
-}

@@ -12,6 +12,5 @@ void *memory_zero(const libcache_allocator *allocator, size_t bytes);  /* the sa
 void *memory_zero_aligned(const libcache_allocator *allocator, size_t bytes, size_t alignment, void **raw);
 
 void memory_free(const libcache_allocator *allocator, void *memory);   /* NULL allowed */
-char *memory_string(const libcache_allocator *allocator, const char *text); /* a copy; NULL: no memory */
 
 #endif

@@ -17,3 +17,16 @@ int options_read(void *known, size_t known_size, const void *given)
     memcpy(known, &known_size, sizeof known_size);
     return 1;
 }
+
+int options_write(void *given, const void *known, size_t known_size)
+{
+    size_t given_size;
+
+    memcpy(&given_size, given, sizeof given_size);
+    if (given_size < sizeof given_size)
+        return 0;
+    memset(given, 0, given_size);
+    memcpy(given, known, given_size < known_size ? given_size : known_size);
+    memcpy(given, &given_size, sizeof given_size);
+    return 1;
+}

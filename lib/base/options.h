@@ -10,4 +10,10 @@
  */
 int options_read(void *known, size_t known_size, const void *given);
 
+/*
+ * The other way: fills the caller's struct as far as it goes, zero where it is longer than this build's; its size stays.
+ * 0: the size is nonsense.
+ */
+int options_write(void *given, const void *known, size_t known_size);
+
 #endif

@@ -26,15 +26,6 @@ static force_inline int still_there(const struct stripe *s, enum ring r, uint64_
     return likely(load_acquire(&s->tail[r]) <= offset) && likely(shape_kept(shape, load_acquire(&s->shape)));
 }
 
-/* 1 when none of the tags (in shared memory) was invalidated after `stamp`. */
-static force_inline int vouch_tags(const struct l1 *l1, const uint64_t *tags, uint64_t n, uint64_t stamp)
-{
-    for (uint64_t i = 0; i < n; i++)
-        if (!marks_vouch_tag(l1, load_relaxed(&tags[i]), stamp))
-            return 0;
-    return 1;
-}
-
 /*
  * The common hit, in as few instructions as we could find: first match in a bucket, plain value with or without tags, memory at hand. It looks at the
  * tail once, at the end, which is enough: until then nothing is believed, only kept within the ring. Anything else,
@@ -95,7 +86,7 @@ static force_inline int l1_get(struct l1 *l1, const struct l1_key *caller_key, u
         key_at += 8 + n_tags * 8;
         extra_flags = (uint32_t)extra;
         if (extra >> 40 || at + key_at > sh->ring_bytes[r] ||
-            !vouch_tags(l1, (const uint64_t *)(const void *)p + 4, n_tags, stamp))
+            !marks_vouch_tags(l1, (const uint64_t *)(const void *)p + 4, n_tags, stamp))
             goto any;
     }
     if (unlikely(at + key_at + key->size + size > sh->ring_bytes[r] || !shared_equal(p + key_at, key->data, key->size)))

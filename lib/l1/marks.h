@@ -18,6 +18,15 @@ static force_inline int marks_vouch_tag(const struct l1 *l1, uint64_t tag, uint6
     return load_acquire(&set->newest) <= stamp || marks_search(set, tag, stamp);
 }
 
+/* 1: none of the tags was; they may lie in shared memory. */
+static force_inline int marks_vouch_tags(const struct l1 *l1, const uint64_t *tags, size_t n, uint64_t stamp)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!marks_vouch_tag(l1, load_relaxed(&tags[i]), stamp))
+            return 0;
+    return 1;
+}
+
 /* 1: neither everything nor the namespace was. */
 static force_inline int marks_vouch_space(const struct l1 *l1, uint32_t ns, uint64_t stamp)
 {

@@ -90,22 +90,24 @@ int l1_reserve(const struct l1 *l1, libcache_value *value, size_t size)
     }
 }
 
-/* HIT, STALE, NEGATIVE or MISS, of an entry that is the key's. */
-static force_inline int judge(const struct l1 *l1, const unsigned char *p, const struct entry *e, uint64_t soft_ttl_ms,
-                               unsigned flags, uint64_t *now)
+/* HIT, STALE, NEGATIVE or MISS, of an entry that is the key's, at a time. */
+static force_inline int judge_at(const struct l1 *l1, const unsigned char *p, const struct entry *e, uint64_t soft_ttl_ms,
+                                 uint64_t now)
 {
-    if (e->expiry || soft_ttl_ms || (flags & LIBCACHE_TIMES)) {
-        *now = l1_now(l1);
-        if (entry_expired(e, *now))
-            return LIBCACHE_MISS;
-    }
-    if (unlikely(!marks_vouch_space(l1, e->ns, e->stamp)))
-        return LIBCACHE_MISS;
-    if (e->n_tags && !stripe_vouch(l1, p, e))
+    if (entry_expired(e, now) || unlikely(!stripe_vouch(l1, p, e)))
         return LIBCACHE_MISS;
     if (unlikely(e->flags & ENTRY_NEGATIVE))
         return LIBCACHE_NEGATIVE;
-    return soft_ttl_ms && *now >= e->created + soft_ttl_ms ? LIBCACHE_STALE : LIBCACHE_HIT;
+    return soft_ttl_ms && now >= e->created + soft_ttl_ms ? LIBCACHE_STALE : LIBCACHE_HIT;
+}
+
+/* The same now; the clock is asked only where it matters. */
+static force_inline int judge(const struct l1 *l1, const unsigned char *p, const struct entry *e, uint64_t soft_ttl_ms,
+                               unsigned flags, uint64_t *now)
+{
+    if (e->expiry || soft_ttl_ms || (flags & LIBCACHE_TIMES))
+        *now = l1_now(l1);
+    return judge_at(l1, p, e, soft_ttl_ms, *now);
 }
 
 /* What goes with the bytes. */
@@ -242,14 +244,8 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
         if (stripe_lock(&sh, flags & LIBCACHE_NO_WAIT) != LIBCACHE_OK)
             return LIBCACHE_MISS;
         result = find(&sh, key, &f, &place);
-        if (result == LIBCACHE_HIT) {
-            if (entry_expired(&f.e, sh.now) || !stripe_vouch(l1, f.p, &f.e))
-                result = LIBCACHE_MISS;
-            else if (f.e.flags & ENTRY_NEGATIVE)
-                result = LIBCACHE_NEGATIVE;
-            else if (soft_ttl_ms && sh.now >= f.e.created + soft_ttl_ms)
-                result = LIBCACHE_STALE;
-        }
+        if (result == LIBCACHE_HIT)
+            result = judge_at(l1, f.p, &f.e, soft_ttl_ms, sh.now);
         if (value && (result == LIBCACHE_HIT || result == LIBCACHE_STALE)) {
             void *(*reserve)(libcache_value *, size_t) = value->reserve;
             size = size_out(&f);

@@ -160,7 +160,7 @@ void ring_advance(struct shard *sh, enum ring r, uint64_t bytes)
     hook(HOOK_HEAD_ADVANCED);
 }
 
-int main_has_slack(const struct shard *sh)
+int main_is_sparse(const struct shard *sh)
 {
     const struct ring_state *ring = &sh->s->ring[MAIN];
 
@@ -268,11 +268,11 @@ static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
         evict(sh, place, r, &e, 0);
         bump(sh->s->reclaimed, 1);
     } else {
-        keep = r == SMALL ? uses >= PROMOTE_USES || !sh->s->main_filled || main_has_slack(sh)
-                          : uses > 0 || main_has_slack(sh);
+        keep = r == SMALL ? uses >= PROMOTE_USES || !sh->s->main_filled || main_is_sparse(sh)
+                          : uses > 0 || main_is_sparse(sh);
         keep = keep && !over_share(sh, e.ns) && (r == SMALL || !spent);
         if (keep && r == SMALL && !has_room(sh, MAIN, e.bytes + slack_of(sh, MAIN)))
-            keep = (uses >= PROMOTE_USES || main_has_slack(sh)) && make_room(sh, MAIN, e.bytes, effort, 1);
+            keep = (uses >= PROMOTE_USES || main_is_sparse(sh)) && make_room(sh, MAIN, e.bytes, effort, 1);
         if (settled(sh, r, load_relaxed(&sh->s->tail[r])) != tail)
             return 0; /* main was found corrupt meanwhile, and the stripe emptied */
         keep = keep && move_to_main(sh, place, r, p, &e, hash, uses_after(sh, r, uses));

@@ -55,7 +55,7 @@ static force_inline uint64_t ring_head(const struct shard *sh, enum ring r)
 void ring_advance(struct shard *sh, enum ring r, uint64_t bytes);
 
 /* So much of the main ring is dead that nothing alive needs to go. */
-int main_has_slack(const struct shard *sh);
+int main_is_sparse(const struct shard *sh);
 
 /* Every entry between tail and head can be decoded, and they end at head. */
 int ring_walkable(const struct shard *sh, enum ring r);

@@ -146,12 +146,18 @@ int entry_checks(const struct l1 *l1, const unsigned char *p, const struct entry
 
 int stripe_vouch(const struct l1 *l1, const unsigned char *p, const struct entry *e)
 {
-    if (e->ns >= l1->layout.spaces || !marks_vouch_space(l1, e->ns, e->stamp))
-        return 0;
-    for (uint32_t i = 0; i < e->n_tags; i++)
-        if (!marks_vouch_tag(l1, load_relaxed((const uint64_t *)(const void *)(p + e->tags_at) + i), e->stamp))
-            return 0;
-    return 1;
+    return e->ns < l1->layout.spaces && marks_vouch_space(l1, e->ns, e->stamp) &&
+           marks_vouch_tags(l1, (const uint64_t *)(const void *)(p + e->tags_at), e->n_tags, e->stamp);
+}
+
+void stripe_note_expiry(struct shard *sh, uint64_t expiry)
+{
+    struct stripe *s = sh->s;
+
+    if (!expiry)
+        return;
+    s->soonest = s->soonest && s->soonest < expiry ? s->soonest : expiry;
+    s->soonest_round = s->soonest_round && s->soonest_round < expiry ? s->soonest_round : expiry;
 }
 
 int stripe_recount(struct shard *sh)

@@ -70,6 +70,9 @@ int entry_checks(const struct l1 *l1, const unsigned char *p, const struct entry
 /* 1 when the entry at p is neither invalidated nor of an unknown namespace. */
 int stripe_vouch(const struct l1 *l1, const unsigned char *p, const struct entry *e);
 
+/* An entry expires then (0: never): the walker need not look before. */
+void stripe_note_expiry(struct shard *sh, uint64_t expiry);
+
 /* Looks at up to `buckets` buckets, on from the last time, and drops what is expired or invalidated; returns how many. */
 size_t stripe_walk(struct shard *sh, size_t buckets);
 

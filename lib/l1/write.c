@@ -153,7 +153,7 @@ static enum ring ring_for(const struct shard *sh, const struct found *f, uint64_
         bump(sh->s->ghost_hits, 1);
         return MAIN;
     }
-    return bytes <= sh->small_bytes || (sh->s->main_filled && !main_has_slack(sh)) ? SMALL : MAIN;
+    return bytes <= sh->small_bytes || (sh->s->main_filled && !main_is_sparse(sh)) ? SMALL : MAIN;
 }
 
 /* An entry larger than the small ring, seen for the first time: remembered, not kept. Its second store goes to main. */
@@ -198,11 +198,7 @@ static int put(struct shard *sh, const struct draft *d, struct found *f)
     if (f->place.bucket)
         stripe_count_out(sh, slot_ring(f->slot), f->e.ns, f->e.bytes, 1);
     stripe_count_in(sh, r, d->key->ns, bytes);
-    if (d->expiry) {
-        struct stripe *s = sh->s;
-        s->soonest = s->soonest && s->soonest < d->expiry ? s->soonest : d->expiry;
-        s->soonest_round = s->soonest_round && s->soonest_round < d->expiry ? s->soonest_round : d->expiry;
-    }
+    stripe_note_expiry(sh, d->expiry);
     index_grow(sh);
     stripe_walk_some(sh);
     return LIBCACHE_OK;
@@ -219,13 +215,9 @@ static int overtaken(const struct shard *sh, const struct l1_key *key, const str
 {
     uint64_t position = item->since.position;
 
-    if (item->since.epoch != sh->l1->head->epoch || position > l1_position(sh->l1) || item->since.generation != load_relaxed(generation_of(sh->l1, key)) ||
-        !marks_vouch_space(sh->l1, key->ns, position))
-        return 1;
-    for (size_t i = 0; i < item->n_tags; i++)
-        if (!marks_vouch_tag(sh->l1, item->tags[i], position))
-            return 1;
-    return 0;
+    return item->since.epoch != sh->l1->head->epoch || position > l1_position(sh->l1) ||
+           item->since.generation != load_relaxed(generation_of(sh->l1, key)) ||
+           !marks_vouch_space(sh->l1, key->ns, position) || !marks_vouch_tags(sh->l1, item->tags, item->n_tags, position);
 }
 
 static int set_locked(struct shard *sh, const struct l1_key *key, const struct l1_item *item, const struct draft *d)
@@ -281,10 +273,7 @@ int l1_touch(struct l1 *l1, const struct l1_key *key, uint64_t ttl_ms, int no_wa
     if (f.live) {
         uint64_t expiry = expiry_of(&sh, ttl_ms);
         store_release((uint64_t *)(void *)f.p + 1, entry_life(expiry, f.e.stamp));
-        if (expiry && (!sh.s->soonest || expiry < sh.s->soonest))
-            sh.s->soonest = expiry;
-        if (expiry && (!sh.s->soonest_round || expiry < sh.s->soonest_round))
-            sh.s->soonest_round = expiry;
+        stripe_note_expiry(&sh, expiry);
     }
     stripe_unlock(&sh);
     return f.live ? LIBCACHE_OK : LIBCACHE_MISS;
