@@ -20,9 +20,8 @@ int options_read(void *known, size_t known_size, const void *given)
 
 int options_write(void *given, const void *known, size_t known_size)
 {
-    size_t given_size;
+    const size_t given_size = *(const size_t *)given; /* every such struct begins with it */
 
-    memcpy(&given_size, given, sizeof given_size);
     if (given_size < sizeof given_size)
         return 0;
     memset(given, 0, given_size);
