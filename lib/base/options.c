@@ -20,12 +20,11 @@ int options_read(void *known, size_t known_size, const void *given)
 
 int options_write(void *given, const void *known, size_t known_size)
 {
-    const size_t given_size = *(const size_t *)given; /* every such struct begins with it */
+    const size_t first = sizeof(size_t), given_size = *(const size_t *)given; /* every such struct begins with it */
 
-    if (given_size < sizeof given_size)
+    if (given_size < first)
         return 0;
-    memset(given, 0, given_size);
-    memcpy(given, known, given_size < known_size ? given_size : known_size);
-    memcpy(given, &given_size, sizeof given_size);
+    memset((char *)given + first, 0, given_size - first);
+    memcpy((char *)given + first, (const char *)known + first, (given_size < known_size ? given_size : known_size) - first);
     return 1;
 }
