@@ -67,14 +67,20 @@ STRICT := $(if $(filter 1,$(WERROR)),-Werror)
 
 INIH_CFLAGS := $(shell $(PKG_CONFIG) --cflags inih 2>/dev/null)
 INIH_LIBS := $(or $(shell $(PKG_CONFIG) --libs inih 2>/dev/null),-linih)
+LZ4_CFLAGS := $(shell $(PKG_CONFIG) --cflags liblz4 2>/dev/null)
+LZ4_LIBS := $(or $(shell $(PKG_CONFIG) --libs liblz4 2>/dev/null),-llz4)
+# The headers are <hiredis/...>: the folder above the one that hiredis.pc names, where that is not the usual one.
+REDIS_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcares 2>/dev/null) $(filter-out -I/usr/include, \
+	$(patsubst %/hiredis,%,$(shell $(PKG_CONFIG) --cflags-only-I hiredis 2>/dev/null)))
+REDIS_LIBS := $(or $(shell $(PKG_CONFIG) --libs hiredis libcares 2>/dev/null),-lhiredis -lcares)
 CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
 CHECK_LIBS = $(or $(shell $(PKG_CONFIG) --libs check 2>/dev/null),-lcheck)
 
-COMPILE_FLAGS = $(INCLUDES) $(INIH_CFLAGS) $(CPPFLAGS) $(VARIANT_FLAGS)
+COMPILE_FLAGS = $(INCLUDES) $(INIH_CFLAGS) $(LZ4_CFLAGS) $(REDIS_CFLAGS) $(CPPFLAGS) $(VARIANT_FLAGS)
 C_FLAGS = $(COMPILE_FLAGS) $(C_WARNINGS) $(CFLAGS) -std=gnu11 $(REQUIRED)
 CXX_FLAGS = $(COMPILE_FLAGS) $(WARNINGS) $(CXXFLAGS) -std=gnu++17 $(REQUIRED)
 LINK_FLAGS = $(VARIANT_FLAGS) $(LDFLAGS) -pthread
-LIBS = $(INIH_LIBS) -lpthread
+LIBS = $(INIH_LIBS) $(LZ4_LIBS) $(REDIS_LIBS) -lpthread
 
 # ---- What there is, and what is made of it ---------------------------------------------------------------
 
@@ -273,7 +279,7 @@ print-fuzzers:
 # ---- Lint: each of these fails on its first finding ------------------------------------------------------------
 
 LINTED := $(LIB_SOURCES) $(sort $(wildcard examples/*.c))
-LINT_FLAGS = $(INCLUDES) $(INIH_CFLAGS) $(CPPFLAGS) $(C_WARNINGS) -DNDEBUG -std=gnu11 $(REQUIRED)
+LINT_FLAGS = $(INCLUDES) $(INIH_CFLAGS) $(LZ4_CFLAGS) $(REDIS_CFLAGS) $(CPPFLAGS) $(C_WARNINGS) -DNDEBUG -std=gnu11 $(REQUIRED)
 BANNED := abort|exit|_exit|printf|fprintf|vprintf|vfprintf|puts|fputs|perror|signal|sigaction|sleep|usleep|nanosleep
 BANNED := $(BANNED)|strcpy|strcat|sprintf|vsprintf|gets|atoi|getenv
 MAX_LINES := 800

@@ -120,7 +120,12 @@ enum libcache_result {
     LIBCACHE_ENOTFOUND = -13,    /* libcache_attach: there is no such segment */
     LIBCACHE_ESYSTEM = -14,      /* the operating system refused; the error text says which call */
     LIBCACHE_ECORRUPT = -15,     /* segment's contents contradict themselves */
-    LIBCACHE_EUNSUPPORTED = -16  /* asked for a tier or feature that this cache does not have */
+    LIBCACHE_EUNSUPPORTED = -16, /* asked for a tier or feature that this cache does not have */
+    LIBCACHE_EUNAVAILABLE = -17, /* Redis is not to be had: down, starting, breaker open, no connection free */
+    LIBCACHE_ETIMEDOUT = -18,    /* Redis did not answer in time; it may or may not have done it */
+    LIBCACHE_EREMOTE = -19,      /* Redis refused: out of memory, cannot persist, wrong type, script stopped */
+    LIBCACHE_EDENIED = -20,      /* Redis wants other credentials, or its ACL forbids it */
+    LIBCACHE_EPROTOCOL = -21     /* what answers is not Redis, or an answer larger than allowed */
 };
 
 /* A short English sentence for any of the codes above, never NULL. The string is constant. */
@@ -158,6 +163,11 @@ enum libcache_huge_pages {
     LIBCACHE_HUGE_ON = 2    /* ask whatever the size */
 };
 
+enum libcache_listener {
+    LIBCACHE_LISTEN_ON_CALLS = 0, /* calls that find the log unread for long read it; see libcache_poll */
+    LIBCACHE_LISTEN_IN_THREAD = 1 /* one thread of this handle listens, unless another process of the host does */
+};
+
 typedef struct libcache_options {
     size_t struct_size;
     int segment;              /* enum libcache_segment_kind */
@@ -181,6 +191,26 @@ typedef struct libcache_options {
     void *random_arg;
     void (*log)(void *arg, int level, const char *message); /* default none; must not call libcache */
     void *log_arg;
+
+    /* The Redis tier. Without redis_url there is none, and the rest means nothing. */
+    const char *redis_url;        /* redis://[user:password@]host[:port][/db] or unix:///path/of.sock[?db=N] */
+    const char *redis_prefix;     /* of all its keys in Redis: 1 to 64 of A-Z a-z 0-9 . _ - / . Default "libcache" */
+    unsigned redis_timeout_ms;    /* the time that one call may spend on Redis, connecting included. Default 250 */
+    unsigned pool_min;            /* connections that stay open when idle. Default 1 */
+    unsigned pool_max;            /* connections at most, 1 to 1024. Default 8 */
+    unsigned pool_overflow;       /* so many more in a rush, closed after use. Default 0 */
+    unsigned pool_wait_ms;        /* longest wait for a free connection, within redis_timeout_ms. Default 50 */
+    unsigned pool_idle_ms;        /* connections beyond pool_min are closed after so long. Default 60000 */
+    unsigned breaker_failures;    /* failures in a row that open the breaker. Default 3 */
+    unsigned breaker_backoff_ms;  /* first pause before a probe; doubles, with jitter, up to ... Default 100 */
+    unsigned breaker_backoff_max_ms; /* ... this. Default 5000 */
+    size_t max_reply_bytes;       /* a longer answer is not read. Default 64 MiB */
+    unsigned max_staleness_ms;    /* G2: what is older than the last news from Redis by this is not served from L1.
+                                     10 to 3600000. Default 2000 */
+    int listener;                 /* enum libcache_listener */
+    unsigned poll_ms;             /* LIBCACHE_LISTEN_ON_CALLS: a call that finds the log unread for so long reads it.
+                                     Default a twentieth of max_staleness_ms */
+    unsigned log_length;          /* invalidations that Redis remembers for hosts that were away. Default 100000 */
 } libcache_options;
 
 #define LIBCACHE_OPTIONS_INIT LIBCACHE_SIZED(libcache_options)
@@ -238,6 +268,9 @@ typedef struct libcache_policy {
                                    processes of the segment */
     size_t max_value_bytes;     /* at most the cache's. Default the cache's */
     unsigned tiers;             /* enum libcache_tier, or'ed. Default: all that the cache has */
+    uint64_t l1_ttl_ms;         /* life of an entry in L1, where it is shorter than what is left of ttl. Default: as ttl */
+    size_t compress_bytes;      /* values of so many bytes or more are compressed in Redis (LZ4), if that makes them an
+                                   eighth smaller. Default: never */
 } libcache_policy;
 
 #define LIBCACHE_POLICY_INIT LIBCACHE_SIZED(libcache_policy)
@@ -262,7 +295,11 @@ LIBCACHE_API int libcache_read_policy(libcache_ns *ns, libcache_policy *policy);
 enum libcache_flag {
     LIBCACHE_NO_WAIT = 1u << 0,  /* any call: rather LIBCACHE_EBUSY (a read: LIBCACHE_MISS) than wait for a lock */
     LIBCACHE_TIMES = 1u << 1,    /* get: fill age_ms and ttl_left_ms */
-    LIBCACHE_NEG = 1u << 2       /* set, add: store "known missing" with the negative TTL; value is ignored */
+    LIBCACHE_NEG = 1u << 2,      /* set, add: store "known missing" with the negative TTL; value is ignored */
+    LIBCACHE_SKIP_L1 = 1u << 3,  /* reads: do not look in L1. Writes: leave nothing of the key in L1 */
+    LIBCACHE_SKIP_L2 = 1u << 4,  /* do not go to Redis: what is changed is changed on this host only */
+    LIBCACHE_READ_ONLY = 1u << 5,/* reads: keep no copy in L1 of what was found in Redis */
+    LIBCACHE_NO_PUBLISH = 1u << 6/* writes: other hosts are not told, and keep their copies until these expire */
 };
 
 /*
@@ -416,6 +453,14 @@ LIBCACHE_API int libcache_invalidate_tags(libcache *cache, const libcache_slice 
 LIBCACHE_API int libcache_invalidate_namespace(libcache_ns *ns, unsigned flags);
 LIBCACHE_API int libcache_invalidate_all(libcache *cache, unsigned flags);
 
+/*
+ * Reads the log of invalidations until all that other hosts have said is applied here, and tells Redis what it could not be told
+ * before. Programs without a listening thread may call it when they are idle; other calls do so now and then. Spends at most
+ * timeout_ms (0: redis_timeout_ms). OK: at the time of the call this host was up to date. Errors: EINVAL, EUNSUPPORTED (no Redis tier),
+ * EUNAVAILABLE, ETIMEDOUT, EREMOTE, EDENIED, EPROTOCOL, ENOMEM, EBUSY (there is more to read than the time allowed).
+ */
+LIBCACHE_API int libcache_poll(libcache *cache, unsigned timeout_ms);
+
 /* ---- 9. Iterating and statistics ------------------------------------------------------------------ */
 
 /* Start from LIBCACHE_CURSOR_INIT. Plain data, nothing to free. */
@@ -477,9 +522,26 @@ typedef struct libcache_stats {
     uint64_t memory_bytes;        /* the segment */
     uint64_t live_bytes;          /* of live entries, headers included */
     uint64_t index_bytes;
-    uint64_t position;            /* of the latest invalidation */
+    uint64_t position;            /* of the latest invalidation, in the segment's own numbers */
     unsigned stripes;
     unsigned namespaces;
+    /* the Redis tier: this handle in this process ... */
+    uint64_t l2_hits, l2_misses;  /* of those hits (stale and negative ones too) and misses: what Redis was asked for */
+    uint64_t l2_invalidated;      /* values found in Redis that a tag, a namespace or everything had overtaken */
+    uint64_t l2_foreign;          /* values found that libcache has not written, or that were damaged */
+    uint64_t l2_verified;         /* values whose marks Redis had to be asked for */
+    uint64_t l2_errors;           /* calls that Redis did not serve: reads became misses */
+    uint64_t l2_exchanges, l2_connects, l2_timeouts, l2_retries, l2_bytes_out, l2_bytes_in;
+    uint64_t log_records;         /* of the log, applied by this handle */
+    unsigned l2_connections;      /* open now */
+    unsigned l2_up;               /* 1: the circuit breaker is closed */
+    unsigned listening;           /* 1: this handle is the host's listener */
+    /* ... and the segment */
+    uint64_t coherence_age_ms;    /* since this host last knew that it had heard everything; see max_staleness_ms */
+    uint64_t log_position, log_applied; /* Redis's latest position that is known here; how far the log was applied */
+    uint64_t epochs;              /* how often Redis's history was found to be another, or to have a gap: all of L1 was given up */
+    uint64_t owed_bytes;          /* names of invalidations that Redis is yet to be told */
+    uint64_t breaker_opens;
 } libcache_stats;
 
 #define LIBCACHE_STATS_INIT LIBCACHE_SIZED(libcache_stats)

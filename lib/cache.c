@@ -1,4 +1,4 @@
-/* The public calls on entries: checks, the order of tiers, and nothing else. SPDX-License-Identifier: MIT */
+/* The public calls that read: checks, the order of tiers, and nothing else. SPDX-License-Identifier: MIT */
 #include "cache.h"
 
 #include "base/hash_inline.h"
@@ -36,6 +36,42 @@ void libcache_release_value(libcache_value *value)
     value->owner = NULL;
 }
 
+/* Whether this call may ask Redis when L1 has nothing. */
+static force_inline int goes_to_redis(const libcache_ns *ns, unsigned flags)
+{
+    return ns->cache->coherence && (ns->tiers & LIBCACHE_TIER_L2) && !(flags & LIBCACHE_SKIP_L2);
+}
+
+/* L1 has nothing: what Redis says. */
+static __attribute__((noinline)) int get_further(libcache_ns *ns, const struct l1_key *key, libcache_value *value,
+                                                 uint64_t *ttl_left_ms, unsigned flags)
+{
+    struct remote_key k = { .l1 = *key, .value = value, .result = LIBCACHE_MISS };
+
+    remote_get(ns, &k, 1, flags);
+    if (ttl_left_ms)
+        *ttl_left_ms = k.ttl_left_ms;
+    return k.result;
+}
+
+#define GET_FLAGS ((unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_TIMES) | REMOTE_READ_FLAGS)
+
+/* All that is not common: flags, and calls that read the log because nobody else has for long. */
+static __attribute__((noinline)) int get_with_flags(libcache_ns *ns, const struct l1_key *key, libcache_value *value,
+                                                    unsigned flags)
+{
+    int result = LIBCACHE_MISS;
+
+    if (ns->cache->listens_on_calls && !(flags & LIBCACHE_SKIP_L2))
+        coherence_look(ns->cache->coherence);
+    if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & LIBCACHE_SKIP_L1))
+        result = l1_get(&ns->cache->l1, key, ns->soft_ttl_ms, value, flags & (LIBCACHE_NO_WAIT | LIBCACHE_TIMES));
+    if (result == LIBCACHE_MISS && goes_to_redis(ns, flags))
+        result = get_further(ns, key, value, NULL, flags);
+    count_read(ns, result);
+    return result;
+}
+
 /* Flattened: key to value in one function, hash included; see l1/hit.h. */
 __attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
                                           unsigned flags)
@@ -43,304 +79,149 @@ __attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size
     struct l1_key k;
     int result;
 
-    if (unlikely(!ns || !value || (flags && (flags & ~(unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_TIMES)))))
+    if (unlikely(!ns || !value || (flags & ~GET_FLAGS)))
         return LIBCACHE_EINVAL;
     if (unlikely(!key_ok(key, key_size)))
         return LIBCACHE_EKEY;
     k = (struct l1_key){ key, key_size, hash_inline(key, key_size, l1_seed(&ns->cache->l1, ns->id)), ns->id };
-    result = l1_get(&ns->cache->l1, &k, ns->soft_ttl_ms, value, flags);
-    if (likely(result == LIBCACHE_HIT))
+    if (unlikely(flags | ns->slow)) {
+        const struct l1_key in_memory = k;
+        return get_with_flags(ns, &in_memory, value, flags);
+    }
+    result = l1_get(&ns->cache->l1, &k, ns->soft_ttl_ms, value, 0);
+    if (likely(result == LIBCACHE_HIT)) {
         count(ns, COUNT_HIT);
-    else
-        count_read(ns, result);
+        return result;
+    }
+    if (result == LIBCACHE_MISS && goes_to_redis(ns, 0)) {
+        const struct l1_key in_memory = k;
+        result = get_further(ns, &in_memory, value, NULL, 0);
+    }
+    count_read(ns, result);
     return result;
+}
+
+/* Those of a batch's keys that L1 does not have, in one round trip. */
+static int get_many_further(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values, int *results,
+                            size_t missing, unsigned flags)
+{
+    const libcache_allocator *allocator = &ns->cache->allocator;
+    struct remote_key *k = memory_get(allocator, missing * sizeof *k);
+    size_t m = 0;
+
+    if (!k)
+        return LIBCACHE_ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        if (results[i] == LIBCACHE_MISS)
+            k[m++] = (struct remote_key){ .l1 = l1_key_of(&ns->cache->l1, ns->id, keys[i].data, keys[i].size),
+                                          .value = &values[i], .result = LIBCACHE_MISS };
+    remote_get(ns, k, m, flags);
+    for (size_t i = 0, j = 0; i < n; i++)
+        if (results[i] == LIBCACHE_MISS)
+            results[i] = k[j++].result;
+    memory_free(allocator, k);
+    return LIBCACHE_OK;
+}
+
+/* The first BATCH keys, from L1. */
+static size_t get_batch(libcache_ns *ns, const libcache_slice *keys, size_t m, libcache_value *values, int *results,
+                        unsigned flags)
+{
+    struct l1_key batch[BATCH];
+    size_t i, missing = 0;
+
+    for (i = 0; i < m; i++) {
+        batch[i].data = NULL;
+        if (!key_ok(keys[i].data, keys[i].size))
+            continue;
+        batch[i] = l1_key_of(&ns->cache->l1, ns->id, keys[i].data, keys[i].size);
+        l1_prefetch_index(&ns->cache->l1, &batch[i]);
+    }
+    for (i = 0; i < m; i++)
+        if (batch[i].data)
+            l1_prefetch_entry(&ns->cache->l1, &batch[i]);
+    for (i = 0; i < m; i++) {
+        results[i] = LIBCACHE_EKEY;
+        if (batch[i].data)
+            results[i] = l1_get(&ns->cache->l1, &batch[i], ns->soft_ttl_ms, &values[i], flags);
+        missing += results[i] == LIBCACHE_MISS;
+    }
+    return missing;
 }
 
 int libcache_get_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values, int *results,
                       size_t *found, unsigned flags)
 {
-    size_t hits = 0;
+    size_t hits = 0, missing = 0;
     int first_error = LIBCACHE_OK;
 
-    if (!ns || (n && (!keys || !values || !results)) || (flags & ~(unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_TIMES)))
+    if (!ns || (n && (!keys || !values || !results)) || (flags & ~GET_FLAGS))
         return LIBCACHE_EINVAL;
+    if (ns->cache->listens_on_calls && !(flags & LIBCACHE_SKIP_L2))
+        coherence_look(ns->cache->coherence);
     for (size_t from = 0; from < n; from += BATCH) {
-        struct l1_key batch[BATCH];
-        size_t m = n - from < BATCH ? n - from : BATCH, i;
-        for (i = 0; i < m; i++) {
-            batch[i].data = NULL;
-            if (!key_ok(keys[from + i].data, keys[from + i].size))
-                continue;
-            batch[i] = l1_key_of(&ns->cache->l1, ns->id, keys[from + i].data, keys[from + i].size);
-            l1_prefetch_index(&ns->cache->l1, &batch[i]);
-        }
-        for (i = 0; i < m; i++)
-            if (batch[i].data)
-                l1_prefetch_entry(&ns->cache->l1, &batch[i]);
-        for (i = 0; i < m; i++) {
-            int result = LIBCACHE_EKEY;
-            if (batch[i].data)
-                result = l1_get(&ns->cache->l1, &batch[i], ns->soft_ttl_ms, &values[from + i], flags);
-            count_read(ns, result);
-            results[from + i] = result;
-            hits += result == LIBCACHE_HIT || result == LIBCACHE_STALE;
-            if (result < 0 && first_error == LIBCACHE_OK)
-                first_error = result;
-        }
+        size_t m = n - from < BATCH ? n - from : BATCH;
+        if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & LIBCACHE_SKIP_L1))
+            missing += get_batch(ns, keys + from, m, values + from, results + from, flags & (LIBCACHE_NO_WAIT | LIBCACHE_TIMES));
+        else
+            for (size_t i = from; i < from + m; i++) {
+                results[i] = key_ok(keys[i].data, keys[i].size) ? LIBCACHE_MISS : LIBCACHE_EKEY;
+                missing += results[i] == LIBCACHE_MISS;
+            }
+    }
+    if (missing && goes_to_redis(ns, flags))
+        get_many_further(ns, keys, n, values, results, missing, flags);
+    for (size_t i = 0; i < n; i++) {
+        count_read(ns, results[i]);
+        hits += results[i] == LIBCACHE_HIT || results[i] == LIBCACHE_STALE;
+        if (results[i] < 0 && first_error == LIBCACHE_OK)
+            first_error = results[i];
     }
     if (found)
         *found = hits;
     return first_error;
 }
 
+#define LOOK_FLAGS ((unsigned)LIBCACHE_NO_WAIT | REMOTE_READ_FLAGS)
+
 int libcache_exists(libcache_ns *ns, const void *key, size_t key_size, unsigned flags)
 {
     struct l1_key k;
+    int result = LIBCACHE_MISS;
 
-    if (!ns || (flags & ~(unsigned)LIBCACHE_NO_WAIT))
+    if (!ns || (flags & ~LOOK_FLAGS))
         return LIBCACHE_EINVAL;
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
-    return l1_get_any(&ns->cache->l1, &k, ns->soft_ttl_ms, NULL, flags);
+    if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & LIBCACHE_SKIP_L1))
+        result = l1_get_any(&ns->cache->l1, &k, ns->soft_ttl_ms, NULL, flags & LIBCACHE_NO_WAIT);
+    if (result == LIBCACHE_MISS && goes_to_redis(ns, flags))
+        result = get_further(ns, &k, NULL, NULL, flags);
+    return result;
 }
 
 int libcache_ttl_left(libcache_ns *ns, const void *key, size_t key_size, uint64_t *ttl_left_ms, unsigned flags)
 {
     struct l1_key k;
+    int result = LIBCACHE_MISS;
 
-    if (!ns || !ttl_left_ms || (flags & ~(unsigned)LIBCACHE_NO_WAIT))
+    if (!ns || !ttl_left_ms || (flags & ~LOOK_FLAGS))
         return LIBCACHE_EINVAL;
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
-    return l1_ttl_left(&ns->cache->l1, &k, ttl_left_ms, flags);
-}
-
-uint64_t libcache_hash_tag(const void *tag, size_t size)
-{
-    uint64_t hash = tag || !size ? hash_bytes(tag, size, 0) : 0;
-    return hash ? hash : 1; /* 0 says "no tag" in the table of marks */
-}
-
-/* Hashes of n tags. OK or ETAG. */
-static int hash_tags(const libcache_slice *tags, size_t n, uint64_t *hashes)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!tags[i].data || tags[i].size < 1 || tags[i].size > LIBCACHE_TAG_MAX)
-            return LIBCACHE_ETAG;
-        hashes[i] = libcache_hash_tag(tags[i].data, tags[i].size);
-    }
-    return LIBCACHE_OK;
-}
-
-/* A TTL shortened at random by up to the policy's jitter. */
-static uint64_t jittered(libcache_ns *ns, uint64_t ttl_ms)
-{
-    uint64_t most;
-
-    if (!ns->policy.jitter_percent || ttl_ms == LIBCACHE_FOREVER)
-        return ttl_ms;
-    most = ttl_ms / 100 * ns->policy.jitter_percent + ttl_ms % 100 * ns->policy.jitter_percent / 100;
-    return ttl_ms - cache_random(ns->cache) % (most + 1);
-}
-
-static int ttl_ok(uint64_t ttl_ms)
-{
-    return ttl_ms <= LIBCACHE_TTL_MAX_MS || ttl_ms == LIBCACHE_FOREVER;
-}
-
-/* The caller's options, checked and turned into what the tiers take. `tags` has room for LIBCACHE_TAGS_MAX. */
-static int read_set_options(libcache_ns *ns, const libcache_set_options *given, struct l1_item *item, uint64_t *tags,
-                            int *no_wait)
-{
-    libcache_set_options o;
-    int result;
-
-    if (given) {
-        if (!options_read(&o, sizeof o, given) || !ttl_ok(o.ttl_ms) || (o.flags & ~(unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_NEG)))
-            return LIBCACHE_EINVAL;
-        if (o.n_tags > LIBCACHE_TAGS_MAX || (o.n_tags && !o.tags))
-            return LIBCACHE_ETAG;
-        result = hash_tags(o.tags, o.n_tags, tags);
-        if (result != LIBCACHE_OK)
-            return result;
-    } else {
-        memset(&o, 0, sizeof o);
-    }
-    item->tags = tags;
-    item->n_tags = o.n_tags;
-    item->negative = (o.flags & LIBCACHE_NEG) != 0;
-    item->ttl_ms = jittered(ns, o.ttl_ms ? o.ttl_ms : item->negative ? ns->policy.negative_ttl_ms : ns->policy.ttl_ms);
-    item->user_flags = o.user_flags;
-    item->codec = o.codec;
-    item->only_absent = 0;
-    item->fenced = o.stamp != NULL;
-    if (o.stamp) {
-        item->since = *o.stamp;
-    } else {
-        memset(&item->since, 0, sizeof item->since);
-        item->since.position = l1_position(&ns->cache->l1);
-    }
-    *no_wait = (o.flags & LIBCACHE_NO_WAIT) != 0;
-    return LIBCACHE_OK;
-}
-
-static int store(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
-                 const libcache_set_options *options, int only_absent)
-{
-    uint64_t tags[LIBCACHE_TAGS_MAX];
-    struct l1_item item;
-    struct l1_key k;
-    int no_wait, result;
-
-    if (!ns)
-        return LIBCACHE_EINVAL;
-    if (!key_ok(key, key_size))
-        return LIBCACHE_EKEY;
-    result = read_set_options(ns, options, &item, tags, &no_wait);
-    if (result != LIBCACHE_OK)
-        return result;
-    if (!value && size && !item.negative)
-        return LIBCACHE_EINVAL;
-    k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
-    if (size > ns->policy.max_value_bytes && !item.negative)
-        result = LIBCACHE_ETOOBIG;
-    else {
-        item.value = value;
-        item.size = size;
-        item.only_absent = only_absent;
-        result = l1_set(&ns->cache->l1, &k, &item, no_wait);
-    }
-    if (result == LIBCACHE_ETOOBIG && !only_absent) {
-        int deleted = l1_delete(&ns->cache->l1, &k, no_wait);
-        result = deleted < 0 ? deleted : result;
-    }
-    count(ns, result == LIBCACHE_FENCED ? COUNT_FENCED : only_absent ? COUNT_ADD : COUNT_SET);
-    return result;
-}
-
-int libcache_set(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
-                 const libcache_set_options *options)
-{
-    return store(ns, key, key_size, value, size, options, 0);
-}
-
-int libcache_add(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
-                 const libcache_set_options *options)
-{
-    return store(ns, key, key_size, value, size, options, 1);
-}
-
-int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n)
-{
-    int first_error = LIBCACHE_OK;
-
-    if (!ns || (n && !items))
-        return LIBCACHE_EINVAL;
-    for (size_t i = 0; i < n; i++) {
-        if (i + 1 < n && key_ok(items[i + 1].key.data, items[i + 1].key.size)) {
-            struct l1_key next = l1_key_of(&ns->cache->l1, ns->id, items[i + 1].key.data, items[i + 1].key.size);
-            l1_prefetch_index(&ns->cache->l1, &next);
+    if (goes_to_redis(ns, flags)) { /* which may keep it longer than L1 does */
+        uint64_t left = 0;
+        result = get_further(ns, &k, NULL, &left, flags | LIBCACHE_SKIP_L1);
+        if (result != LIBCACHE_MISS) {
+            *ttl_left_ms = left;
+            return LIBCACHE_OK;
         }
-        items[i].result = store(ns, items[i].key.data, items[i].key.size, items[i].value.data, items[i].value.size,
-                                items[i].options, 0);
-        if (items[i].result < 0 && first_error == LIBCACHE_OK)
-            first_error = items[i].result;
     }
-    return first_error;
-}
-
-int libcache_delete(libcache_ns *ns, const void *key, size_t key_size, unsigned flags)
-{
-    struct l1_key k;
-    int result;
-
-    if (!ns || (flags & ~(unsigned)LIBCACHE_NO_WAIT))
-        return LIBCACHE_EINVAL;
-    if (!key_ok(key, key_size))
-        return LIBCACHE_EKEY;
-    k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
-    result = l1_delete(&ns->cache->l1, &k, (int)(flags & LIBCACHE_NO_WAIT));
-    if (result >= 0)
-        count(ns, COUNT_DELETE);
+    if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & LIBCACHE_SKIP_L1))
+        result = l1_ttl_left(&ns->cache->l1, &k, ttl_left_ms, flags & LIBCACHE_NO_WAIT);
     return result;
-}
-
-int libcache_delete_many(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t *deleted, unsigned flags)
-{
-    int first_error = LIBCACHE_OK;
-    size_t done = 0;
-
-    if (!ns || (n && !keys) || (flags & ~(unsigned)LIBCACHE_NO_WAIT))
-        return LIBCACHE_EINVAL;
-    for (size_t i = 0; i < n; i++) {
-        int result = libcache_delete(ns, keys[i].data, keys[i].size, flags);
-        done += result == LIBCACHE_OK;
-        if (result < 0 && first_error == LIBCACHE_OK)
-            first_error = result;
-    }
-    if (deleted)
-        *deleted = done;
-    return first_error;
-}
-
-int libcache_touch(libcache_ns *ns, const void *key, size_t key_size, uint64_t ttl_ms, unsigned flags)
-{
-    struct l1_key k;
-    int result;
-
-    if (!ns || !ttl_ok(ttl_ms) || (flags & ~(unsigned)LIBCACHE_NO_WAIT))
-        return LIBCACHE_EINVAL;
-    if (!key_ok(key, key_size))
-        return LIBCACHE_EKEY;
-    k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
-    result = l1_touch(&ns->cache->l1, &k, jittered(ns, ttl_ms ? ttl_ms : ns->policy.ttl_ms), (int)(flags & LIBCACHE_NO_WAIT));
-    if (result >= 0)
-        count(ns, COUNT_TOUCH);
-    return result;
-}
-
-static int add_number(libcache_ns *ns, const void *key, size_t key_size, int64_t delta, int subtract,
-                      const libcache_set_options *options, int64_t *out)
-{
-    uint64_t tags[LIBCACHE_TAGS_MAX];
-    struct l1_item item;
-    struct l1_key k;
-    int no_wait, result;
-
-    result = read_set_options(ns, options, &item, tags, &no_wait);
-    if (result != LIBCACHE_OK)
-        return result;
-    if (item.negative || item.fenced)
-        return LIBCACHE_EINVAL;
-    item.value = NULL;
-    item.size = 0;
-    k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
-    result = l1_add_number(&ns->cache->l1, &k, delta, subtract, &item, out, no_wait);
-    if (result >= 0)
-        count(ns, COUNT_INCREMENT);
-    return result;
-}
-
-int libcache_increment(libcache_ns *ns, const void *key, size_t key_size, int64_t delta,
-                       const libcache_set_options *options, int64_t *out)
-{
-    if (!ns)
-        return LIBCACHE_EINVAL;
-    if (!key_ok(key, key_size))
-        return LIBCACHE_EKEY;
-    return add_number(ns, key, key_size, delta, 0, options, out);
-}
-
-int libcache_decrement(libcache_ns *ns, const void *key, size_t key_size, int64_t delta,
-                       const libcache_set_options *options, int64_t *out)
-{
-    if (!ns)
-        return LIBCACHE_EINVAL;
-    if (!key_ok(key, key_size))
-        return LIBCACHE_EKEY;
-    return add_number(ns, key, key_size, delta, 1, options, out);
 }
 
 int libcache_take_stamp(libcache_ns *ns, const void *key, size_t key_size, libcache_stamp *stamp)
@@ -352,55 +233,19 @@ int libcache_take_stamp(libcache_ns *ns, const void *key, size_t key_size, libca
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
-    stamp->epoch = ns->cache->l1.head->epoch;
-    stamp->generation = l1_generation(&ns->cache->l1, &k);
-    stamp->position = l1_position(&ns->cache->l1);
+    if (ns->cache->listens_on_calls)
+        coherence_look(ns->cache->coherence);
+    l1_take_stamp(&ns->cache->l1, &k, stamp);
     return LIBCACHE_OK;
 }
 
-int libcache_invalidate_tags(libcache *cache, const libcache_slice *tags, size_t n, unsigned flags)
+int libcache_poll(libcache *cache, unsigned timeout_ms)
 {
-    uint64_t hashes[LIBCACHE_TAGS_MAX];
-
-    if (!cache || (n && !tags) || (flags & ~(unsigned)LIBCACHE_NO_WAIT))
+    if (!cache)
         return LIBCACHE_EINVAL;
-    for (size_t i = 0; i < n; i++) /* all or none: look before the first is invalidated */
-        if (hash_tags(tags + i, 1, hashes) != LIBCACHE_OK)
-            return LIBCACHE_ETAG;
-    for (size_t from = 0; from < n; from += LIBCACHE_TAGS_MAX) {
-        size_t m = n - from < LIBCACHE_TAGS_MAX ? n - from : LIBCACHE_TAGS_MAX;
-        int result;
-        hash_tags(tags + from, m, hashes);
-        result = l1_invalidate_tags(&cache->l1, hashes, m, (int)(flags & LIBCACHE_NO_WAIT));
-        if (result != LIBCACHE_OK)
-            return result;
-        counters_add(&cache->counters, COUNT_INVALIDATION, m);
-    }
-    return LIBCACHE_OK;
-}
-
-int libcache_invalidate_namespace(libcache_ns *ns, unsigned flags)
-{
-    int result;
-
-    if (!ns || (flags & ~(unsigned)LIBCACHE_NO_WAIT))
-        return LIBCACHE_EINVAL;
-    result = l1_invalidate_space(&ns->cache->l1, ns->id, (int)(flags & LIBCACHE_NO_WAIT));
-    if (result == LIBCACHE_OK)
-        count(ns, COUNT_INVALIDATION);
-    return result;
-}
-
-int libcache_invalidate_all(libcache *cache, unsigned flags)
-{
-    int result;
-
-    if (!cache || (flags & ~(unsigned)LIBCACHE_NO_WAIT))
-        return LIBCACHE_EINVAL;
-    result = l1_invalidate_all(&cache->l1, (int)(flags & LIBCACHE_NO_WAIT));
-    if (result == LIBCACHE_OK)
-        counters_add(&cache->counters, COUNT_INVALIDATION, 1);
-    return result;
+    if (!cache->coherence)
+        return LIBCACHE_EUNSUPPORTED;
+    return coherence_poll(cache->coherence, deadline_after_ms(timeout_ms ? timeout_ms : cache->timeout_ms));
 }
 
 int libcache_sweep(libcache *cache, size_t max_entries, size_t *reclaimed)

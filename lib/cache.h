@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "base/memory.h"
+#include "coherence.h"
 #include "l1/l1.h"
 #include "libcache.h"
 #include "metrics/counters.h"
@@ -13,6 +14,8 @@ struct libcache_ns {
     struct libcache *cache;
     uint32_t id;              /* in the segment */
     uint64_t soft_ttl_ms;     /* policy's, 0: none; what a hit needs, next to the rest it needs */
+    unsigned tiers;           /* policy's */
+    int slow;                 /* 1: a get must look further than the common hit does (see cache.c) */
     libcache_policy policy;   /* resolved; never changes */
     struct libcache_ns *next;
     char name[LIBCACHE_NAMESPACE_NAME_MAX + 1];
@@ -27,8 +30,41 @@ struct libcache {
     void *random_arg;
     uint64_t random_state;        /* of the default random; relaxed atomics */
     struct policy_book *policies; /* of the policy file; NULL: none */
+    struct coherence *coherence;  /* NULL: no Redis tier */
+    unsigned timeout_ms;          /* for Redis, of one call */
+    int listens_on_calls;         /* LIBCACHE_LISTEN_ON_CALLS, with a Redis tier */
     struct libcache_ns *spaces;   /* published by compare-and-swap; nodes are never removed before close */
 };
+
+/* remote.c: reading from Redis, and keeping copies in L1. */
+
+/* What cache_get_remote does with what it finds. */
+struct remote_key {
+    struct l1_key l1;
+    libcache_value *value;   /* NULL: only look */
+    int result;              /* of libcache_get; in: MISS */
+    uint64_t ttl_left_ms;    /* with a HIT, STALE or NEGATIVE */
+};
+
+/*
+ * Looks n keys that L1 does not have up in Redis, in one round trip, and a second one where marks must be asked for. Fills
+ * each result. Faults of Redis are misses (G6), counted.
+ */
+void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned flags);
+
+/* Flags that every call takes when there is a Redis tier. */
+#define REMOTE_READ_FLAGS (unsigned)(LIBCACHE_SKIP_L1 | LIBCACHE_SKIP_L2 | LIBCACHE_READ_ONLY)
+#define REMOTE_WRITE_FLAGS (unsigned)(LIBCACHE_SKIP_L1 | LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH)
+
+static inline libcache_slice space_slice(const libcache_ns *ns)
+{
+    return (libcache_slice){ ns->name, strlen(ns->name) };
+}
+
+static inline void count_in(libcache *cache, enum counter which, uint64_t n)
+{
+    counters_add(&cache->counters, which, n);
+}
 
 /* 64 random bits, by the caller's function or our own. */
 uint64_t cache_random(libcache *cache);

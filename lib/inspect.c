@@ -31,6 +31,32 @@ int libcache_iterate(libcache *cache, libcache_cursor *cursor, libcache_entry *e
     return entry->ns_name ? LIBCACHE_HIT : LIBCACHE_ECORRUPT;
 }
 
+static void remote_stats(libcache *cache, libcache_stats *out)
+{
+    struct transport *transport = l2_transport(coherence_l2(cache->coherence));
+    struct transport_stats t;
+    struct coherence_stats c;
+
+    transport_stats(transport, &t);
+    coherence_stats(cache->coherence, &c);
+    out->l2_exchanges = t.exchanges;
+    out->l2_connects = t.connects;
+    out->l2_timeouts = t.timeouts;
+    out->l2_retries = t.retries;
+    out->l2_bytes_out = t.bytes_out;
+    out->l2_bytes_in = t.bytes_in;
+    out->l2_connections = t.connections;
+    out->l2_up = (unsigned)transport_is_up(transport);
+    out->breaker_opens = c.breaker_opens;
+    out->log_records = c.records;
+    out->listening = (unsigned)c.listening;
+    out->coherence_age_ms = c.age_ms;
+    out->log_position = c.position;
+    out->log_applied = c.applied;
+    out->epochs = c.epochs;
+    out->owed_bytes = c.owed;
+}
+
 int libcache_read_stats(libcache *cache, libcache_stats *stats)
 {
     libcache_stats known;
@@ -51,6 +77,14 @@ int libcache_read_stats(libcache *cache, libcache_stats *stats)
     known.increments = counters_sum(c, COUNT_INCREMENT);
     known.fenced = counters_sum(c, COUNT_FENCED);
     known.invalidations = counters_sum(c, COUNT_INVALIDATION);
+    known.l2_hits = counters_sum(c, COUNT_L2_HIT);
+    known.l2_misses = counters_sum(c, COUNT_L2_MISS);
+    known.l2_invalidated = counters_sum(c, COUNT_L2_INVALIDATED);
+    known.l2_foreign = counters_sum(c, COUNT_L2_FOREIGN);
+    known.l2_verified = counters_sum(c, COUNT_L2_VERIFIED);
+    known.l2_errors = counters_sum(c, COUNT_L2_ERROR);
+    if (cache->coherence)
+        remote_stats(cache, &known);
     l1_stats(&cache->l1, &known);
     return options_write(stats, &known, sizeof known) ? LIBCACHE_OK : LIBCACHE_EINVAL;
 }

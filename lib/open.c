@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/options.h"
+#include "l2/url.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +20,9 @@
 #define DEFAULT_VALUE_BYTES (UINT64_C(1) << 20)
 #define DEFAULT_SPACES 256u
 #define DEFAULT_LOCK_WAIT_MS 1000u
+#define DEFAULT_PREFIX "libcache"
+#define STALENESS_MAX_MS 3600000u
+#define POLLS_PER_STALENESS 20
 #define VALUES_PER_STRIPE 16u            /* a stripe holds at least so many of the largest value */
 /* Many stripes let many writers in; few let S3-FIFO see more of the traffic: ten stripes of 800 entries missed 2 % more. */
 #define STRIPES_PER_CORE 8u
@@ -85,6 +89,7 @@ static int fill_layout(struct layout *layout, const libcache_options *o, libcach
     layout->max_value_bytes = value;
     layout->spaces = o->max_namespaces ? o->max_namespaces : DEFAULT_SPACES;
     layout->verify = (uint32_t)o->verify_values;
+    layout->upper_bytes = o->redis_url ? (uint32_t)coherence_upper_bytes(memory) : 0;
     layout->stripes = o->stripes ? o->stripes : default_stripes(memory, value);
     if (!layout_compute(layout))
         return error_set(error, LIBCACHE_EINVAL, "memory_bytes (%llu) are too few for %u stripes, %u namespaces and a "
@@ -106,14 +111,128 @@ static int check_callbacks(const libcache_options *o, libcache_error *error)
     return LIBCACHE_OK;
 }
 
+/* A number of the Redis tier's options, with its default and limits. */
+static int read_number(unsigned *out, const char *name, unsigned given, unsigned otherwise, unsigned least, unsigned most,
+                       libcache_error *error)
+{
+    *out = given ? given : otherwise;
+    if (*out < least || *out > most)
+        return error_set(error, LIBCACHE_EINVAL, "%s (%u) must be %u to %u", name, *out, least, most);
+    return LIBCACHE_OK;
+}
+
+/* The Redis tier's options, checked and filled in. */
+static int read_remote(struct coherence_options *out, const libcache_options *o, unsigned *max_stale_ms, libcache_error *error)
+{
+    struct transport_options *t = &out->l2.transport;
+    const struct {
+        unsigned *out;
+        const char *name;
+        unsigned given, otherwise, least, most;
+    } numbers[] = {
+        { max_stale_ms, "max_staleness_ms", o->max_staleness_ms, 2000, 10, STALENESS_MAX_MS },
+        { &out->timeout_ms, "redis_timeout_ms", o->redis_timeout_ms, 250, 1, 3600000 },
+        { &t->pool_min, "pool_min", o->pool_min, 1, 1, 1024 },
+        { &t->pool_max, "pool_max", o->pool_max, o->pool_min > 8 ? o->pool_min : 8, 1, 1024 },
+        { &t->pool_overflow, "pool_overflow", o->pool_overflow, 0, 0, 1024 },
+        { &t->pool_wait_ms, "pool_wait_ms", o->pool_wait_ms, 50, 1, 3600000 },
+        { &t->pool_idle_ms, "pool_idle_ms", o->pool_idle_ms, 60000, 1, 86400000 },
+        { &t->breaker_failures, "breaker_failures", o->breaker_failures, 3, 1, 1000000 },
+        { &t->breaker_backoff_ms, "breaker_backoff_ms", o->breaker_backoff_ms, 100, 1, 3600000 },
+        { &t->breaker_backoff_max_ms, "breaker_backoff_max_ms", o->breaker_backoff_max_ms, 5000, 1, 3600000 },
+        { &out->l2.log_length, "log_length", o->log_length, 100000, 100, 100000000 },
+    };
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        int result = read_number(numbers[i].out, numbers[i].name, numbers[i].given, numbers[i].otherwise, numbers[i].least,
+                                 numbers[i].most, error);
+        if (result != LIBCACHE_OK)
+            return result;
+    }
+    if (t->pool_min > t->pool_max)
+        return error_set(error, LIBCACHE_EINVAL, "pool_min (%u) is more than pool_max (%u)", t->pool_min, t->pool_max);
+    if (t->breaker_backoff_ms > t->breaker_backoff_max_ms)
+        return error_set(error, LIBCACHE_EINVAL, "breaker_backoff_ms (%u) is more than breaker_backoff_max_ms (%u)",
+                         t->breaker_backoff_ms, t->breaker_backoff_max_ms);
+    if (o->listener < LIBCACHE_LISTEN_ON_CALLS || o->listener > LIBCACHE_LISTEN_IN_THREAD)
+        return error_set(error, LIBCACHE_EINVAL, "listener (%d) is none of enum libcache_listener", o->listener);
+    if (o->max_reply_bytes && o->max_reply_bytes < 1024)
+        return error_set(error, LIBCACHE_EINVAL, "max_reply_bytes (%zu) must be at least 1024", o->max_reply_bytes);
+    out->threaded = o->listener == LIBCACHE_LISTEN_IN_THREAD;
+    /* A thread's host is polled by its calls only when the thread is late. */
+    out->poll_ms = o->poll_ms ? o->poll_ms : *max_stale_ms / POLLS_PER_STALENESS > 1 ? *max_stale_ms / POLLS_PER_STALENESS : 1;
+    if (out->threaded)
+        out->poll_ms = *max_stale_ms / 4 * 3;
+    if (out->poll_ms > *max_stale_ms)
+        return error_set(error, LIBCACHE_EINVAL, "poll_ms (%u) must be at most max_staleness_ms (%u)", out->poll_ms, *max_stale_ms);
+    t->url = o->redis_url;
+    t->max_reply_bytes = o->max_reply_bytes ? o->max_reply_bytes : (size_t)64 << 20;
+    t->log = o->log;
+    t->log_arg = o->log_arg;
+    out->l2.prefix = o->redis_prefix ? o->redis_prefix : DEFAULT_PREFIX;
+    return LIBCACHE_OK;
+}
+
+/* What the entries are about: who says the same shares them, and only he. */
+static int identity_of(uint64_t *out, const libcache_options *o, const libcache_allocator *allocator, libcache_error *error)
+{
+    struct url url;
+    int result;
+
+    *out = o->identity && *o->identity ? hash_bytes(o->identity, strlen(o->identity), 0) : 0;
+    if (!o->redis_url)
+        return LIBCACHE_OK;
+    result = url_parse(&url, o->redis_url, allocator, error);
+    if (result != LIBCACHE_OK)
+        return result;
+    *out = hash_bytes(url.name, strlen(url.name), *out);
+    *out = hash_bytes(o->redis_prefix ? o->redis_prefix : DEFAULT_PREFIX,
+                      strlen(o->redis_prefix ? o->redis_prefix : DEFAULT_PREFIX), *out);
+    url_free(&url, allocator);
+    return LIBCACHE_OK;
+}
+
+static uint64_t handle_random(void *arg)
+{
+    return cache_random(arg);
+}
+
+/* The Redis tier of a handle whose segment is open. */
+static int open_remote(libcache *cache, struct coherence_options *remote, libcache_error *error)
+{
+    if (cache->l1.layout.upper_bytes != coherence_upper_bytes(cache->l1.layout.total_bytes))
+        return error_set(error, LIBCACHE_EINCOMPATIBLE, "the segment was made without a Redis tier");
+    remote->l1 = &cache->l1;
+    remote->allocator = &cache->allocator;
+    remote->l2.transport.allocator = &cache->allocator;
+    remote->l2.transport.random = handle_random;
+    remote->l2.transport.random_arg = cache;
+    cache->timeout_ms = remote->timeout_ms;
+    cache->listens_on_calls = !remote->threaded;
+    return coherence_open(&cache->coherence, remote, error);
+}
+
+static void prepare_upper(void *upper)
+{
+    coherence_prepare(upper);
+}
+
 static int make_handle(libcache **out, const libcache_options *o, struct l1_options *l1, libcache_error *error)
 {
     const libcache_allocator *allocator = o->allocator ? o->allocator : &memory_default;
+    struct coherence_options remote;
+    unsigned max_stale_ms = 0;
     uint64_t random[3];
     libcache *cache;
     void *raw;
     int result;
 
+    memset(&remote, 0, sizeof remote);
+    result = o->redis_url ? read_remote(&remote, o, &max_stale_ms, error) : LIBCACHE_OK;
+    if (result == LIBCACHE_OK)
+        result = identity_of(&l1->wish.identity, o, allocator, error);
+    if (result != LIBCACHE_OK)
+        return result;
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return error_set(error, LIBCACHE_ESYSTEM, "getrandom: %m");
     cache = memory_zero_aligned(allocator, sizeof *cache, _Alignof(struct libcache), &raw);
@@ -125,7 +244,6 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
     cache->random_arg = o->random_arg;
     cache->random_state = random[0];
     l1->wish.huge_pages = (int)o->huge_pages;
-    l1->wish.identity = o->identity && *o->identity ? hash_bytes(o->identity, strlen(o->identity), 0) : 0;
     l1->wish.seed = random[1];
     l1->wish.epoch = random[2] | 1;
     l1->clock_ms = o->clock_ms;
@@ -133,6 +251,8 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
     l1->lock_wait_ms = o->lock_wait_ms ? o->lock_wait_ms : DEFAULT_LOCK_WAIT_MS;
     l1->wish.lock_wait_ms = l1->lock_wait_ms;
     l1->allocator = &cache->allocator;
+    l1->max_stale_ms = max_stale_ms;
+    l1->prepare_upper = o->redis_url ? prepare_upper : NULL;
     if (o->clock_ms) {
         l1->wish.origin_ms = o->clock_ms(o->clock_arg);
     } else {
@@ -142,6 +262,11 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
     result = o->policy_file ? policy_read_file(&cache->policies, o->policy_file, &cache->allocator, error) : LIBCACHE_OK;
     if (result == LIBCACHE_OK)
         result = l1_open(&cache->l1, l1, error);
+    if (result == LIBCACHE_OK && o->redis_url) {
+        result = open_remote(cache, &remote, error);
+        if (result != LIBCACHE_OK)
+            l1_close(&cache->l1);
+    }
     if (result == LIBCACHE_OK) {
         *out = cache;
         return result;
@@ -210,6 +335,7 @@ void libcache_close(libcache *cache)
 
     if (!cache)
         return;
+    coherence_close(cache->coherence);
     l1_close(&cache->l1);
     policy_book_free(cache->policies);
     while (cache->spaces) {
@@ -271,7 +397,8 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
     if (result != LIBCACHE_OK)
         return result;
     policy_book_find(cache->policies, name, &from_file);
-    result = policy_resolve(&resolved, policy, &from_file, name, cache->l1.layout.max_value_bytes, LIBCACHE_TIER_L1, error);
+    result = policy_resolve(&resolved, policy, &from_file, name, cache->l1.layout.max_value_bytes,
+                            LIBCACHE_TIER_L1 | (cache->coherence ? LIBCACHE_TIER_L2 : 0u), error);
     if (result != LIBCACHE_OK)
         return result;
     found = find_space(cache, name);
@@ -290,6 +417,8 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
     ns->cache = cache;
     ns->id = id;
     ns->policy = resolved;
+    ns->tiers = resolved.tiers;
+    ns->slow = cache->listens_on_calls || !(resolved.tiers & LIBCACHE_TIER_L1);
     ns->soft_ttl_ms = resolved.soft_ttl_ms == LIBCACHE_FOREVER ? 0 : resolved.soft_ttl_ms;
     memcpy(ns->name, name, strlen(name) + 1);
     ns->next = load_acquire(&cache->spaces);

@@ -33,7 +33,7 @@
 
 /* ---- Fields ------------------------------------------------------------------------------------------------- */
 
-enum field { TTL, NEGATIVE_TTL, SOFT_TTL, GRACE, JITTER, L1_SHARE, MAX_VALUE, TIERS, FIELDS };
+enum field { TTL, NEGATIVE_TTL, SOFT_TTL, GRACE, JITTER, L1_SHARE, MAX_VALUE, TIERS, L1_TTL, COMPRESS, FIELDS };
 
 enum kind { DURATION, PERCENT, BYTES, TIER_SET };
 
@@ -53,6 +53,8 @@ static const struct {
     [L1_SHARE] = { "l1_share", "l1_share_percent", PERCENT, 0, 1, 100, "1% to 100%" },
     [MAX_VALUE] = { "max_value", "max_value_bytes", BYTES, 0, 1, SIZE_MAX, "1B or more" },
     [TIERS] = { "tiers", "tiers", TIER_SET, 0, 1, LIBCACHE_TIER_L1 | LIBCACHE_TIER_L2, "l1, l2 or l1,l2" },
+    [L1_TTL] = { "l1_ttl", "l1_ttl_ms", DURATION, 1, 1, LIBCACHE_TTL_MAX_MS, "1ms to 3650d, or forever" },
+    [COMPRESS] = { "compress", "compress_bytes", BYTES, 0, 1, SIZE_MAX, "1B or more" },
 };
 
 static const char *const units_hint[] = {
@@ -72,6 +74,8 @@ static void unpack(uint64_t values[FIELDS], const libcache_policy *policy)
     values[L1_SHARE] = policy->l1_share_percent;
     values[MAX_VALUE] = policy->max_value_bytes;
     values[TIERS] = policy->tiers;
+    values[L1_TTL] = policy->l1_ttl_ms;
+    values[COMPRESS] = policy->compress_bytes;
 }
 
 static void pack(libcache_policy *policy, const uint64_t values[FIELDS])
@@ -86,6 +90,8 @@ static void pack(libcache_policy *policy, const uint64_t values[FIELDS])
     policy->l1_share_percent = (unsigned)values[L1_SHARE];
     policy->max_value_bytes = (size_t)values[MAX_VALUE];
     policy->tiers = (unsigned)values[TIERS];
+    policy->l1_ttl_ms = values[L1_TTL];
+    policy->compress_bytes = (size_t)values[COMPRESS];
 }
 
 static int in_range(enum field field, uint64_t value)
@@ -427,7 +433,7 @@ static int accept_field(void *arg, const char *no_section, const char *name, con
     if (field == FIELDS)
         REFUSE(parser, parser->line,
                "unknown field '" SHOWN
-               "'; there are ttl, negative_ttl, soft_ttl, grace, jitter, l1_share, max_value, tiers",
+               "'; there are ttl, negative_ttl, soft_ttl, grace, jitter, l1_share, max_value, tiers, l1_ttl, compress",
                name);
     else if (!section)
         REFUSE(parser, parser->line, "%s = " SHOWN ": before the first section", name, value);
@@ -594,6 +600,10 @@ static void set_defaults(uint64_t values[FIELDS], size_t cache_max_value_bytes, 
         values[MAX_VALUE] = cache_max_value_bytes;
     if (!values[TIERS])
         values[TIERS] = cache_tiers;
+    if (!values[L1_TTL])
+        values[L1_TTL] = LIBCACHE_FOREVER;
+    if (!values[COMPRESS])
+        values[COMPRESS] = SIZE_MAX;
 }
 
 int policy_resolve(libcache_policy *out, const libcache_policy *from_code, const libcache_policy *from_file,

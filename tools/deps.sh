@@ -74,6 +74,10 @@ find_missing() {
     need libxxhash-dev builds gcc c xxhash.h
     need uthash-dev builds gcc c uthash.h
     need libinih-dev builds gcc c ini.h -linih
+    need liblz4-dev builds gcc c lz4.h -llz4
+    need libhiredis-dev builds gcc c hiredis/hiredis.h -lhiredis
+    need libc-ares-dev builds gcc c ares.h -lcares
+    need redis-server has redis-server
     need check check_builds
     need libsubunit-dev subunit_is_settled
     need zlib1g-dev builds gcc c zlib.h -lz

@@ -111,9 +111,14 @@ static inline uint64_t entry_seed(uint64_t size, uint64_t key_size, uint8_t code
            user_flags * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+static force_inline int entry_expired_at(uint64_t expiry, uint64_t now)
+{
+    return expiry && now >= expiry;
+}
+
 static force_inline int entry_expired(const struct entry *e, uint64_t now)
 {
-    return e->expiry && now >= e->expiry;
+    return entry_expired_at(e->expiry, now);
 }
 
 #endif

@@ -92,9 +92,9 @@ static force_inline int l1_get(struct l1 *l1, const struct l1_key *caller_key, u
     if (unlikely(at + key_at + key->size + size > sh->ring_bytes[r] || !shared_equal(p + key_at, key->data, key->size)))
         goto any;
     life &= ENTRY_TIME_MASK;
-    if (life | soft_ttl_ms) {
+    if (life | soft_ttl_ms | l1->max_stale_ms) {
         now = l1_now(l1);
-        if (unlikely(life && now >= life))
+        if (unlikely((life && now >= life) || l1_unheard(l1, now)))
             goto any;
     }
     if (unlikely(value->reserve || value->capacity < size)) {

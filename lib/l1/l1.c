@@ -71,6 +71,7 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
     l1->clock_arg = options->clock_arg;
     l1->lock_wait_ms = options->lock_wait_ms;
     l1->allocator = options->allocator;
+    l1->max_stale_ms = options->max_stale_ms;
     l1->lock_fallbacks = 0;
     if (!make_shards(l1)) {
         segment_close(&l1->segment);
@@ -80,8 +81,15 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
         prepare_new(l1);
     else if (l1->segment.sole)
         adopt(l1);
+    if (options->prepare_upper && (l1->segment.made || l1->segment.sole))
+        options->prepare_upper(l1_upper(l1));
     segment_let_in(&l1->segment);
     return LIBCACHE_OK;
+}
+
+void *l1_upper(const struct l1 *l1)
+{
+    return l1->segment.base + l1->layout.upper_at;
 }
 
 void l1_close(struct l1 *l1)

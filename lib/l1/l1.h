@@ -4,7 +4,7 @@
  * Files: segment (memory), layout (what lies where), lock, stripe (one shard: rings + index + walker), ring (a circular
  * log), index (finding an entry), marks (invalidation), spaces (namespaces by name), read (the lock-free hit), write.
  *
- * Lock order: spaces_lock, then marks_lock. A stripe's lock is taken with neither held and takes no other. Nothing
+ * Lock order: spaces_lock, then marks_lock (coherence.c runs a few lines of its own under that one). A stripe's lock is taken with neither held and takes no other. Nothing
  * foreign (callback, allocation, I/O) runs under any of them.
  */
 #ifndef L1_L1_H
@@ -36,6 +36,7 @@ struct l1 {
     void *clock_arg;
     uint32_t stripes;
     unsigned lock_wait_ms;
+    uint64_t max_stale_ms; /* what was stored before, and by so much, the last news came is not served. 0: no news needed */
     struct segment segment;
     struct segment_head *head;
     struct space *spaces;
@@ -52,6 +53,8 @@ struct l1_options {
     uint64_t (*clock_ms)(void *arg);
     void *clock_arg;
     unsigned lock_wait_ms;
+    uint64_t max_stale_ms;
+    void (*prepare_upper)(void *upper); /* makes locks there, while nobody else has the segment. NULL: nothing to do */
     const libcache_allocator *allocator; /* must outlive the l1 */
 };
 
@@ -69,9 +72,14 @@ struct l1_item {
     size_t size;
     const uint64_t *tags;
     size_t n_tags;
-    libcache_stamp since; /* of the load's begin; not fenced: its position is now's, and the rest unused */
-    int fenced;           /* store only if nothing was invalidated since */
+    libcache_stamp since; /* see how */
+    enum l1_how {
+        L1_PLAIN,         /* the newest there is: since.position is now's, the rest unused */
+        L1_FENCED,        /* a load or copy that began at `since`: store only if nothing was invalidated meanwhile */
+        L1_ORDERED        /* a change that was given since.position in since.epoch: store only if no later one came */
+    } how;
     uint64_t ttl_ms;     /* LIBCACHE_FOREVER: none */
+    uint64_t age_ms;     /* it has this age already */
     uint32_t user_flags;
     uint8_t codec;
     int negative;
@@ -110,19 +118,54 @@ int l1_add_number(struct l1 *l1, const struct l1_key *key, int64_t delta, int su
 int l1_sweep(struct l1 *l1, size_t max_entries, size_t *reclaimed);
 
 /* Loads: what must be unchanged when they store. */
+void l1_take_stamp(const struct l1 *l1, const struct l1_key *key, libcache_stamp *stamp);
 uint64_t l1_position(const struct l1 *l1);
-uint32_t l1_generation(const struct l1 *l1, const struct l1_key *key);
+uint64_t l1_epoch(const struct l1 *l1);
 
-/* Invalidating (marks.c). Each gives the names one new position. */
-int l1_invalidate_tags(struct l1 *l1, const uint64_t *tags, size_t n, int no_wait);
-int l1_invalidate_space(struct l1 *l1, uint32_t ns, int no_wait);
-int l1_invalidate_all(struct l1 *l1, int no_wait);
+/* A change of a key that was given this position: what is older goes, loads are overtaken. OK (it was there) or MISS. */
+int l1_delete_before(struct l1 *l1, const struct l1_key *key, uint64_t position, int no_wait);
+
+/* Invalidating (marks.c). */
+struct l1_names {
+    const uint64_t *tags;   /* hashes */
+    size_t n_tags;
+    const uint32_t *spaces; /* ids */
+    size_t n_spaces;
+    int all;
+};
+
+#define L1_NEXT 0 /* a position: the next one, issued here */
+
+/* Gives the names a position of this epoch (0: whatever it is). OK, EBUSY, or FENCED: it is another epoch. */
+int l1_invalidate(struct l1 *l1, const struct l1_names *names, uint64_t epoch, uint64_t position, int no_wait);
+
+/* What the local marks know of an entry with this stamp: HIT (valid), MISS (invalidated), STALE (ask who knows older marks). */
+int l1_judge(const struct l1 *l1, uint32_t ns, const uint64_t *tags, size_t n_tags, uint64_t stamp);
+
+/* For who keeps words of his own in step with positions: OK or EBUSY; see marks.c. */
+int l1_lock_marks(struct l1 *l1, int no_wait);
+void l1_unlock_marks(struct l1 *l1);
+void l1_learn(struct l1 *l1, uint64_t position);   /* it was issued. Under the lock */
+uint64_t l1_begin_epoch(struct l1 *l1, uint64_t apart); /* a new history: its first position, a multiple of `apart`. Under the lock */
+
+/* The host has heard of everything up to then (l1_now). */
+void l1_heard(struct l1 *l1, uint64_t when_ms);
+uint64_t l1_last_heard(const struct l1 *l1);
+static force_inline int l1_unheard(const struct l1 *l1, uint64_t now)
+{
+    return l1->max_stale_ms && now > load_relaxed(&l1->head->heard_ms) + l1->max_stale_ms;
+}
+
+/* Bytes of the segment for who uses L1, all zero in a new one. */
+void *l1_upper(const struct l1 *l1);
 
 /*
  * Namespaces (spaces.c). Gives the id of a name, registering it when new: OK, ENAME (no room) or EBUSY. share_percent 0:
  * as it is (100 when new).
  */
 int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint32_t *id);
+/* The id of a name that is registered. 1 when it is. */
+int l1_find_space(const struct l1 *l1, const char *name, size_t size, uint32_t *id);
 /* The name of an id, valid while the segment is open; NULL: there is no such id. */
 const char *l1_space_name(const struct l1 *l1, uint32_t id);
 

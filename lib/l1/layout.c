@@ -25,12 +25,13 @@ int layout_compute(struct layout *l)
     uint64_t want = l->total_bytes / MARKS_SHARE / sizeof(struct mark_set);
 
     if (l->total_bytes < SEGMENT_MIN_BYTES || l->total_bytes > SEGMENT_MAX_BYTES || l->stripes < 1 ||
-        l->stripes > STRIPES_MAX || l->spaces < 1 || l->spaces > SPACES_MAX || l->verify > 1 || l->max_value_bytes < 1)
+        l->stripes > STRIPES_MAX || l->spaces < 1 || l->spaces > SPACES_MAX || l->verify > 1 || l->max_value_bytes < 1 || l->upper_bytes > l->total_bytes / 8)
         return 0;
     l->mark_sets = 16;
     while (l->mark_sets * 2 <= want)
         l->mark_sets *= 2;
-    l->spaces_at = HEAD_BYTES;
+    l->upper_at = HEAD_BYTES;
+    l->spaces_at = round_up(l->upper_at + l->upper_bytes, PLATFORM_LINE);
     l->marks_at = round_up(l->spaces_at + (uint64_t)l->spaces * sizeof(struct space), PLATFORM_LINE);
     l->blocks_at = l->marks_at + l->mark_sets * sizeof(struct mark_set);
     l->block_bytes = round_up(sizeof(struct stripe) + (uint64_t)l->spaces * 8, 2 * PLATFORM_LINE);

@@ -2,14 +2,14 @@
  * What lies where in a segment. Everything here may be mapped at different addresses in different processes: offsets
  * only, no pointers. SPDX-License-Identifier: MIT
  *
- *      +------+-----------+--------+------------------+-----------+-----------+- - - -+
- *      | head | spaces    | marks  | stripe blocks    | region 0  | region 1  |       |
- *      +------+-----------+--------+------------------+-----------+-----------+- - - -+
- *      what   names and    tag      locks, words,      the logs and the index of
- *      it is  namespace    marks    generations        each stripe:
- *             marks                                   | small | main ->      <- index |
+ *      +------+-------+-----------+--------+------------------+-----------+-----------+- - - -+
+ *      | head | upper | spaces    | marks  | stripe blocks    | region 0  | region 1  |       |
+ *      +------+-------+-----------+--------+------------------+-----------+-----------+- - - -+
+ *      what   not ours: names and  tag      locks, words,      the logs and the index of
+ *      it is  for who   namespace  marks    generations        each stripe:
+ *             uses L1   marks                                | small | main ->      <- index |
  *
- * All places are computed from five numbers in the head (total bytes, stripes, namespaces, largest value, verify), once,
+ * All places are computed from six numbers in the head (total bytes, stripes, namespaces, largest value, verify, upper), once,
  * when a process maps the segment; they are checked against the file's size and kept in the process's own memory, so
  * that nobody who scribbles over the segment can send a reader outside of it.
  */
@@ -40,15 +40,17 @@ struct segment_head {
     uint32_t format, struct_word; /* struct_word: sizes of all structs below, so that two builds refuse each other */
     uint64_t total_bytes;
     uint64_t max_value_bytes;
-    uint32_t stripes, spaces, verify, unused;
+    uint32_t stripes, spaces, verify, upper_bytes;
     uint64_t seed;      /* of the key hash; random */
-    uint64_t identity;  /* hash of options.identity */
+    uint64_t identity;  /* hash of what the entries are about */
     uint64_t origin_ms; /* clock when made: times in entries count from here */
-    uint64_t epoch;     /* which history positions belong to; random, never 0 */
 
-    /* the position counter: by atomic add, under the marks lock */
-    uint64_t position __attribute__((aligned(PLATFORM_LINE)));
-    uint64_t mark_all;  /* mark of "everything"; as a tag's mark, by the marks lock */
+    /* by the marks lock; read without */
+    uint64_t position __attribute__((aligned(PLATFORM_LINE))); /* the latest that was issued, as far as this host knows */
+    uint64_t mark_all;  /* entries older than this are not vouched for: the mark of "everything", or a new epoch's begin */
+    uint64_t horizon;   /* marks from before this position are not known here: the latest epoch's begin */
+    uint64_t epoch;     /* which history positions belong to; random at first, never 0; see marks.c */
+    uint64_t heard_ms;  /* when this host last knew that it had heard of every invalidation; by compare-and-swap */
 
     pthread_mutex_t marks_lock __attribute__((aligned(PLATFORM_LINE))); /* guards marks, mark_all, space marks */
     pthread_mutex_t spaces_lock __attribute__((aligned(PLATFORM_LINE))); /* guards registration of names */
@@ -59,9 +61,10 @@ struct segment_head {
 /* A namespace. Name and size are written once, before spaces_used counts it. */
 struct space {
     uint64_t mark;       /* by the marks lock; read without */
+    uint64_t horizon;    /* the position when it was registered: what older marks it had is not known; as mark */
     uint32_t share;      /* percent of the memory; relaxed */
     uint32_t name_size;
-    char name[SPACE_NAME_MAX + 12];
+    char name[SPACE_NAME_MAX + 4];
 };
 
 #define MARK_WAYS 3
@@ -122,6 +125,7 @@ struct stripe {
     uint64_t evictions, conflicts, reclaimed, ghost_hits, survivors, owner_deaths, resets;
 
     uint32_t generation[GENERATIONS] __attribute__((aligned(PLATFORM_LINE))); /* by key hash; read without the lock */
+    uint64_t key_position[GENERATIONS]; /* of the latest change of a key there that had a position */
     uint64_t space_bytes[]; /* live bytes by namespace */
 };
 
@@ -136,14 +140,14 @@ _Static_assert(offsetof(struct stripe, space_bytes) % 8 == 0, "words are aligned
 /* Where things are, as computed from the head's numbers. */
 struct layout {
     uint64_t total_bytes, max_value_bytes;
-    uint32_t stripes, spaces, verify;
+    uint32_t stripes, spaces, verify, upper_bytes;
     uint64_t mark_sets;                 /* a power of two */
-    uint64_t spaces_at, marks_at, blocks_at, block_bytes, regions_at, region_bytes;
+    uint64_t upper_at, spaces_at, marks_at, blocks_at, block_bytes, regions_at, region_bytes;
     uint64_t small_bytes;               /* of a region; main and index share the rest */
     unsigned ring_shift[2];             /* a lap of offsets is 1 << ring_shift, at least the ring's bytes */
 };
 
-/* Computes *layout from its first five fields. 0: they make no sense together. */
+/* Computes *layout from its first six fields. 0: they make no sense together. */
 int layout_compute(struct layout *layout);
 
 /* A word that differs when any struct above does. */

@@ -19,6 +19,13 @@
  *     finds the old tag with its old or a higher mark, or no tag and the raised horizon. Marks only rise, so a pair torn
  *     in between says "invalid" at worst, which costs a miss.
  *   - Killed anywhere: every prefix of that sequence is safe by the same argument; nothing to repair.
+ *
+ * Positions of the segment only rise. When they begin to mean another history (a Redis that was lost, or one that has more
+ * to tell than it remembers), l1_begin_epoch raises mark_all above all of them, so that nothing from before is vouched
+ * for, and gives the epoch a new number, so that no load from before stores. `horizon` tells that apart from an "everything"
+ * that somebody asked for: entries from before it, found elsewhere, may be valid, but only elsewhere is it known. The same goes for
+ * a namespace and the position at which it was registered here. The order (horizon, mark_all, position, epoch) is such
+ * that death in between leaves too much invalid, never too little.
  */
 #include "l1/marks.h"
 
@@ -67,58 +74,120 @@ static void mark_tag(struct l1 *l1, uint64_t tag, uint64_t position)
     raise(&set->newest, position);
 }
 
-static int begin(struct l1 *l1, int no_wait, uint64_t *position)
+int l1_lock_marks(struct l1 *l1, int no_wait)
 {
     int died = 0, result;
+    uint64_t begun;
 
     l1_notice_fork(l1);
     result = lock_take(&l1->head->marks_lock, no_wait ? 0 : l1->lock_wait_ms, &died);
-
-    if (result == LIBCACHE_OK) {
-        *position = __atomic_add_fetch(&l1->head->position, 1, __ATOMIC_ACQ_REL);
-        hook(HOOK_POSITION);
-    }
+    if (result != LIBCACHE_OK)
+        return result;
+    begun = load_relaxed(&l1->head->horizon); /* who began an epoch may have died before he had finished */
+    if (unlikely(load_relaxed(&l1->head->position) < begun))
+        store_release(&l1->head->position, begun);
     return result;
 }
 
-int l1_invalidate_tags(struct l1 *l1, const uint64_t *tags, size_t n, int no_wait)
+void l1_unlock_marks(struct l1 *l1)
 {
-    uint64_t position;
-    int result = begin(l1, no_wait, &position);
+    lock_give(&l1->head->marks_lock);
+}
+
+void l1_learn(struct l1 *l1, uint64_t position)
+{
+    raise(&l1->head->position, position);
+}
+
+uint64_t l1_begin_epoch(struct l1 *l1, uint64_t apart)
+{
+    struct segment_head *head = l1->head;
+    uint64_t first = load_relaxed(&head->position) / apart * apart + apart;
+
+    raise(&head->horizon, first);
+    raise(&head->mark_all, first);
+    hook(HOOK_POSITION);
+    raise(&head->position, first);
+    store_release(&head->epoch, load_relaxed(&head->epoch) + 2); /* it is odd: never 0 */
+    return first;
+}
+
+int l1_invalidate(struct l1 *l1, const struct l1_names *names, uint64_t epoch, uint64_t position, int no_wait)
+{
+    int result = l1_lock_marks(l1, no_wait);
 
     if (result != LIBCACHE_OK)
         return result;
-    for (size_t i = 0; i < n; i++)
-        mark_tag(l1, tags[i], position);
-    lock_give(&l1->head->marks_lock);
+    if (epoch && epoch != load_relaxed(&l1->head->epoch)) {
+        l1_unlock_marks(l1);
+        return LIBCACHE_FENCED;
+    }
+    if (position == L1_NEXT)
+        position = load_relaxed(&l1->head->position) + 1;
+    raise(&l1->head->position, position);
+    hook(HOOK_POSITION);
+    for (size_t i = 0; i < names->n_tags; i++)
+        mark_tag(l1, names->tags[i], position);
+    for (size_t i = 0; i < names->n_spaces; i++)
+        raise(&l1->spaces[names->spaces[i]].mark, position);
+    if (names->all)
+        raise(&l1->head->mark_all, position);
+    l1_unlock_marks(l1);
     return LIBCACHE_OK;
 }
 
-int l1_invalidate_space(struct l1 *l1, uint32_t ns, int no_wait)
+/* Of a word that may say no more than "not known": mark is never below the horizon. */
+static int judge_word(uint64_t mark, uint64_t horizon, uint64_t stamp)
 {
-    uint64_t position;
-    int result = begin(l1, no_wait, &position);
-
-    if (result != LIBCACHE_OK)
-        return result;
-    raise(&l1->spaces[ns].mark, position);
-    lock_give(&l1->head->marks_lock);
-    return LIBCACHE_OK;
+    return stamp >= mark ? LIBCACHE_HIT : mark > horizon ? LIBCACHE_MISS : LIBCACHE_STALE;
 }
 
-int l1_invalidate_all(struct l1 *l1, int no_wait)
+/* The worse of two judgements: MISS, then STALE, then HIT. */
+static int worse(int a, int b)
 {
-    uint64_t position;
-    int result = begin(l1, no_wait, &position);
+    return a > b ? a : b;
+}
 
-    if (result != LIBCACHE_OK)
-        return result;
-    raise(&l1->head->mark_all, position);
-    lock_give(&l1->head->marks_lock);
-    return LIBCACHE_OK;
+int l1_judge(const struct l1 *l1, uint32_t ns, const uint64_t *tags, size_t n_tags, uint64_t stamp)
+{
+    const struct space *space = &l1->spaces[ns];
+    uint64_t all = load_acquire(&l1->head->mark_all), mark = load_acquire(&space->mark);
+    int judged = worse(judge_word(all, load_acquire(&l1->head->horizon), stamp),
+                       judge_word(mark, load_acquire(&space->horizon), stamp));
+
+    for (size_t i = 0; i < n_tags && judged != LIBCACHE_MISS; i++) {
+        const struct mark_set *set = marks_set(l1, tags[i]);
+        int known = LIBCACHE_HIT;
+        if (load_acquire(&set->newest) > stamp) {
+            known = load_acquire(&set->horizon) > stamp ? LIBCACHE_STALE : LIBCACHE_HIT;
+            for (int way = 0; way < MARK_WAYS; way++)
+                if (load_acquire(&set->way[way].tag) == tags[i])
+                    known = load_acquire(&set->way[way].mark) > stamp ? LIBCACHE_MISS : LIBCACHE_HIT;
+        }
+        judged = worse(judged, known);
+    }
+    return judged;
 }
 
 uint64_t l1_position(const struct l1 *l1)
 {
     return load_acquire(&l1->head->position);
+}
+
+uint64_t l1_epoch(const struct l1 *l1)
+{
+    return load_acquire(&l1->head->epoch);
+}
+
+void l1_heard(struct l1 *l1, uint64_t when_ms)
+{
+    uint64_t last = load_relaxed(&l1->head->heard_ms);
+
+    while (last < when_ms && !__atomic_compare_exchange_n(&l1->head->heard_ms, &last, when_ms, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+}
+
+uint64_t l1_last_heard(const struct l1 *l1)
+{
+    return load_relaxed(&l1->head->heard_ms);
 }

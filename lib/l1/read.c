@@ -90,11 +90,17 @@ int l1_reserve(const struct l1 *l1, libcache_value *value, size_t size)
     }
 }
 
+/* 1: it was stored before the time of which nothing is known; what was stored since is bounded by its expiry (write.c). */
+static force_inline int out_of_touch(const struct l1 *l1, const struct entry *e, uint64_t now)
+{
+    return l1_unheard(l1, now) && e->created <= l1_last_heard(l1) + l1->max_stale_ms;
+}
+
 /* HIT, STALE, NEGATIVE or MISS, of an entry that is the key's, at a time. */
 static force_inline int judge_at(const struct l1 *l1, const unsigned char *p, const struct entry *e, uint64_t soft_ttl_ms,
                                  uint64_t now)
 {
-    if (entry_expired(e, now) || unlikely(!stripe_vouch(l1, p, e)))
+    if (entry_expired(e, now) || unlikely(!stripe_vouch(l1, p, e)) || unlikely(out_of_touch(l1, e, now)))
         return LIBCACHE_MISS;
     if (unlikely(e->flags & ENTRY_NEGATIVE))
         return LIBCACHE_NEGATIVE;
@@ -105,7 +111,7 @@ static force_inline int judge_at(const struct l1 *l1, const unsigned char *p, co
 static force_inline int judge(const struct l1 *l1, const unsigned char *p, const struct entry *e, uint64_t soft_ttl_ms,
                                unsigned flags, uint64_t *now)
 {
-    if (e->expiry || soft_ttl_ms || (flags & LIBCACHE_TIMES))
+    if (e->expiry || soft_ttl_ms || l1->max_stale_ms || (flags & LIBCACHE_TIMES))
         *now = l1_now(l1);
     return judge_at(l1, p, e, soft_ttl_ms, *now);
 }
@@ -324,7 +330,7 @@ int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, 
         }
         result = find(&sh, key, &f, &place);
         if (result == LIBCACHE_HIT) {
-            result = entry_expired(&f.e, now) || !stripe_vouch(l1, f.p, &f.e) ? LIBCACHE_MISS : LIBCACHE_OK;
+            result = judge_at(l1, f.p, &f.e, 0, now) == LIBCACHE_MISS ? LIBCACHE_MISS : LIBCACHE_OK;
             if (!still_there(sh.s, f.r, f.offset, f.shape))
                 result = RACED;
         }

@@ -108,6 +108,7 @@ static void head_fill(struct segment *s, const struct segment_wish *wish)
     head->stripes = s->layout.stripes;
     head->spaces = s->layout.spaces;
     head->verify = s->layout.verify;
+    head->upper_bytes = s->layout.upper_bytes;
     head->seed = wish->seed;
     head->identity = wish->identity;
     head->origin_ms = wish->origin_ms;
@@ -131,6 +132,7 @@ static int head_check(struct segment *s, const struct segment_wish *wish, uint64
     s->layout.stripes = head->stripes;
     s->layout.spaces = head->spaces;
     s->layout.verify = head->verify;
+    s->layout.upper_bytes = head->upper_bytes;
     if (s->layout.total_bytes != file_bytes || !layout_compute(&s->layout) || !head->epoch)
         return error_set(error, LIBCACHE_ECORRUPT, "segment %s: its head contradicts itself", wish->name);
     if (head->identity != wish->identity)
@@ -139,7 +141,7 @@ static int head_check(struct segment *s, const struct segment_wish *wish, uint64
         return LIBCACHE_OK;
     if (s->layout.total_bytes != wish->layout.total_bytes || s->layout.max_value_bytes != wish->layout.max_value_bytes ||
         s->layout.stripes != wish->layout.stripes || s->layout.spaces != wish->layout.spaces ||
-        s->layout.verify != wish->layout.verify)
+        s->layout.verify != wish->layout.verify || s->layout.upper_bytes != wish->layout.upper_bytes)
         return error_set(error, LIBCACHE_EINCOMPATIBLE,
                          "segment %s: in use with other options (%llu bytes, largest value %llu, %u stripes, "
                          "%u namespaces, verify %u)", wish->name, (unsigned long long)s->layout.total_bytes,

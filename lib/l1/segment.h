@@ -22,7 +22,7 @@ struct segment {
 struct segment_wish {
     int kind;
     const char *name;
-    struct layout layout;  /* the five numbers; ignored when attach */
+    struct layout layout;  /* the six numbers; ignored when attach */
     int attach;            /* join only, whatever its numbers */
     int huge_pages;
     unsigned lock_wait_ms;

@@ -32,6 +32,30 @@ static int space_find(const struct l1 *l1, uint32_t used, const char *name, size
     return 0;
 }
 
+int l1_find_space(const struct l1 *l1, const char *name, size_t size, uint32_t *id)
+{
+    return space_find(l1, spaces_used(l1), name, size, id);
+}
+
+/*
+ * Its marks count from now. Only after the name can be seen: an invalidation from before that would have passed by, not
+ * knowing the name, and must be older than the horizon. Until then its mark is beyond every stamp, and who finds it so
+ * does what somebody who died has left undone.
+ */
+static int space_begin(struct l1 *l1, struct space *space)
+{
+    int result = l1_lock_marks(l1, 0);
+
+    if (result != LIBCACHE_OK)
+        return result;
+    if (load_relaxed(&space->horizon) == UINT64_MAX) {
+        store_release(&space->mark, load_relaxed(&l1->head->position));
+        store_release(&space->horizon, load_relaxed(&l1->head->position));
+    }
+    l1_unlock_marks(l1);
+    return LIBCACHE_OK;
+}
+
 int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint32_t *id)
 {
     size_t size = strlen(name);
@@ -49,7 +73,8 @@ int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint32_t *
                 result = LIBCACHE_ENAME;
             } else {
                 struct space *space = &l1->spaces[used];
-                store_relaxed(&space->mark, 0);
+                store_relaxed(&space->mark, UINT64_MAX);
+                store_relaxed(&space->horizon, UINT64_MAX);
                 store_relaxed(&space->share, 100);
                 store_relaxed(&space->name_size, (uint32_t)size);
                 shared_copy_in(space->name, name, size);
@@ -60,6 +85,8 @@ int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint32_t *
         }
         lock_give(&l1->head->spaces_lock);
     }
+    if (result == LIBCACHE_OK && load_acquire(&l1->spaces[*id].horizon) == UINT64_MAX)
+        result = space_begin(l1, &l1->spaces[*id]);
     if (result == LIBCACHE_OK && share_percent)
         store_relaxed(&l1->spaces[*id].share, share_percent);
     return result;

@@ -25,9 +25,20 @@ static uint32_t *generation_of(const struct l1 *l1, const struct l1_key *key)
     return &l1_shard(l1, key->hash)->s->generation[(key->hash ^ key->hash >> 8) % GENERATIONS];
 }
 
-uint32_t l1_generation(const struct l1 *l1, const struct l1_key *key)
+/* A stamp's third word: the generation, and where it matters the time, both in 32 bits. */
+void l1_take_stamp(const struct l1 *l1, const struct l1_key *key, libcache_stamp *stamp)
 {
-    return load_acquire(generation_of(l1, key));
+    stamp->epoch = l1_epoch(l1);
+    stamp->generation = load_acquire(generation_of(l1, key));
+    stamp->position = l1_position(l1);
+    if (l1->max_stale_ms)
+        stamp->generation |= l1_now(l1) << 32;
+}
+
+/* The position of the latest change in the key's slot that had one. */
+static uint64_t *key_position_of(const struct l1 *l1, const struct l1_key *key)
+{
+    return &l1_shard(l1, key->hash)->s->key_position[(key->hash ^ key->hash >> 8) % GENERATIONS];
 }
 
 /* An entry about to be written. */
@@ -53,6 +64,19 @@ static uint64_t expiry_of(const struct shard *sh, uint64_t ttl_ms)
     return expiry;
 }
 
+/*
+ * While nothing is heard of other hosts' invalidations, what is stored is served for max_stale_ms from when its source was
+ * read, and not beyond: the bound of G2 holds for it too.
+ */
+static uint64_t unheard_expiry(const struct shard *sh, const struct l1_item *item, uint64_t expiry)
+{
+    uint64_t since_begin = item->how == L1_FENCED ? (uint32_t)((uint32_t)sh->now - (uint32_t)(item->since.generation >> 32)) : 0;
+    uint64_t latest = sh->now + sh->l1->max_stale_ms;
+
+    latest = latest > since_begin + 1 ? latest - since_begin : 1;
+    return expiry && expiry < latest ? expiry : latest;
+}
+
 static uint64_t draft_check(const struct draft *d)
 {
     return hash_bytes(d->value, d->size, entry_seed(d->size, d->key->size, d->codec, d->key->ns, d->flags, d->user_flags));
@@ -71,7 +95,9 @@ static struct draft draft_of(const struct shard *sh, const struct l1_key *key, c
     d.user_flags = item->user_flags;
     d.stamp = item->since.position;
     d.expiry = expiry_of(sh, item->ttl_ms);
-    d.created = sh->now;
+    if (l1_unheard(sh->l1, sh->now))
+        d.expiry = unheard_expiry(sh, item, d.expiry);
+    d.created = sh->now > item->age_ms ? sh->now - item->age_ms : 0;
     d.codec = item->codec;
     d.flags = item->negative ? ENTRY_NEGATIVE : 0;
     if (sh->l1->layout.verify) {
@@ -211,12 +237,32 @@ static void overtake(struct shard *sh, const struct l1_key *key)
     store_release(generation, load_relaxed(generation) + 1);
 }
 
+/*
+ * Notes a change of the key that has a position. 1: it is the latest in the key's slot. Changes that were given later positions may have been
+ * applied here already (another host's, heard of before our own answer came): then ours is not what a reader may get.
+ */
+static int turn(struct shard *sh, const struct l1_key *key, uint64_t position)
+{
+    uint64_t *latest = key_position_of(sh->l1, key), last = load_relaxed(latest);
+
+    if (last < position) {
+        store_relaxed(latest, position);
+        overtake(sh, key);
+    }
+    return last <= position;
+}
+
+static int take_turn(struct shard *sh, const struct l1_key *key, const struct l1_item *item)
+{
+    return turn(sh, key, item->since.position) && item->since.epoch == l1_epoch(sh->l1);
+}
+
 static int overtaken(const struct shard *sh, const struct l1_key *key, const struct l1_item *item)
 {
     uint64_t position = item->since.position;
 
-    return item->since.epoch != sh->l1->head->epoch || position > l1_position(sh->l1) ||
-           item->since.generation != load_relaxed(generation_of(sh->l1, key)) ||
+    return item->since.epoch != l1_epoch(sh->l1) || position > l1_position(sh->l1) ||
+           (uint32_t)item->since.generation != load_relaxed(generation_of(sh->l1, key)) ||
            !marks_vouch_space(sh->l1, key->ns, position) || !marks_vouch_tags(sh->l1, item->tags, item->n_tags, position);
 }
 
@@ -224,11 +270,16 @@ static int set_locked(struct shard *sh, const struct l1_key *key, const struct l
 {
     struct found f = look(sh, key);
 
-    if (item->fenced && overtaken(sh, key, item))
+    if (item->how == L1_FENCED && (overtaken(sh, key, item) || entry_expired_at(d->expiry, sh->now)))
         return LIBCACHE_FENCED;
     if (item->only_absent && f.live)
         return LIBCACHE_EXISTS;
-    if (!item->fenced)
+    if (item->how == L1_ORDERED && !take_turn(sh, key, item)) {
+        if (f.place.bucket && f.e.stamp < item->since.position)
+            drop(sh, &f);
+        return LIBCACHE_OK;
+    }
+    if (item->how == L1_PLAIN)
         overtake(sh, key);
     return put(sh, d, &f);
 }
@@ -261,6 +312,24 @@ int l1_delete(struct l1 *l1, const struct l1_key *key, int no_wait)
     return f.live ? LIBCACHE_OK : LIBCACHE_MISS;
 }
 
+int l1_delete_before(struct l1 *l1, const struct l1_key *key, uint64_t position, int no_wait)
+{
+    struct shard sh = shard_of(l1, key);
+    struct found f;
+    int result = stripe_lock(&sh, no_wait);
+
+    if (result != LIBCACHE_OK)
+        return result;
+    turn(&sh, key, position);
+    f = look(&sh, key);
+    if (f.place.bucket && f.e.stamp < position)
+        drop(&sh, &f);
+    else
+        f.live = 0;
+    stripe_unlock(&sh);
+    return f.live ? LIBCACHE_OK : LIBCACHE_MISS;
+}
+
 int l1_touch(struct l1 *l1, const struct l1_key *key, uint64_t ttl_ms, int no_wait)
 {
     struct shard sh = shard_of(l1, key);
@@ -272,6 +341,8 @@ int l1_touch(struct l1 *l1, const struct l1_key *key, uint64_t ttl_ms, int no_wa
     f = look(&sh, key);
     if (f.live) {
         uint64_t expiry = expiry_of(&sh, ttl_ms);
+        if (l1_unheard(l1, sh.now) && f.e.expiry && (!expiry || expiry > f.e.expiry))
+            expiry = f.e.expiry; /* as it was bounded when it was stored */
         store_release((uint64_t *)(void *)f.p + 1, entry_life(expiry, f.e.stamp));
         stripe_note_expiry(&sh, expiry);
     }

@@ -1,0 +1,132 @@
+/*
+ * The Redis tier: values, positions and the log, as the rest of libcache sees them. Knows nothing of L1.
+ * SPDX-License-Identifier: MIT
+ *
+ * Positions here are Redis's own. Every answer tells where the history stands (struct history); what that means on this host is the
+ * caller's business. This interface is what a cluster would implement anew; see DESIGN in docs/concepts.md.
+ * All calls: one round trip (two where a script was not known), may block until the deadline, thread-safe.
+ */
+#ifndef L2_L2_H
+#define L2_L2_H
+#include "l2/envelope.h"
+#include "l2/names.h"
+#include "l2/transport.h"
+
+/* Where a history stands. `epoch` and `token` are 8 bytes, as a number. */
+struct history {
+    uint64_t epoch;    /* 0: unknown */
+    uint64_t position;
+    uint64_t token;
+};
+
+enum l2_contact { L2_GOES_ON = 1, L2_GAP = 2, L2_OTHER = 3 }; /* what hello.lua found */
+
+struct l2_options {
+    struct transport_options transport; /* without greet */
+    const char *prefix;
+    unsigned log_length;
+    /* What the host knows, before a connection says hello, and what it heard. contact gives OK, or why not to go on. */
+    void (*known)(void *arg, struct history *out);
+    int (*contact)(void *arg, const struct history *now, enum l2_contact how);
+    void *arg;
+};
+
+struct l2;
+
+int l2_open(struct l2 **out, const struct l2_options *options, libcache_error *error);
+void l2_close(struct l2 *l2);
+struct transport *l2_transport(struct l2 *l2);
+
+/* Redis's clock in ms, as well as is known here: its own at the latest greeting or reading of the log, and ours since. */
+uint64_t l2_redis_ms(const struct l2 *l2);
+
+/* Says hello on a pooled connection: what came of it goes to `contact`. */
+int l2_hello(struct l2 *l2, uint64_t deadline);
+
+/* ---- Reading ------------------------------------------------------------------------------------------- */
+
+struct l2_key {
+    libcache_slice ns, key;
+};
+
+/* Gets n values into `out`; l2_found says what the i-th is. OK or an error of transport_exchange, EREMOTE, ... */
+int l2_get(struct l2 *l2, const struct l2_key *keys, size_t n, struct replies *out, uint64_t deadline);
+
+/* HIT (*envelope is filled, its slices point into the reply), MISS, or EPROTOCOL (not ours). */
+int l2_found(struct l2 *l2, const struct replies *replies, size_t i, const struct l2_key *key, struct envelope *envelope);
+
+/* Asks Redis whether marks have overtaken an entry. */
+struct l2_question {
+    libcache_slice ns;
+    const void *tags; /* as in an envelope */
+    size_t n_tags;
+    uint64_t epoch, stamp;
+    int valid;        /* the answer: 1 as of `now` */
+};
+
+int l2_verify(struct l2 *l2, struct l2_question *questions, size_t n, struct history *now, uint64_t deadline);
+
+/* ---- Changing ---------------------------------------------------------------------------------------------- */
+
+enum l2_how {
+    L2_SET,      /* whatever is there */
+    L2_ADD,      /* only where nothing valid is */
+    L2_FILL      /* what a load found: only if nothing of it was changed since `since` */
+};
+
+struct l2_store {
+    struct l2_key key;
+    const struct envelope *envelope;
+    uint64_t ttl_ms;      /* LIBCACHE_FOREVER: none */
+    enum l2_how how;
+    int quiet;            /* SET, ADD: not into the log */
+    struct history since; /* FILL */
+    /* the answer */
+    int result;           /* OK, EXISTS, FENCED, or an error */
+    struct history now;   /* with OK and not FILL: position is that of the change (quiet: the latest) */
+};
+
+/* Stores n values. OK: see each result; else nothing is known to have been stored. */
+int l2_store(struct l2 *l2, struct l2_store *items, size_t n, uint64_t deadline);
+
+/* Deletes the keys among n names and gives all of them one position. *gone: how many keys had a value. */
+int l2_invalidate(struct l2 *l2, const struct name *names, size_t n, size_t *gone, struct history *now, uint64_t deadline);
+
+/* Deletes a value and tells nobody. */
+int l2_forget(struct l2 *l2, const struct l2_key *key, size_t *gone, uint64_t deadline);
+
+/* OK or MISS. */
+int l2_touch(struct l2 *l2, const struct l2_key *key, uint64_t ttl_ms, int quiet, struct history *now, uint64_t deadline);
+
+/* Adds to a counter, made with this envelope (no payload) where there is none. OK, ENUMBER, EOVERFLOW, EBUSY. */
+int l2_increment(struct l2 *l2, const struct l2_key *key, const struct envelope *envelope, uint64_t ttl_ms, int64_t delta,
+                 int subtract, int quiet, int64_t *out, struct history *now, uint64_t deadline);
+
+/* ---- The log ---------------------------------------------------------------------------------------------- */
+
+struct log_record {
+    uint64_t position, previous_token, token;
+    const unsigned char *names; /* for name_read */
+    size_t names_size;
+};
+
+/* What to ask, and how to read the answer, on a pooled connection or one of one's own. block_ms 0: do not wait. */
+int l2_log_request(struct l2 *l2, struct request *request, uint64_t after, unsigned count, unsigned block_ms);
+
+struct log_page {
+    struct history now;  /* when it was asked; epoch 0: there is no history */
+    uint64_t marks;      /* fields in the metadata hash */
+    const struct reply *records;
+    size_t n;
+};
+
+/* OK, or EPROTOCOL and the like. asked_ms: the cache's clock when it was sent. */
+int l2_log_page(struct l2 *l2, const struct replies *replies, uint64_t asked_ms, struct log_page *out);
+
+/* OK or EPROTOCOL. */
+int l2_log_record(const struct reply *record, struct log_record *out);
+
+/* One step of forgetting old marks, where there are more than `keep` positions of them. *cursor: 0 at first, and when done. */
+int l2_prune(struct l2 *l2, uint64_t keep, uint64_t *cursor, uint64_t deadline);
+
+#endif

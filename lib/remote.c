@@ -1,0 +1,267 @@
+/*
+ * Reading from Redis what L1 does not have. SPDX-License-Identifier: MIT
+ *
+ *      L1 missed --> what must be unchanged is noted --> GET or MGET --> judged by the marks that this host knows
+ *                                                                        |         |          |
+ *                                                                    invalid     valid     not known: HMGET, judged by Redis
+ *                                                                        |         |          |
+ *                                                                       miss       +----------+--> given out, copied to L1
+ *
+ * A copy into L1 is a load like any other (G3): it is stored only if its key's slot has had no change since before Redis was
+ * asked, and with the stamp that it was found with. A value whose marks Redis vouched for is stamped anew, with the
+ * position for which it did: only that makes it valid here, where the older marks are not known.
+ *
+ * Every fault of Redis is a miss that is counted (G6).
+ */
+#include "cache.h"
+
+#include "l1/hit.h"
+
+#include <string.h>
+
+#define VERIFIED_AT_ONCE 64
+
+/* One key while it is looked at. */
+struct found {
+    struct envelope e;
+    uint64_t tags[LIBCACHE_TAGS_MAX];
+    libcache_stamp stamp;  /* of the copy */
+};
+
+static void read_tags(const struct envelope *e, uint64_t *tags)
+{
+    for (size_t i = 0; i < e->n_tags; i++)
+        tags[i] = name_get_u64((const unsigned char *)e->tags + 8 * i);
+}
+
+/* HIT, MISS, or STALE: Redis must be asked. */
+static int judge(libcache_ns *ns, struct found *f)
+{
+    struct l1 *l1 = &ns->cache->l1;
+    int known = coherence_to_local(ns->cache->coherence, f->e.epoch, f->e.stamp, &f->stamp);
+
+    if (known != LIBCACHE_HIT)
+        return known;
+    read_tags(&f->e, f->tags);
+    known = l1_judge(l1, ns->id, f->tags, f->e.n_tags, f->stamp.position);
+    return known == LIBCACHE_HIT && l1_unheard(l1, l1_now(l1)) ? LIBCACHE_STALE : known;
+}
+
+/* Fills a value from an envelope. HIT, MISS (damaged), ENOMEM or ETOOBIG. */
+static int copy_out(libcache_ns *ns, const struct envelope *e, libcache_value *value)
+{
+    const struct l1 *l1 = &ns->cache->l1;
+    libcache_slice bytes = e->payload;
+    size_t size = e->value_size;
+    int result;
+
+    if (e->flags & ENVELOPE_COUNTER) {
+        bytes = counter_digits(e->payload.data);
+        size = bytes.size;
+        if (!size)
+            return LIBCACHE_MISS;
+    }
+    if (value->reserve || value->capacity < size) {
+        result = l1_reserve(l1, value, size);
+        if (result != LIBCACHE_OK)
+            return result;
+    }
+    if (e->flags & ENVELOPE_COMPRESSED) {
+        if (decompress_payload(bytes.data, bytes.size, value->data, size) != LIBCACHE_OK)
+            return LIBCACHE_MISS;
+    } else if (size) {
+        memcpy(value->data, bytes.data, size);
+    }
+    value->size = size;
+    return LIBCACHE_HIT;
+}
+
+/* The copy in L1. Whether it is kept is its own affair. */
+static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct found *f, uint64_t age_ms, uint64_t left_ms,
+                    const libcache_stamp *begun)
+{
+    struct l1 *l1 = &ns->cache->l1;
+    struct l1_item item;
+
+    if (f->e.flags & ENVELOPE_COUNTER || !f->stamp.position || f->stamp.epoch != begun->epoch ||
+        l1_unheard(l1, l1_now(l1)))
+        return;
+    memset(&item, 0, sizeof item);
+    item.value = f->e.payload.data;
+    if (f->e.flags & ENVELOPE_COMPRESSED) {
+        if (!k->value)
+            return;
+        item.value = k->value->data;
+    }
+    item.size = f->e.value_size;
+    item.tags = f->tags;
+    item.n_tags = f->e.n_tags;
+    item.since = *begun;
+    item.since.position = f->stamp.position;
+    item.how = L1_FENCED;
+    item.ttl_ms = left_ms < ns->policy.l1_ttl_ms ? left_ms : ns->policy.l1_ttl_ms;
+    item.age_ms = age_ms;
+    item.user_flags = f->e.user_flags;
+    item.codec = f->e.codec;
+    item.negative = (f->e.flags & ENVELOPE_NEGATIVE) != 0;
+    l1_set(l1, &k->l1, &item, 1);
+}
+
+/* A valid value: given out, and copied up. */
+static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *f, const libcache_stamp *begun, unsigned flags)
+{
+    uint64_t now = l2_redis_ms(coherence_l2(ns->cache->coherence));
+    uint64_t age = now > f->e.born_ms ? now - f->e.born_ms : 0, left = LIBCACHE_FOREVER;
+    int result = LIBCACHE_HIT;
+
+    if (f->e.expiry_ms) {
+        if (now >= f->e.expiry_ms)
+            return;
+        left = f->e.expiry_ms - now;
+    }
+    if (f->e.flags & ENVELOPE_NEGATIVE)
+        result = LIBCACHE_NEGATIVE;
+    else if (k->value)
+        result = copy_out(ns, &f->e, k->value);
+    if (result == LIBCACHE_MISS)
+        count_in(ns->cache, COUNT_L2_FOREIGN, 1);
+    if (result == LIBCACHE_MISS || result < 0) {
+        k->result = result;
+        return;
+    }
+    if (result == LIBCACHE_HIT && ns->soft_ttl_ms && age >= ns->soft_ttl_ms)
+        result = LIBCACHE_STALE;
+    k->result = result;
+    k->ttl_left_ms = left;
+    if (k->value) {
+        k->value->codec = f->e.codec;
+        k->value->flags = f->e.user_flags;
+        k->value->tier = LIBCACHE_TIER_L2;
+        if (flags & LIBCACHE_TIMES) {
+            k->value->age_ms = age;
+            k->value->ttl_left_ms = left;
+        }
+    }
+    if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & (LIBCACHE_SKIP_L1 | LIBCACHE_READ_ONLY)))
+        copy_up(ns, k, f, age, left, begun);
+}
+
+/* Values that wait for Redis's judgement. */
+struct pending {
+    size_t n;
+    struct {
+        struct remote_key *key;
+        struct found found;
+        libcache_stamp begun;
+    } item[VERIFIED_AT_ONCE];
+};
+
+static void verify(libcache_ns *ns, struct pending *p, unsigned flags, uint64_t deadline)
+{
+    struct coherence *coherence = ns->cache->coherence;
+    struct l2_question questions[VERIFIED_AT_ONCE];
+    struct history now;
+    libcache_stamp at;
+    int result, known;
+
+    for (size_t i = 0; i < p->n; i++) {
+        const struct envelope *e = &p->item[i].found.e;
+        questions[i] = (struct l2_question){ e->ns, e->tags, e->n_tags, e->epoch, e->stamp, 0 };
+    }
+    result = l2_verify(coherence_l2(coherence), questions, p->n, &now, deadline);
+    count_in(ns->cache, result == LIBCACHE_OK ? COUNT_L2_VERIFIED : COUNT_L2_ERROR, result == LIBCACHE_OK ? p->n : 1);
+    if (result != LIBCACHE_OK)
+        return;
+    known = coherence_learn(coherence, &now, &at);
+    for (size_t i = 0; i < p->n; i++) {
+        struct found *f = &p->item[i].found;
+        if (!questions[i].valid) {
+            count_in(ns->cache, COUNT_L2_INVALIDATED, 1);
+            continue;
+        }
+        f->stamp = at;
+        if (known != LIBCACHE_HIT)
+            memset(&f->stamp, 0, sizeof f->stamp); /* given out, not copied */
+        read_tags(&f->e, f->tags);
+        give_out(ns, p->item[i].key, f, &p->item[i].begun, flags);
+    }
+}
+
+/* One value: judged, and given out or put aside. */
+static void take(libcache_ns *ns, struct remote_key *k, const struct replies *replies, size_t i, const struct l2_key *name,
+                 const libcache_stamp *begun, struct pending *aside, unsigned flags)
+{
+    libcache *cache = ns->cache;
+    struct found f;
+    int result = l2_found(coherence_l2(cache->coherence), replies, i, name, &f.e);
+
+    if (result == LIBCACHE_MISS)
+        return;
+    if (result != LIBCACHE_HIT) {
+        count_in(cache, result == LIBCACHE_EPROTOCOL ? COUNT_L2_FOREIGN : COUNT_L2_ERROR, 1);
+        return;
+    }
+    result = judge(ns, &f);
+    if (result == LIBCACHE_HIT) {
+        give_out(ns, k, &f, begun, flags);
+    } else if (result == LIBCACHE_MISS) {
+        count_in(cache, COUNT_L2_INVALIDATED, 1);
+    } else {
+        aside->item[aside->n].key = k;
+        aside->item[aside->n].found = f;
+        aside->item[aside->n++].begun = *begun;
+    }
+}
+
+static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned flags, libcache_stamp *begun,
+                     struct l2_key *names, uint64_t deadline)
+{
+    libcache *cache = ns->cache;
+    struct replies replies;
+    struct pending aside;
+    int result;
+
+    for (size_t i = 0; i < n; i++) {
+        names[i] = (struct l2_key){ space_slice(ns), { keys[i].l1.data, keys[i].l1.size } };
+        l1_take_stamp(&cache->l1, &keys[i].l1, &begun[i]);
+    }
+    replies_init(&replies, &cache->allocator);
+    result = l2_get(coherence_l2(cache->coherence), names, n, &replies, deadline);
+    if (result == LIBCACHE_OK) {
+        aside.n = 0;
+        for (size_t i = 0; i < n; i++) {
+            take(ns, &keys[i], &replies, i, &names[i], &begun[i], &aside, flags);
+            if (aside.n == VERIFIED_AT_ONCE || (aside.n && i + 1 == n)) {
+                verify(ns, &aside, flags, deadline);
+                aside.n = 0;
+            }
+        }
+    } else {
+        count_in(cache, COUNT_L2_ERROR, 1);
+    }
+    replies_free(&replies);
+}
+
+void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned flags)
+{
+    libcache *cache = ns->cache;
+    libcache_stamp one_stamp, *begun = &one_stamp;
+    struct l2_key one_name, *names = &one_name;
+    void *memory = NULL;
+
+    coherence_notice_fork(cache->coherence);
+    coherence_look(cache->coherence);
+    if (n > 1) {
+        memory = memory_get(&cache->allocator, n * (sizeof *begun + sizeof *names));
+        if (!memory) {
+            count_in(cache, COUNT_L2_ERROR, 1);
+            return;
+        }
+        begun = memory;
+        names = (struct l2_key *)(void *)(begun + n);
+    }
+    get_some(ns, keys, n, flags, begun, names, deadline_after_ms(cache->timeout_ms));
+    memory_free(&cache->allocator, memory);
+    for (size_t i = 0; i < n; i++)
+        count_in(cache, keys[i].result == LIBCACHE_MISS ? COUNT_L2_MISS : COUNT_L2_HIT, 1);
+}

@@ -1,0 +1,702 @@
+/*
+ * The public calls that change something: checks, and the order of tiers. SPDX-License-Identifier: MIT
+ *
+ *                        Redis                                L1
+ *      set               stored, position p, told to all      stored with stamp p, unless something later is known
+ *      set, quiet        stored                               stored
+ *      set with a stamp  stored unless changed since          stored unless changed since        (a fill: told to nobody)
+ *      delete            deleted, position p, told to all     what is older than p goes
+ *      invalidate        marked at p, told to all             marked at p
+ *      touch             new end; told if it is earlier       new end
+ *      increment         counted there only                   (counters are not kept in L1: they change too often)
+ *
+ * Redis first: L1 may never hold what a refused change would have put there, and a copy that another process makes between the two
+ * steps is refused by the key's slot or goes with what is older than p. When Redis cannot be told, L1 changes at once, Redis
+ * is owed the invalidation of the names (owed.c), and the caller gets the error.
+ *
+ * Namespaces without L2 are told to other hosts just the same, but for counters and touch, which are this host's own.
+ */
+#include "cache.h"
+
+#include "base/hash.h"
+#include "base/options.h"
+
+#include <string.h>
+
+static int key_ok(const void *key, size_t size)
+{
+    return key && size - 1 < LIBCACHE_KEY_MAX;
+}
+
+static void count(libcache_ns *ns, enum counter which)
+{
+    counters_add(&ns->cache->counters, which, 1);
+}
+
+/* ---- What a call says ---------------------------------------------------------------------------------------- */
+
+uint64_t libcache_hash_tag(const void *tag, size_t size)
+{
+    uint64_t hash = tag || !size ? hash_bytes(tag, size, 0) : 0;
+    return hash ? hash : 1; /* 0 says "no tag" in the table of marks */
+}
+
+/* Hashes of n tags. OK or ETAG. */
+static int hash_tags(const libcache_slice *tags, size_t n, uint64_t *hashes)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!tags[i].data || tags[i].size < 1 || tags[i].size > LIBCACHE_TAG_MAX)
+            return LIBCACHE_ETAG;
+        hashes[i] = libcache_hash_tag(tags[i].data, tags[i].size);
+    }
+    return LIBCACHE_OK;
+}
+
+/* A TTL shortened at random by up to the policy's jitter. */
+static uint64_t jittered(libcache_ns *ns, uint64_t ttl_ms)
+{
+    uint64_t most;
+
+    if (!ns->policy.jitter_percent || ttl_ms == LIBCACHE_FOREVER)
+        return ttl_ms;
+    most = ttl_ms / 100 * ns->policy.jitter_percent + ttl_ms % 100 * ns->policy.jitter_percent / 100;
+    return ttl_ms - cache_random(ns->cache) % (most + 1);
+}
+
+static uint64_t l1_ttl(const libcache_ns *ns, uint64_t ttl_ms)
+{
+    return ttl_ms < ns->policy.l1_ttl_ms ? ttl_ms : ns->policy.l1_ttl_ms;
+}
+
+static int ttl_ok(uint64_t ttl_ms)
+{
+    return ttl_ms <= LIBCACHE_TTL_MAX_MS || ttl_ms == LIBCACHE_FOREVER;
+}
+
+#define STORE_FLAGS ((unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_NEG) | REMOTE_WRITE_FLAGS)
+#define CHANGE_FLAGS ((unsigned)LIBCACHE_NO_WAIT | REMOTE_WRITE_FLAGS)
+
+/* One call that stores, checked. */
+struct storing {
+    struct l1_key key;
+    struct l1_item item;
+    uint64_t tags[LIBCACHE_TAGS_MAX];
+    uint64_t ttl_ms; /* in Redis */
+    unsigned flags;
+};
+
+/* The caller's options, checked and turned into what the tiers take. */
+static int read_set_options(libcache_ns *ns, const libcache_set_options *given, struct storing *s)
+{
+    struct l1_item *item = &s->item;
+    libcache_set_options o;
+    int result;
+
+    if (given) {
+        if (!options_read(&o, sizeof o, given) || !ttl_ok(o.ttl_ms) || (o.flags & ~STORE_FLAGS))
+            return LIBCACHE_EINVAL;
+        if (o.n_tags > LIBCACHE_TAGS_MAX || (o.n_tags && !o.tags))
+            return LIBCACHE_ETAG;
+        result = hash_tags(o.tags, o.n_tags, s->tags);
+        if (result != LIBCACHE_OK)
+            return result;
+    } else {
+        memset(&o, 0, sizeof o);
+    }
+    item->value = NULL;
+    item->size = 0;
+    item->tags = s->tags;
+    item->n_tags = o.n_tags;
+    item->negative = (o.flags & LIBCACHE_NEG) != 0;
+    s->ttl_ms = jittered(ns, o.ttl_ms ? o.ttl_ms : item->negative ? ns->policy.negative_ttl_ms : ns->policy.ttl_ms);
+    item->ttl_ms = l1_ttl(ns, s->ttl_ms);
+    item->age_ms = 0;
+    item->user_flags = o.user_flags;
+    item->codec = o.codec;
+    item->only_absent = 0;
+    if (o.stamp) {
+        item->how = L1_FENCED;
+        item->since = *o.stamp;
+    } else {
+        item->how = L1_PLAIN;
+        memset(&item->since, 0, sizeof item->since);
+        item->since.position = l1_position(&ns->cache->l1);
+    }
+    s->flags = o.flags;
+    return LIBCACHE_OK;
+}
+
+/* Whether a call's effects leave this host. */
+static int is_remote(const libcache_ns *ns, unsigned flags)
+{
+    return ns->cache->coherence && !(flags & LIBCACHE_SKIP_L2) &&
+           ((ns->tiers & LIBCACHE_TIER_L2) || !(flags & LIBCACHE_NO_PUBLISH));
+}
+
+static uint64_t deadline_of(const libcache *cache)
+{
+    return deadline_after_ms(cache->timeout_ms);
+}
+
+/* A Redis error of a call that changed something, counted. */
+static int failed(libcache *cache, int result)
+{
+    if (result < 0 && result != LIBCACHE_ENUMBER && result != LIBCACHE_EOVERFLOW)
+        count_in(cache, COUNT_L2_ERROR, 1);
+    return result;
+}
+
+/* ---- Storing -------------------------------------------------------------------------------------------------- */
+
+/* In L1, or, when the namespace or the call wants nothing there, what is there goes. */
+static int store_here(libcache_ns *ns, const struct storing *s)
+{
+    struct l1 *l1 = &ns->cache->l1;
+    int no_wait = (s->flags & LIBCACHE_NO_WAIT) != 0, result;
+
+    if ((ns->tiers & LIBCACHE_TIER_L1) && !(s->flags & LIBCACHE_SKIP_L1))
+        return l1_set(l1, &s->key, &s->item, no_wait);
+    if (s->item.how == L1_FENCED)
+        return LIBCACHE_OK;
+    result = s->item.how == L1_ORDERED ? l1_delete_before(l1, &s->key, s->item.since.position, no_wait)
+                                       : l1_delete(l1, &s->key, no_wait);
+    return result < 0 ? result : LIBCACHE_OK;
+}
+
+/* An envelope for Redis. *compressed: memory to free; the payload is in it. */
+static struct envelope envelope_of(libcache_ns *ns, const struct storing *s, unsigned char *tags, void **compressed)
+{
+    const struct l1_item *item = &s->item;
+    struct envelope e;
+    size_t room, size;
+
+    memset(&e, 0, sizeof e);
+    e.flags = item->negative ? ENVELOPE_NEGATIVE : 0;
+    e.codec = item->codec;
+    e.user_flags = item->user_flags;
+    e.soft_ms = ns->soft_ttl_ms;
+    e.tags = tags;
+    e.n_tags = item->n_tags;
+    for (size_t i = 0; i < item->n_tags; i++)
+        name_put_u64(tags + 8 * i, item->tags[i]);
+    e.ns = space_slice(ns);
+    e.key = (libcache_slice){ s->key.data, s->key.size };
+    e.value_size = item->negative ? 0 : item->size;
+    e.payload = (libcache_slice){ item->value, e.value_size };
+    *compressed = NULL;
+    if (e.value_size < ns->policy.compress_bytes || !e.value_size)
+        return e;
+    room = compress_bound(e.value_size);
+    *compressed = memory_get(&ns->cache->allocator, room);
+    size = *compressed ? compress_payload(item->value, e.value_size, *compressed, room) : 0;
+    if (size) {
+        e.flags |= ENVELOPE_COMPRESSED;
+        e.payload = (libcache_slice){ *compressed, size };
+    }
+    return e;
+}
+
+/* One value on its way to Redis. */
+struct sending {
+    struct storing *storing;
+    struct l2_store store;
+    struct envelope envelope;
+    unsigned char tags[LIBCACHE_TAGS_MAX * 8];
+    void *compressed;
+};
+
+/* 1: it is to be sent; 0: a load whose history is gone, or that began before there was one. */
+static int prepare(libcache_ns *ns, struct storing *s, struct sending *out)
+{
+    memset(&out->store, 0, sizeof out->store);
+    out->compressed = NULL;
+    out->storing = s;
+    out->store.how = s->item.how == L1_FENCED ? L2_FILL : s->item.only_absent ? L2_ADD : L2_SET;
+    if (out->store.how == L2_FILL && !coherence_to_redis(ns->cache->coherence, &s->item.since, &out->store.since))
+        return 0;
+    out->envelope = envelope_of(ns, s, out->tags, &out->compressed);
+    out->store.key = (struct l2_key){ out->envelope.ns, out->envelope.key };
+    out->store.envelope = &out->envelope;
+    out->store.ttl_ms = s->ttl_ms;
+    out->store.quiet = (s->flags & LIBCACHE_NO_PUBLISH) != 0;
+    return 1;
+}
+
+/* What Redis's answer means for L1, and what the caller gets. */
+static int follow(libcache_ns *ns, struct storing *s, const struct l2_store *store)
+{
+    struct coherence *coherence = ns->cache->coherence;
+    const struct name name = { .kind = NAME_KEY, .ns = space_slice(ns), .key = { s->key.data, s->key.size } };
+    libcache_stamp at;
+    int here, learned;
+
+    learned = store->result >= 0 && coherence_learn(coherence, &store->now, &at) == LIBCACHE_HIT;
+    if (store->result == LIBCACHE_EXISTS || store->result == LIBCACHE_FENCED)
+        return store->result;
+    if (store->result == LIBCACHE_OK) {
+        if (s->item.how == L1_PLAIN && learned && !store->quiet) {
+            s->item.how = L1_ORDERED;
+            s->item.since = at;
+        }
+        s->item.only_absent = 0; /* Redis has decided that */
+        here = store_here(ns, s);
+        return here == LIBCACHE_FENCED && s->item.how != L1_FENCED ? LIBCACHE_OK : here;
+    }
+    failed(ns->cache, store->result);
+    if (s->item.only_absent)
+        return store->result;
+    here = store_here(ns, s);
+    if (s->item.how != L1_FENCED)
+        coherence_owe(coherence, &name, 1); /* Redis may hold what was there before, others copies of it */
+    return here == LIBCACHE_FENCED ? here : store->result;
+}
+
+/* A namespace that keeps nothing in Redis: the others are told that their copies are old. */
+static int tell_and_store(libcache_ns *ns, struct storing *s)
+{
+    const struct name name = { .kind = NAME_KEY, .ns = space_slice(ns), .key = { s->key.data, s->key.size } };
+    struct history now;
+    libcache_stamp at;
+    int result, here;
+
+    if (s->item.how == L1_FENCED || s->item.only_absent)
+        return store_here(ns, s);
+    coherence_notice_fork(ns->cache->coherence);
+    result = failed(ns->cache, l2_invalidate(coherence_l2(ns->cache->coherence), &name, 1, NULL, &now, deadline_of(ns->cache)));
+    if (result != LIBCACHE_OK) {
+        coherence_owe(ns->cache->coherence, &name, 1);
+    } else if (coherence_learn(ns->cache->coherence, &now, &at) == LIBCACHE_HIT) {
+        s->item.how = L1_ORDERED;
+        s->item.since = at;
+    }
+    here = store_here(ns, s);
+    return here != LIBCACHE_OK ? here : result;
+}
+
+/* Both tiers. The values of `n` storings go to Redis in one exchange; results[i] is the i-th's. */
+static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct sending *sending, struct l2_store *stores,
+                           int *results)
+{
+    libcache *cache = ns->cache;
+    size_t m = 0;
+    int result;
+
+    coherence_notice_fork(cache->coherence);
+    coherence_look(cache->coherence);
+    for (size_t i = 0; i < n; i++) {
+        sending[i].compressed = NULL;
+        if (results[i] != LIBCACHE_OK)
+            continue;
+        if (!prepare(ns, &s[i], &sending[i])) {
+            results[i] = store_here(ns, &s[i]);
+            sending[i].storing = NULL;
+            continue;
+        }
+        stores[m] = sending[i].store;
+        sending[i].store.result = (int)m++;
+    }
+    result = m ? l2_store(coherence_l2(cache->coherence), stores, m, deadline_of(cache)) : LIBCACHE_OK;
+    (void)result; /* each item has it */
+    for (size_t i = 0; i < n; i++) {
+        if (results[i] == LIBCACHE_OK && sending[i].storing)
+            results[i] = follow(ns, &s[i], &stores[sending[i].store.result]);
+        memory_free(&cache->allocator, sending[i].compressed);
+    }
+}
+
+static int store_remotely_one(libcache_ns *ns, struct storing *s)
+{
+    struct sending sending;
+    struct l2_store store;
+    int result = LIBCACHE_OK;
+
+    if (!(ns->tiers & LIBCACHE_TIER_L2))
+        return tell_and_store(ns, s);
+    store_remotely(ns, s, 1, &sending, &store, &result);
+    return result;
+}
+
+/* Checks a call and fills *s. OK, ETOOBIG, or what is wrong. */
+static int read_call(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
+                     const libcache_set_options *options, int only_absent, struct storing *s)
+{
+    int result;
+
+    if (!key_ok(key, key_size))
+        return LIBCACHE_EKEY;
+    result = read_set_options(ns, options, s);
+    if (result != LIBCACHE_OK)
+        return result;
+    if (!value && size && !s->item.negative)
+        return LIBCACHE_EINVAL;
+    s->key = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
+    s->item.value = value;
+    s->item.size = size;
+    s->item.only_absent = only_absent;
+    return size > ns->policy.max_value_bytes && !s->item.negative ? LIBCACHE_ETOOBIG : LIBCACHE_OK;
+}
+
+/* What was refused as too big replaces nothing, but what was there is not what the caller wants read any more. */
+static int give_up_old(libcache_ns *ns, const struct storing *s)
+{
+    int deleted = libcache_delete(ns, s->key.data, s->key.size, s->flags & CHANGE_FLAGS);
+
+    return deleted < 0 ? deleted : LIBCACHE_ETOOBIG;
+}
+
+static void count_stored(libcache_ns *ns, int result, int only_absent)
+{
+    count(ns, result == LIBCACHE_FENCED ? COUNT_FENCED : only_absent ? COUNT_ADD : COUNT_SET);
+}
+
+static int store(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
+                 const libcache_set_options *options, int only_absent)
+{
+    struct storing s;
+    int result;
+
+    if (!ns)
+        return LIBCACHE_EINVAL;
+    result = read_call(ns, key, key_size, value, size, options, only_absent, &s);
+    if (result != LIBCACHE_OK && result != LIBCACHE_ETOOBIG)
+        return result;
+    if (result == LIBCACHE_OK)
+        result = is_remote(ns, s.flags) ? store_remotely_one(ns, &s) : store_here(ns, &s);
+    if (result == LIBCACHE_ETOOBIG && !only_absent)
+        result = give_up_old(ns, &s);
+    count_stored(ns, result, only_absent);
+    return result;
+}
+
+int libcache_set(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
+                 const libcache_set_options *options)
+{
+    return store(ns, key, key_size, value, size, options, 0);
+}
+
+int libcache_add(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
+                 const libcache_set_options *options)
+{
+    return store(ns, key, key_size, value, size, options, 1);
+}
+
+#define SENT_AT_ONCE 64
+
+/* Up to SENT_AT_ONCE items, in one exchange. ENOMEM: none was stored. */
+static int set_some(libcache_ns *ns, libcache_item *items, size_t n)
+{
+    const libcache_allocator *allocator = &ns->cache->allocator;
+    struct {
+        struct storing storing[SENT_AT_ONCE];
+        struct sending sending[SENT_AT_ONCE];
+        struct l2_store store[SENT_AT_ONCE];
+        int result[SENT_AT_ONCE];
+    } *all = memory_get(allocator, sizeof *all);
+
+    if (!all)
+        return LIBCACHE_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        all->result[i] = read_call(ns, items[i].key.data, items[i].key.size, items[i].value.data, items[i].value.size,
+                                   items[i].options, 0, &all->storing[i]);
+        if (all->result[i] == LIBCACHE_OK && (all->storing[i].flags & LIBCACHE_SKIP_L2)) {
+            items[i].result = store_here(ns, &all->storing[i]);
+            all->result[i] = LIBCACHE_EXISTS; /* done: not for Redis */
+        } else if (all->result[i] == LIBCACHE_ETOOBIG) {
+            items[i].result = give_up_old(ns, &all->storing[i]);
+            all->result[i] = LIBCACHE_EXISTS;
+        } else {
+            items[i].result = LIBCACHE_OK;
+        }
+    }
+    {
+        int done[SENT_AT_ONCE];
+        for (size_t i = 0; i < n; i++)
+            done[i] = all->result[i] == LIBCACHE_EXISTS;
+        store_remotely(ns, all->storing, n, all->sending, all->store, all->result);
+        for (size_t i = 0; i < n; i++) {
+            if (!done[i])
+                items[i].result = all->result[i];
+            count_stored(ns, items[i].result, 0);
+        }
+    }
+    memory_free(allocator, all);
+    return LIBCACHE_OK;
+}
+
+int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n)
+{
+    int first_error = LIBCACHE_OK, together;
+
+    if (!ns || (n && !items))
+        return LIBCACHE_EINVAL;
+    together = is_remote(ns, 0) && (ns->tiers & LIBCACHE_TIER_L2);
+    for (size_t i = 0; i < n; i++) {
+        if (together) {
+            size_t m = n - i < SENT_AT_ONCE ? n - i : SENT_AT_ONCE;
+            int result = set_some(ns, items + i, m);
+            for (size_t j = i; result != LIBCACHE_OK && j < i + m; j++)
+                items[j].result = result;
+            i += m - 1;
+            continue;
+        }
+        if (i + 1 < n && key_ok(items[i + 1].key.data, items[i + 1].key.size)) {
+            struct l1_key next = l1_key_of(&ns->cache->l1, ns->id, items[i + 1].key.data, items[i + 1].key.size);
+            l1_prefetch_index(&ns->cache->l1, &next);
+        }
+        items[i].result = store(ns, items[i].key.data, items[i].key.size, items[i].value.data, items[i].value.size,
+                                items[i].options, 0);
+    }
+    for (size_t i = 0; i < n && first_error == LIBCACHE_OK; i++)
+        if (items[i].result < 0)
+            first_error = items[i].result;
+    return first_error;
+}
+
+/* ---- Deleting, touching, counting ------------------------------------------------------------------------------ */
+
+/* Redis and L1, and nobody is told. */
+static int delete_quietly(libcache_ns *ns, const struct l1_key *k, unsigned flags)
+{
+    const struct l2_key key = { space_slice(ns), { k->data, k->size } };
+    size_t gone = 0;
+    int result, here;
+
+    coherence_notice_fork(ns->cache->coherence);
+    result = failed(ns->cache, l2_forget(coherence_l2(ns->cache->coherence), &key, &gone, deadline_of(ns->cache)));
+    here = l1_delete(&ns->cache->l1, k, (flags & LIBCACHE_NO_WAIT) != 0);
+    if (result != LIBCACHE_OK || here < 0)
+        return result != LIBCACHE_OK ? result : here;
+    return gone || here == LIBCACHE_OK ? LIBCACHE_OK : LIBCACHE_MISS;
+}
+
+int libcache_delete(libcache_ns *ns, const void *key, size_t key_size, unsigned flags)
+{
+    struct l1_key k;
+    int result;
+
+    if (!ns || (flags & ~CHANGE_FLAGS))
+        return LIBCACHE_EINVAL;
+    if (!key_ok(key, key_size))
+        return LIBCACHE_EKEY;
+    k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
+    if (!is_remote(ns, flags)) {
+        result = l1_delete(&ns->cache->l1, &k, (int)(flags & LIBCACHE_NO_WAIT));
+    } else if (flags & LIBCACHE_NO_PUBLISH) {
+        result = delete_quietly(ns, &k, flags);
+    } else {
+        const struct name name = { .kind = NAME_KEY, .ns = space_slice(ns), .key = { key, key_size } };
+        size_t there = 0;
+        result = failed(ns->cache, coherence_invalidate(ns->cache->coherence, &name, 1, &there,
+                                                        (flags & LIBCACHE_NO_WAIT) != 0, deadline_of(ns->cache)));
+        if (result == LIBCACHE_OK)
+            result = there ? LIBCACHE_OK : LIBCACHE_MISS;
+    }
+    if (result >= 0)
+        count(ns, COUNT_DELETE);
+    return result;
+}
+
+#define NAMES_AT_ONCE 256
+
+/* Up to NAMES_AT_ONCE keys, with one position. OK, or the first error. */
+static int delete_some(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t *deleted, unsigned flags)
+{
+    struct name *names = memory_get(&ns->cache->allocator, n * sizeof *names);
+    size_t m = 0, there = 0;
+    int result = LIBCACHE_OK, bad = LIBCACHE_OK;
+
+    if (!names)
+        return LIBCACHE_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        if (key_ok(keys[i].data, keys[i].size))
+            names[m++] = (struct name){ .kind = NAME_KEY, .ns = space_slice(ns), .key = keys[i] };
+        else
+            bad = LIBCACHE_EKEY;
+    }
+    if (m)
+        result = failed(ns->cache, coherence_invalidate(ns->cache->coherence, names, m, &there,
+                                                        (flags & LIBCACHE_NO_WAIT) != 0, deadline_of(ns->cache)));
+    memory_free(&ns->cache->allocator, names);
+    if (result >= 0)
+        count_in(ns->cache, COUNT_DELETE, m);
+    *deleted += there;
+    return result != LIBCACHE_OK ? result : bad;
+}
+
+int libcache_delete_many(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t *deleted, unsigned flags)
+{
+    int first_error = LIBCACHE_OK, result, together;
+    size_t done = 0;
+
+    if (!ns || (n && !keys) || (flags & ~CHANGE_FLAGS))
+        return LIBCACHE_EINVAL;
+    together = is_remote(ns, flags) && !(flags & LIBCACHE_NO_PUBLISH);
+    for (size_t i = 0, m = 1; i < n; i += m) {
+        if (together) {
+            m = n - i < NAMES_AT_ONCE ? n - i : NAMES_AT_ONCE;
+            result = delete_some(ns, keys + i, m, &done, flags);
+        } else {
+            result = libcache_delete(ns, keys[i].data, keys[i].size, flags);
+            done += result == LIBCACHE_OK;
+        }
+        if (result < 0 && first_error == LIBCACHE_OK)
+            first_error = result;
+    }
+    if (deleted)
+        *deleted = done;
+    return first_error;
+}
+
+int libcache_touch(libcache_ns *ns, const void *key, size_t key_size, uint64_t ttl_ms, unsigned flags)
+{
+    struct l1_key k;
+    int result, there = LIBCACHE_MISS;
+
+    if (!ns || !ttl_ok(ttl_ms) || (flags & ~CHANGE_FLAGS))
+        return LIBCACHE_EINVAL;
+    if (!key_ok(key, key_size))
+        return LIBCACHE_EKEY;
+    k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
+    ttl_ms = jittered(ns, ttl_ms ? ttl_ms : ns->policy.ttl_ms);
+    if ((ns->tiers & LIBCACHE_TIER_L2) && is_remote(ns, flags)) {
+        const struct l2_key l2_key = { space_slice(ns), { key, key_size } };
+        struct history now;
+        libcache_stamp at;
+        coherence_notice_fork(ns->cache->coherence);
+        there = failed(ns->cache, l2_touch(coherence_l2(ns->cache->coherence), &l2_key, ttl_ms,
+                                           (flags & LIBCACHE_NO_PUBLISH) != 0, &now, deadline_of(ns->cache)));
+        if (there >= 0)
+            coherence_learn(ns->cache->coherence, &now, &at);
+    }
+    result = l1_touch(&ns->cache->l1, &k, l1_ttl(ns, ttl_ms), (flags & LIBCACHE_NO_WAIT) != 0);
+    if (there < 0)
+        return there;
+    if (there == LIBCACHE_OK && result >= 0)
+        result = LIBCACHE_OK;
+    if (result >= 0)
+        count(ns, COUNT_TOUCH);
+    return result;
+}
+
+/* In Redis, where the counter is. L1 holds none; what else it holds under the key goes. */
+static int add_remotely(libcache_ns *ns, struct storing *s, int64_t delta, int subtract, int64_t *out)
+{
+    struct coherence *coherence = ns->cache->coherence;
+    unsigned char tags[LIBCACHE_TAGS_MAX * 8];
+    void *compressed;
+    struct envelope e = envelope_of(ns, s, tags, &compressed);
+    const struct l2_key key = { e.ns, e.key };
+    struct history now;
+    libcache_stamp at;
+    int64_t number = 0;
+    int result, here = LIBCACHE_OK;
+
+    coherence_notice_fork(coherence);
+    memset(&now, 0, sizeof now);
+    result = failed(ns->cache, l2_increment(coherence_l2(coherence), &key, &e, s->ttl_ms, delta, subtract,
+                                            (s->flags & LIBCACHE_NO_PUBLISH) != 0, &number, &now, deadline_of(ns->cache)));
+    memory_free(&ns->cache->allocator, compressed);
+    if (result != LIBCACHE_OK)
+        return result;
+    if (coherence_learn(coherence, &now, &at) == LIBCACHE_HIT)
+        here = l1_delete_before(&ns->cache->l1, &s->key, at.position, (s->flags & LIBCACHE_NO_WAIT) != 0);
+    else
+        here = l1_delete(&ns->cache->l1, &s->key, (s->flags & LIBCACHE_NO_WAIT) != 0);
+    if (out)
+        *out = number;
+    return here < 0 ? here : LIBCACHE_OK;
+}
+
+static int add_number(libcache_ns *ns, const void *key, size_t key_size, int64_t delta, int subtract,
+                      const libcache_set_options *options, int64_t *out)
+{
+    struct storing s;
+    int result;
+
+    if (!ns)
+        return LIBCACHE_EINVAL;
+    if (!key_ok(key, key_size))
+        return LIBCACHE_EKEY;
+    result = read_set_options(ns, options, &s);
+    if (result != LIBCACHE_OK)
+        return result;
+    if (s.item.negative || s.item.how == L1_FENCED)
+        return LIBCACHE_EINVAL;
+    s.key = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
+    if ((ns->tiers & LIBCACHE_TIER_L2) && is_remote(ns, s.flags))
+        result = add_remotely(ns, &s, delta, subtract, out);
+    else
+        result = l1_add_number(&ns->cache->l1, &s.key, delta, subtract, &s.item, out, (s.flags & LIBCACHE_NO_WAIT) != 0);
+    if (result >= 0)
+        count(ns, COUNT_INCREMENT);
+    return result;
+}
+
+int libcache_increment(libcache_ns *ns, const void *key, size_t key_size, int64_t delta,
+                       const libcache_set_options *options, int64_t *out)
+{
+    return add_number(ns, key, key_size, delta, 0, options, out);
+}
+
+int libcache_decrement(libcache_ns *ns, const void *key, size_t key_size, int64_t delta,
+                       const libcache_set_options *options, int64_t *out)
+{
+    return add_number(ns, key, key_size, delta, 1, options, out);
+}
+
+/* ---- Invalidating ------------------------------------------------------------------------------------------------ */
+
+#define INVALIDATE_FLAGS (unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH)
+
+/* n names, here and, unless the flags say otherwise, everywhere; `here` is the same for L1. */
+static int invalidate(libcache *cache, const struct name *names, size_t n, const struct l1_names *here, unsigned flags)
+{
+    int no_wait = (flags & LIBCACHE_NO_WAIT) != 0, result;
+
+    if (cache->coherence && !(flags & (LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH)))
+        result = failed(cache, coherence_invalidate(cache->coherence, names, n, NULL, no_wait, deadline_of(cache)));
+    else
+        result = l1_invalidate(&cache->l1, here, 0, L1_NEXT, no_wait);
+    if (result == LIBCACHE_OK)
+        counters_add(&cache->counters, COUNT_INVALIDATION, n);
+    return result;
+}
+
+int libcache_invalidate_tags(libcache *cache, const libcache_slice *tags, size_t n, unsigned flags)
+{
+    uint64_t hashes[LIBCACHE_TAGS_MAX];
+    struct name names[LIBCACHE_TAGS_MAX];
+
+    if (!cache || (n && !tags) || (flags & ~INVALIDATE_FLAGS))
+        return LIBCACHE_EINVAL;
+    for (size_t i = 0; i < n; i++) /* all or none: look before the first is invalidated */
+        if (hash_tags(tags + i, 1, hashes) != LIBCACHE_OK)
+            return LIBCACHE_ETAG;
+    for (size_t from = 0; from < n; from += LIBCACHE_TAGS_MAX) {
+        size_t m = n - from < LIBCACHE_TAGS_MAX ? n - from : LIBCACHE_TAGS_MAX;
+        const struct l1_names here = { .tags = hashes, .n_tags = m };
+        int result;
+        hash_tags(tags + from, m, hashes);
+        for (size_t i = 0; i < m; i++)
+            names[i] = (struct name){ .kind = NAME_TAG, .tag = hashes[i] };
+        result = invalidate(cache, names, m, &here, flags);
+        if (result != LIBCACHE_OK)
+            return result;
+    }
+    return LIBCACHE_OK;
+}
+
+int libcache_invalidate_namespace(libcache_ns *ns, unsigned flags)
+{
+    if (!ns || (flags & ~INVALIDATE_FLAGS))
+        return LIBCACHE_EINVAL;
+    return invalidate(ns->cache, &(const struct name){ .kind = NAME_SPACE, .ns = space_slice(ns) }, 1,
+                      &(const struct l1_names){ .spaces = &ns->id, .n_spaces = 1 }, flags);
+}
+
+int libcache_invalidate_all(libcache *cache, unsigned flags)
+{
+    if (!cache || (flags & ~INVALIDATE_FLAGS))
+        return LIBCACHE_EINVAL;
+    return invalidate(cache, &(const struct name){ .kind = NAME_ALL }, 1, &(const struct l1_names){ .all = 1 }, flags);
+}
