@@ -107,6 +107,9 @@ TEST_SOURCES := $(filter-out $(if $(filter hooks,$(VARIANT)),,$(HOOK_TESTS)),$(s
 TESTS := $(TEST_SOURCES:tests/%.c=$(OUT)/tests/%)
 TEST_SUPPORT := $(call objects,$(sort $(wildcard tests/support/*.c)))
 
+# Several hosts, seeded chaos, and a checker of what every read may be given; see tests/coherence/coherence.h.
+COHERENCE := $(OUT)/coherence
+
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(OUT)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 # ---- The benchmark's peers: each is in when its header and its bench/engine_<peer>.* are there -------------
@@ -144,12 +147,12 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
 .PHONY: all help static shared programs bench-programs test check demo bench deps bench-deps install uninstall \
 	asan ubsan tsan portable hooks debug valgrind fuzz demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
-	lint-analyzer format coverage dist clean print-tests print-fuzzers FORCE
+	lint-analyzer format coverage dist clean print-tests print-fuzzers print-coherence FORCE
 
 all: static shared $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the examples and the benchmarks
 static: $(STATIC) ## Build build/lib/libcache.a
 shared: $(SHARED) ## Build build/lib/libcache.so
-programs: $(TESTS) $(FUZZERS)
+programs: $(TESTS) $(FUZZERS) $(COHERENCE)
 bench-programs: $(BENCH_L1) $(BENCH_REPLAY)
 demo-program: $(DEMO)
 
@@ -211,6 +214,9 @@ $(BIN)/bench-replay: $(call objects,$(REPLAY_SOURCES) $(HARNESS)) $(STATIC)
 
 $(TESTS): $(OUT)/tests/%: $(OBJ)/tests/%.o $(TEST_SUPPORT) $(STATIC)
 	$(call link,$(CC),$(CHECK_LIBS))
+
+$(COHERENCE): $(call objects,$(sort $(wildcard tests/coherence/*.c)) tests/support/redis_server.c) $(STATIC)
+	$(call link,$(CC))
 
 ifeq ($(VARIANT),libfuzzer)
 $(FUZZERS): $(OUT)/fuzz/%: $(OBJ)/tests/fuzz/fuzz_%.o $(STATIC)
@@ -275,6 +281,8 @@ print-tests:
 	@printf '%s\n' $(TESTS)
 print-fuzzers:
 	@printf '%s\n' $(FUZZERS)
+print-coherence:
+	@printf '%s\n' $(COHERENCE)
 
 # ---- Lint: each of these fails on its first finding ------------------------------------------------------------
 

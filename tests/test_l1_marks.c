@@ -26,7 +26,7 @@ static uint64_t tag_in(struct rig *rig, uint64_t set, uint64_t n)
 
 static uint64_t invalidate(struct rig *rig, uint64_t tag)
 {
-    ck_result(l1_invalidate_tags(l1_of(rig), &tag, 1, 0), LIBCACHE_OK);
+    ck_result(l1_invalidate(l1_of(rig), &(struct l1_names){ .tags = &tag, .n_tags = 1 }, 0, L1_NEXT, 0), LIBCACHE_OK);
     return l1_position(l1_of(rig));
 }
 
@@ -139,12 +139,12 @@ START_TEST(marks_of_namespaces_and_of_everything_divide_stamps_exactly)
 
     marks_up(&rig);
     ck_result(libcache_open_namespace(&other, rig.cache, "other", NULL, NULL), LIBCACHE_OK);
-    ck_result(l1_invalidate_space(l1_of(&rig), rig.ns->id, 0), LIBCACHE_OK);
+    ck_result(l1_invalidate(l1_of(&rig), &(struct l1_names){ .spaces = &rig.ns->id, .n_spaces = 1 }, 0, L1_NEXT, 0), LIBCACHE_OK);
     space = l1_position(l1_of(&rig));
     ck_assert(!marks_vouch_space(l1_of(&rig), rig.ns->id, space - 1));
     ck_assert(marks_vouch_space(l1_of(&rig), rig.ns->id, space));
     ck_assert(marks_vouch_space(l1_of(&rig), other->id, 0));
-    ck_result(l1_invalidate_all(l1_of(&rig), 0), LIBCACHE_OK);
+    ck_result(l1_invalidate(l1_of(&rig), &(struct l1_names){ .all = 1 }, 0, L1_NEXT, 0), LIBCACHE_OK);
     all = l1_position(l1_of(&rig));
     ck_assert_uint_eq(all, space + 1);
     for (int i = 0; i < 2; i++) {
@@ -164,7 +164,7 @@ START_TEST(tags_that_are_invalidated_together_have_one_position)
     before = l1_position(l1_of(&rig));
     for (uint64_t i = 0; i < 10; i++)
         tags[i] = tag_in(&rig, i, 1);
-    ck_result(l1_invalidate_tags(l1_of(&rig), tags, 10, 0), LIBCACHE_OK);
+    ck_result(l1_invalidate(l1_of(&rig), &(struct l1_names){ .tags = tags, .n_tags = 10 }, 0, L1_NEXT, 0), LIBCACHE_OK);
     ck_assert_uint_eq(l1_position(l1_of(&rig)), before + 1);
     for (int i = 0; i < 10; i++) {
         ck_assert(!marks_vouch_tag(l1_of(&rig), tags[i], before));

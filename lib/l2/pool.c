@@ -86,7 +86,7 @@ static void take_over(struct pool *pool)
             connection_forget(slot->connection);
         *slot = (struct slot){ .fd = -1 };
     }
-    pool->n_idle = pool->n_open = pool->waiting = 0;
+    pool->n_idle = pool->n_open = pool->n_leaving = pool->waiting = 0;
     pool->retry_tenths = RETRY_SAVED_MAX;
     memset(&pool->stats, 0, sizeof pool->stats);
 }
@@ -202,26 +202,33 @@ static struct slot *take_old(struct pool *pool, uint64_t now_ms)
 {
     struct slot *slot = pool->n_idle ? pool->idle[0] : NULL;
 
-    if (!slot || pool->n_open <= pool->limits.min || now_ms < slot->idle_since_ms + pool->limits.idle_ms)
+    if (!slot || pool->n_open - pool->n_leaving <= pool->limits.min || now_ms < slot->idle_since_ms + pool->limits.idle_ms)
         return NULL;
     memmove(pool->idle, pool->idle + 1, --pool->n_idle * sizeof(struct slot *));
     store_release(&slot->state, SLOT_BUSY);
     return slot;
 }
 
-/* Closes a BUSY slot's connection and frees the slot. Not under the lock: close may take its time. */
-static void retire(struct pool *pool, struct slot *slot)
+/* Called under the lock; closes a BUSY slot's connection without it, for close may take its time, and frees the slot. */
+static void leave_and_retire(struct pool *pool, struct slot *slot)
 {
     struct connection *connection = slot->connection;
 
-    enter(pool);
     count_bytes(pool, connection);
     slot->connection = NULL;
+    pool->n_leaving++;
     leave(pool);
     connection_close(connection);
     enter(pool);
+    pool->n_leaving--;
     set_free(pool, slot);
     leave(pool);
+}
+
+static void retire(struct pool *pool, struct slot *slot)
+{
+    enter(pool);
+    leave_and_retire(pool, slot);
 }
 
 /* Called under the lock; gives it back. */
@@ -229,9 +236,10 @@ static void leave_and_retire_old(struct pool *pool, uint64_t now_ms)
 {
     struct slot *old = take_old(pool, now_ms);
 
-    leave(pool);
     if (old)
-        retire(pool, old);
+        leave_and_retire(pool, old);
+    else
+        leave(pool);
 }
 
 static struct timespec time_of(uint64_t ns)
@@ -300,14 +308,10 @@ int pool_checkout(struct pool *pool, struct slot **out, uint64_t deadline, uint6
 
 void pool_checkin(struct pool *pool, struct slot *slot, uint64_t now_ms)
 {
-    if (!slot->connection || !connection_usable(slot->connection)) {
-        retire(pool, slot);
-        return;
-    }
     enter(pool);
-    if (slot->generation != pool->generation || (pool->n_open > pool->limits.max && !pool->waiting)) {
-        leave(pool);
-        retire(pool, slot);
+    if (!slot->connection || !connection_usable(slot->connection) || slot->generation != pool->generation ||
+        (pool->n_open - pool->n_leaving > pool->limits.max && !pool->waiting)) {
+        leave_and_retire(pool, slot);
         return;
     }
     count_bytes(pool, slot->connection);
@@ -344,11 +348,12 @@ void pool_drop(struct pool *pool)
     do {
         enter(pool);
         slot = pool->n_idle ? pool->idle[--pool->n_idle] : NULL;
-        if (slot)
+        if (slot) {
             store_release(&slot->state, SLOT_BUSY);
-        leave(pool);
-        if (slot)
-            retire(pool, slot);
+            leave_and_retire(pool, slot);
+        } else {
+            leave(pool);
+        }
     } while (slot);
 }
 

@@ -35,6 +35,7 @@ struct pool {
     struct slot *slots;            /* limits.max + limits.overflow of them */
     struct slot **idle;            /* a stack, the latest used on top, so oldest at the bottom */
     size_t n_idle, n_open;         /* n_open: BUSY and IDLE */
+    size_t n_leaving;              /* of n_open: about to be FREE, still being closed */
     size_t waiting;
     unsigned generation;           /* connections of an earlier one are closed when they come back */
     unsigned deaths;               /* found so far: what was idle then is looked at before use */

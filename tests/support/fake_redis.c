@@ -365,15 +365,12 @@ static int exchange_words(struct wire *wire, const char *words, uint64_t ms, uns
     struct request request;
     int result;
 
-    request_init(&request, &wire->memory.allocator);
-    replies_init(replies, &wire->memory.allocator);
+    request_init(&request, wire->options.allocator);
+    replies_init(replies, wire->options.allocator);
     result = request_words(&request, words);
     if (result == LIBCACHE_OK)
         result = transport_exchange(wire->transport, &request, replies, deadline_after_ms(ms), flags);
-    if (result == LIBCACHE_OK)
-        ck_assert_uint_eq(replies->n, 1);
-    else
-        ck_assert_uint_eq(replies->n, 0);
+    must(replies->n == (result == LIBCACHE_OK), "%zu answers and %s", replies->n, result_name(result));
     request_free(&request);
     return result;
 }
@@ -390,9 +387,8 @@ int wire_get_flags(struct wire *wire, const char *key, uint64_t ms, unsigned fla
     if (result == LIBCACHE_OK && replies.item[0].kind == REPLY_ERROR) {
         result = reply_result(&replies.item[0]);
     } else if (result == LIBCACHE_OK) {
-        ck_assert_int_eq(replies.item[0].kind, REPLY_STRING);
-        ck_assert_msg(strcmp(replies.item[0].text, wanted) == 0, "GET %s gives a foreign value: %s", key,
-                      replies.item[0].text);
+        must(replies.item[0].kind == REPLY_STRING, "GET %s gives no string", key);
+        must(strcmp(replies.item[0].text, wanted) == 0, "GET %s gives a foreign value: %s", key, replies.item[0].text);
     }
     replies_free(&replies);
     return result;
@@ -431,7 +427,7 @@ unsigned open_sockets(unsigned *inherited)
     struct dirent *entry;
     unsigned n = 0, open_on_exec = 0;
 
-    ck_assert_ptr_nonnull(directory);
+    must(directory, "no /proc/self/fd");
     while ((entry = readdir(directory))) {
         int fd = atoi(entry->d_name);
         struct stat info;

@@ -122,6 +122,16 @@ int wire_tell(struct wire *wire, const char *words, uint64_t ms, unsigned flags,
 /* Adds such a command. */
 int request_words(struct request *request, const char *words);
 
+/*
+ * As ck_assert_msg, which takes a lock of Check's even when all is well: a child that is forked while another thread has
+ * it would wait for ever. For threads, and for children of processes that have some.
+ */
+#define must(condition, ...)           \
+    do {                               \
+        if (!(condition))              \
+            ck_abort_msg(__VA_ARGS__); \
+    } while (0)
+
 /* How many of this process's descriptors are sockets, and how many of those are not close-on-exec. */
 unsigned open_sockets(unsigned *inherited);
 
