@@ -292,8 +292,7 @@ int coherence_invalidate(struct coherence *c, const struct name *names, size_t n
     int result, applied;
 
     coherence_notice_fork(c);
-    memset(&now, 0, sizeof now);
-    result = l2_invalidate(c->l2, names, n, &gone, &now, deadline);
+    result = burst_invalidate(&c->burst, c->l2, names, n, &gone, &now, deadline);
     if (result == LIBCACHE_OK && coherence_learn(c, &now, &at) == LIBCACHE_HIT)
         applied = apply_names(c, names, n, &at, &here, no_wait);
     else
@@ -496,6 +495,7 @@ int coherence_open(struct coherence **out, const struct coherence_options *optio
     c->allocator = options->allocator;
     c->pid = (int)getpid();
     c->wake_fd = -1;
+    burst_init(&c->burst, c->allocator);
     l2.known = known;
     l2.contact = contact;
     l2.arg = c;
@@ -534,6 +534,7 @@ void coherence_notice_fork(struct coherence *c)
         if (load_acquire(&c->pid) != self) {
             if (c->l1->segment.kind == LIBCACHE_PRIVATE)
                 coherence_prepare(c->upper); /* held by threads that are not here */
+            burst_init(&c->burst, c->allocator);
             listener_forget(c);
             if (c->threaded)
                 listener_start(c, NULL);

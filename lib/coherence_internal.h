@@ -1,6 +1,7 @@
 /* Between coherence.c, owed.c and listener.c only. SPDX-License-Identifier: MIT */
 #ifndef LIBCACHE_COHERENCE_INTERNAL_H
 #define LIBCACHE_COHERENCE_INTERNAL_H
+#include "burst.h"
 #include "coherence.h"
 
 #include <pthread.h>
@@ -45,6 +46,7 @@ struct coherence {
     uint64_t prune_cursor; /* relaxed */
     uint64_t (*random)(void *arg);
     void *random_arg;
+    struct burst burst;
     /* listener.c */
     pthread_t thread;
     int has_thread, listening; /* listening: relaxed */

@@ -929,7 +929,6 @@ END_TEST
 
 int main(void)
 {
-    if (getenv("ONE")) return RUN_TESTS("one", forks_while_threads_hold_locks_and_sockets);
     return RUN_TESTS(
         "l2_transport", a_real_server_answers_on_both_kinds_of_socket,
         a_pipeline_larger_than_all_buffers_is_read_while_it_is_written, a_restarted_server_is_met_by_one_retry,

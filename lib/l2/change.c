@@ -175,7 +175,17 @@ static size_t field_of(char *field, const struct name *name)
     return 1;
 }
 
-int l2_invalidate(struct l2 *l2, const struct name *names, size_t n, size_t *gone, struct history *now, uint64_t deadline)
+/* Which of the names were keys with a value: one character a key. 0: not what was asked for. */
+static int read_gone(const struct reply *r, const struct name *names, size_t n, size_t n_keys, unsigned char *gone)
+{
+    if (r->size < 5 || r->items[4].kind != REPLY_STRING || r->items[4].size != n_keys)
+        return 0;
+    for (size_t i = 0, key = 0; gone && i < n; i++)
+        gone[i] = names[i].kind == NAME_KEY && r->items[4].text[key++] == '1';
+    return 1;
+}
+
+int l2_invalidate(struct l2 *l2, const struct name *names, size_t n, unsigned char *gone, struct history *now, uint64_t deadline)
 {
     size_t blob_size, n_keys, bytes = invalidate_bytes(names, n, &blob_size, &n_keys);
     libcache_slice *argv = memory_get(l2->allocator, bytes), *key, *rest;
@@ -216,8 +226,8 @@ int l2_invalidate(struct l2 *l2, const struct name *names, size_t n, size_t *gon
         int code = read_answer(&answers.first.item[0], 4, now);
         if (code < 0)
             result = code;
-        else if (gone)
-            *gone = (size_t)code;
+        else if (!read_gone(&answers.first.item[0], names, n, n_keys, gone))
+            result = LIBCACHE_EPROTOCOL;
     }
     script_answers_free(&answers);
     memory_free(l2->allocator, argv);

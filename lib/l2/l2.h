@@ -89,8 +89,10 @@ struct l2_store {
 /* Stores n values. OK: see each result; else nothing is known to have been stored. */
 int l2_store(struct l2 *l2, struct l2_store *items, size_t n, uint64_t deadline);
 
-/* Deletes the keys among n names and gives all of them one position. *gone: how many keys had a value. */
-int l2_invalidate(struct l2 *l2, const struct name *names, size_t n, size_t *gone, struct history *now, uint64_t deadline);
+/* Deletes the keys among n names and gives all of them one position. gone[i] (NULL: not wanted): 1 if the i-th name is a
+ * key that had a value. */
+int l2_invalidate(struct l2 *l2, const struct name *names, size_t n, unsigned char *gone, struct history *now,
+                  uint64_t deadline);
 
 /* Deletes a value and tells nobody. */
 int l2_forget(struct l2 *l2, const struct l2_key *key, size_t *gone, uint64_t deadline);

@@ -32,9 +32,9 @@ static int wait_for_input(struct fake_talk *talk, int ms)
 
     while (!load_acquire(&talk->fake->stopping)) {
         uint64_t now = real_ms(), left = now < until ? until - now : 0;
-        struct pollfd polled = { talk->fd, POLLIN, 0 };
-        int n = poll(&polled, 1, left > 20 ? 20 : (int)left);
-        if (n > 0)
+        struct pollfd polled[] = { { talk->fd, POLLIN, 0 }, { talk->fake->stop[0], POLLIN, 0 } };
+        poll(polled, 2, left > 1000 ? 1000 : (int)left);
+        if (polled[0].revents)
             return 1;
         if (!left)
             return 0;
@@ -191,11 +191,11 @@ static void *serve(void *arg)
     struct fake_redis *fake = arg;
 
     while (!load_acquire(&fake->stopping)) {
-        struct pollfd polled = { fake->listener, POLLIN, 0 };
+        struct pollfd polled[] = { { fake->listener, POLLIN, 0 }, { fake->stop[0], POLLIN, 0 } };
         unsigned n = fake->connections;
         struct fake_talk *talk;
         int fd;
-        if (poll(&polled, 1, 20) <= 0 || (fd = accept4(fake->listener, NULL, NULL, SOCK_CLOEXEC)) < 0)
+        if (poll(polled, 2, 1000) <= 0 || !polled[0].revents || (fd = accept4(fake->listener, NULL, NULL, SOCK_CLOEXEC)) < 0)
             continue;
         if (n == FAKE_CONNECTIONS_MAX) {
             close(fd);
@@ -245,6 +245,7 @@ void fake_redis_start(struct fake_redis *fake, enum fake_family family, fake_scr
     else
         listen_tcp(fake);
     ck_assert_int_eq(listen(fake->listener, 64), 0);
+    ck_assert_int_eq(pipe2(fake->stop, O_CLOEXEC), 0);
     ck_assert_int_eq(pthread_create(&fake->thread, NULL, serve, fake), 0);
 }
 
@@ -253,6 +254,7 @@ void fake_redis_stop(struct fake_redis *fake)
     char path[128];
 
     store_release(&fake->stopping, 1);
+    close(fake->stop[1]); /* who polls sees its end */
     pthread_join(fake->thread, NULL);
     for (unsigned i = 0; i < fake->connections; i++) {
         pthread_join(fake->talks[i]->thread, NULL);
@@ -260,6 +262,7 @@ void fake_redis_stop(struct fake_redis *fake)
         free(fake->talks[i]);
     }
     close(fake->listener);
+    close(fake->stop[0]);
     if (fake->directory[0]) {
         snprintf(path, sizeof path, "%s/sock", fake->directory);
         unlink(path);

@@ -52,6 +52,7 @@ struct fake_redis {
     fake_script *script;
     void *arg;
     int listener;
+    int stop[2];           /* a pipe; its end is the end */
     int stopping;          /* atomic, as all that tests look at */
     unsigned connections;  /* accepted */
     unsigned commands;     /* read, on all connections */
