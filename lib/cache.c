@@ -44,11 +44,11 @@ static force_inline int goes_to_redis(const libcache_ns *ns, unsigned flags)
 
 /* L1 has nothing: what Redis says. */
 static __attribute__((noinline)) int get_further(libcache_ns *ns, const struct l1_key *key, libcache_value *value,
-                                                 uint64_t *ttl_left_ms, unsigned flags)
+                                                 uint64_t *ttl_left_ms, unsigned flags, uint64_t deadline)
 {
     struct remote_key k = { .l1 = *key, .value = value, .result = LIBCACHE_MISS };
 
-    remote_get(ns, &k, 1, flags);
+    remote_get(ns, &k, 1, flags, deadline);
     if (ttl_left_ms)
         *ttl_left_ms = k.ttl_left_ms;
     return k.result;
@@ -60,14 +60,15 @@ static __attribute__((noinline)) int get_further(libcache_ns *ns, const struct l
 static __attribute__((noinline)) int get_with_flags(libcache_ns *ns, const struct l1_key *key, libcache_value *value,
                                                     unsigned flags)
 {
+    uint64_t deadline = 0;
     int result = LIBCACHE_MISS;
 
     if (ns->cache->listens_on_calls && !(flags & LIBCACHE_SKIP_L2))
-        coherence_look(ns->cache->coherence);
+        coherence_look(ns->cache->coherence, &deadline);
     if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & LIBCACHE_SKIP_L1))
         result = l1_get(&ns->cache->l1, key, ns->soft_ttl_ms, value, flags & (LIBCACHE_NO_WAIT | LIBCACHE_TIMES));
     if (result == LIBCACHE_MISS && goes_to_redis(ns, flags))
-        result = get_further(ns, key, value, NULL, flags);
+        result = get_further(ns, key, value, NULL, flags, deadline);
     count_read(ns, result);
     return result;
 }
@@ -95,7 +96,7 @@ __attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size
     }
     if (result == LIBCACHE_MISS && goes_to_redis(ns, 0)) {
         const struct l1_key in_memory = k;
-        result = get_further(ns, &in_memory, value, NULL, 0);
+        result = get_further(ns, &in_memory, value, NULL, 0, 0);
     }
     count_read(ns, result);
     return result;
@@ -103,7 +104,7 @@ __attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size
 
 /* Those of a batch's keys that L1 does not have, in one round trip. */
 static int get_many_further(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values, int *results,
-                            size_t missing, unsigned flags)
+                            size_t missing, unsigned flags, uint64_t deadline)
 {
     const libcache_allocator *allocator = &ns->cache->allocator;
     struct remote_key *k = memory_get(allocator, missing * sizeof *k);
@@ -115,7 +116,7 @@ static int get_many_further(libcache_ns *ns, const libcache_slice *keys, size_t 
         if (results[i] == LIBCACHE_MISS)
             k[m++] = (struct remote_key){ .l1 = l1_key_of(&ns->cache->l1, ns->id, keys[i].data, keys[i].size),
                                           .value = &values[i], .result = LIBCACHE_MISS };
-    remote_get(ns, k, m, flags);
+    remote_get(ns, k, m, flags, deadline);
     for (size_t i = 0, j = 0; i < n; i++)
         if (results[i] == LIBCACHE_MISS)
             results[i] = k[j++].result;
@@ -153,12 +154,13 @@ int libcache_get_many(libcache_ns *ns, const libcache_slice *keys, size_t n, lib
                       size_t *found, unsigned flags)
 {
     size_t hits = 0, missing = 0;
+    uint64_t deadline = 0;
     int first_error = LIBCACHE_OK;
 
     if (!ns || (n && (!keys || !values || !results)) || (flags & ~GET_FLAGS))
         return LIBCACHE_EINVAL;
     if (ns->cache->listens_on_calls && !(flags & LIBCACHE_SKIP_L2))
-        coherence_look(ns->cache->coherence);
+        coherence_look(ns->cache->coherence, &deadline);
     for (size_t from = 0; from < n; from += BATCH) {
         size_t m = n - from < BATCH ? n - from : BATCH;
         if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & LIBCACHE_SKIP_L1))
@@ -170,7 +172,7 @@ int libcache_get_many(libcache_ns *ns, const libcache_slice *keys, size_t n, lib
             }
     }
     if (missing && goes_to_redis(ns, flags))
-        get_many_further(ns, keys, n, values, results, missing, flags);
+        get_many_further(ns, keys, n, values, results, missing, flags, deadline);
     for (size_t i = 0; i < n; i++) {
         count_read(ns, results[i]);
         hits += results[i] == LIBCACHE_HIT || results[i] == LIBCACHE_STALE;
@@ -197,7 +199,7 @@ int libcache_exists(libcache_ns *ns, const void *key, size_t key_size, unsigned 
     if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & LIBCACHE_SKIP_L1))
         result = l1_get_any(&ns->cache->l1, &k, ns->soft_ttl_ms, NULL, flags & LIBCACHE_NO_WAIT);
     if (result == LIBCACHE_MISS && goes_to_redis(ns, flags))
-        result = get_further(ns, &k, NULL, NULL, flags);
+        result = get_further(ns, &k, NULL, NULL, flags, 0);
     return result;
 }
 
@@ -213,7 +215,7 @@ int libcache_ttl_left(libcache_ns *ns, const void *key, size_t key_size, uint64_
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     if (goes_to_redis(ns, flags)) { /* which may keep it longer than L1 does */
         uint64_t left = 0;
-        result = get_further(ns, &k, NULL, &left, flags | LIBCACHE_SKIP_L1);
+        result = get_further(ns, &k, NULL, &left, flags | LIBCACHE_SKIP_L1, 0);
         if (result != LIBCACHE_MISS) {
             *ttl_left_ms = left;
             return LIBCACHE_OK;
@@ -227,6 +229,7 @@ int libcache_ttl_left(libcache_ns *ns, const void *key, size_t key_size, uint64_
 int libcache_take_stamp(libcache_ns *ns, const void *key, size_t key_size, libcache_stamp *stamp)
 {
     struct l1_key k;
+    uint64_t deadline = 0;
 
     if (!ns || !stamp)
         return LIBCACHE_EINVAL;
@@ -234,7 +237,7 @@ int libcache_take_stamp(libcache_ns *ns, const void *key, size_t key_size, libca
         return LIBCACHE_EKEY;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     if (ns->cache->listens_on_calls)
-        coherence_look(ns->cache->coherence);
+        coherence_look(ns->cache->coherence, &deadline);
     l1_take_stamp(&ns->cache->l1, &k, stamp);
     return LIBCACHE_OK;
 }

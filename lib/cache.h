@@ -48,9 +48,9 @@ struct remote_key {
 
 /*
  * Looks n keys that L1 does not have up in Redis, in one round trip, and a second one where marks must be asked for. Fills
- * each result. Faults of Redis are misses (G6), counted.
+ * each result. Faults of Redis are misses (G6), counted. deadline: see coherence_look.
  */
-void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned flags);
+void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned flags, uint64_t deadline);
 
 /* Flags that every call takes when there is a Redis tier. */
 #define REMOTE_READ_FLAGS (unsigned)(LIBCACHE_SKIP_L1 | LIBCACHE_SKIP_L2 | LIBCACHE_READ_ONLY)

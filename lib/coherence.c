@@ -454,14 +454,21 @@ int coherence_poll(struct coherence *c, uint64_t deadline)
     return result == LIBCACHE_MISS ? LIBCACHE_EBUSY : result;
 }
 
-void coherence_look(struct coherence *c)
+uint64_t coherence_deadline(const struct coherence *c, uint64_t *deadline)
+{
+    if (!*deadline)
+        *deadline = deadline_after_ms(c->timeout_ms);
+    return *deadline;
+}
+
+void coherence_look(struct coherence *c, uint64_t *deadline)
 {
     uint64_t now = l1_now(c->l1), tried = load_relaxed(&c->upper->tried_ms);
 
     if (now < l1_last_heard(c->l1) + c->poll_ms || (tried && now < tried + c->poll_ms))
         return;
     if (__atomic_compare_exchange_n(&c->upper->tried_ms, &tried, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        coherence_poll(c, deadline_after_ms(c->timeout_ms));
+        coherence_poll(c, coherence_deadline(c, deadline) - UINT64_C(750000) * c->timeout_ms);
 }
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------------- */

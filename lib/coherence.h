@@ -65,8 +65,14 @@ void coherence_owe(struct coherence *c, const struct name *names, size_t n);
 /* Reads the log until all is heard. OK, or why not. */
 int coherence_poll(struct coherence *c, uint64_t deadline);
 
-/* Does that, if it is time and nobody else of the host does. Cheap when it is not. */
-void coherence_look(struct coherence *c);
+/*
+ * Does that, if it is time and nobody else of the host does; cheap when it is not. Takes a quarter of what the caller has: *deadline
+ * is the call's, and 0 as long as it has not touched Redis: then it is set by whoever touches it first (coherence_deadline).
+ */
+void coherence_look(struct coherence *c, uint64_t *deadline);
+
+/* The call's deadline, which begins to run when Redis is first needed. */
+uint64_t coherence_deadline(const struct coherence *c, uint64_t *deadline);
 
 struct coherence_stats {
     uint64_t age_ms;     /* since all was heard */

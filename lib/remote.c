@@ -242,7 +242,7 @@ static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigne
     replies_free(&replies);
 }
 
-void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned flags)
+void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned flags, uint64_t deadline)
 {
     libcache *cache = ns->cache;
     libcache_stamp one_stamp, *begun = &one_stamp;
@@ -250,7 +250,7 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
     void *memory = NULL;
 
     coherence_notice_fork(cache->coherence);
-    coherence_look(cache->coherence);
+    coherence_look(cache->coherence, &deadline);
     if (n > 1) {
         memory = memory_get(&cache->allocator, n * (sizeof *begun + sizeof *names));
         if (!memory) {
@@ -260,7 +260,7 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
         begun = memory;
         names = (struct l2_key *)(void *)(begun + n);
     }
-    get_some(ns, keys, n, flags, begun, names, deadline_after_ms(cache->timeout_ms));
+    get_some(ns, keys, n, flags, begun, names, coherence_deadline(cache->coherence, &deadline));
     memory_free(&cache->allocator, memory);
     for (size_t i = 0; i < n; i++)
         count_in(cache, keys[i].result == LIBCACHE_MISS ? COUNT_L2_MISS : COUNT_L2_HIT, 1);

@@ -278,11 +278,12 @@ static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct 
                            int *results)
 {
     libcache *cache = ns->cache;
+    uint64_t deadline = 0;
     size_t m = 0;
     int result;
 
     coherence_notice_fork(cache->coherence);
-    coherence_look(cache->coherence);
+    coherence_look(cache->coherence, &deadline);
     for (size_t i = 0; i < n; i++) {
         sending[i].compressed = NULL;
         if (results[i] != LIBCACHE_OK)
@@ -295,7 +296,7 @@ static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct 
         stores[m] = sending[i].store;
         sending[i].store.result = (int)m++;
     }
-    result = m ? l2_store(coherence_l2(cache->coherence), stores, m, deadline_of(cache)) : LIBCACHE_OK;
+    result = m ? l2_store(coherence_l2(cache->coherence), stores, m, coherence_deadline(cache->coherence, &deadline)) : LIBCACHE_OK;
     (void)result; /* each item has it */
     for (size_t i = 0; i < n; i++) {
         if (results[i] == LIBCACHE_OK && sending[i].storing)

@@ -17,7 +17,7 @@
  *      16 stamp       u64
  *      24 born        u64
  *      32 expiry      u64, 0: never
- *      40 check       u64: XXH3, seed 0, of all from 48 to the end
+ *      40 check       u64: XXH3, seed 0, of all from 48 to the end (of a counter: to its number, which scripts change)
  *      48 flags u8 | codec u8 | number of tags u8 | namespace size u8 | key size u16 | zero u16
  *      56 user flags u32 | load cost in ms u32
  *      64 soft ttl in ms u64, 0: none (counted from born)
