@@ -9,6 +9,7 @@ static void prepare_new(struct l1 *l1)
 {
     lock_make(&l1->head->marks_lock);
     lock_make(&l1->head->spaces_lock);
+    lock_make(&l1->head->flights_lock);
     for (uint32_t i = 0; i < l1->stripes; i++) {
         struct shard sh = l1->shards[i];
         stripe_make(&sh);
@@ -23,6 +24,7 @@ static void adopt(struct l1 *l1)
     store_relaxed(&l1->head->closed, 0);
     lock_make(&l1->head->marks_lock);
     lock_make(&l1->head->spaces_lock);
+    lock_make(&l1->head->flights_lock);
     for (uint32_t i = 0; i < l1->stripes; i++) {
         struct shard sh = l1->shards[i];
         stripe_adopt(&sh, doubt);
@@ -64,6 +66,8 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
     l1->head = segment_head(&l1->segment);
     l1->spaces = (struct space *)(void *)(l1->segment.base + l1->layout.spaces_at);
     l1->marks = (struct mark_set *)(void *)(l1->segment.base + l1->layout.marks_at);
+    l1->flights = (struct flight *)(void *)(l1->segment.base + l1->layout.flights_at);
+    l1->start_pid = 0;
     l1->stripes = l1->layout.stripes;
     l1->seed = l1->head->seed;
     l1->origin_ms = l1->head->origin_ms;

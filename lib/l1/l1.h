@@ -41,6 +41,9 @@ struct l1 {
     struct segment_head *head;
     struct space *spaces;
     struct mark_set *marks;
+    struct flight *flights;
+    uint64_t start;       /* when process `start_pid` began; relaxed */
+    uint32_t start_pid;
     struct layout layout; /* copy of the segment's */
     const libcache_allocator *allocator;
     uint64_t lock_fallbacks; /* relaxed adds */

@@ -5,6 +5,9 @@
 
 #define MARKS_SHARE 128       /* of the memory */
 #define SMALL_SHARE 10        /* of a region: 10 % for newcomers (S3-FIFO, Yang et al., SOSP 2023) */
+#define FLIGHT_SHARE (UINT64_C(64) << 10) /* bytes of memory for which there is a flight: loads that may be under way at once */
+#define FLIGHTS_MIN 32u
+#define FLIGHTS_MAX 16384u
 #define REGION_MIN_BYTES (UINT64_C(64) << 10)
 
 static uint64_t round_up(uint64_t n, uint64_t to)
@@ -31,7 +34,10 @@ int layout_compute(struct layout *l)
     while (l->mark_sets * 2 <= want)
         l->mark_sets *= 2;
     l->upper_at = HEAD_BYTES;
-    l->spaces_at = round_up(l->upper_at + l->upper_bytes, PLATFORM_LINE);
+    l->flights = l->total_bytes / FLIGHT_SHARE < FLIGHTS_MAX ? (uint32_t)(l->total_bytes / FLIGHT_SHARE) : FLIGHTS_MAX;
+    l->flights = l->flights > FLIGHTS_MIN ? l->flights : FLIGHTS_MIN;
+    l->flights_at = round_up(l->upper_at + l->upper_bytes, PLATFORM_LINE);
+    l->spaces_at = l->flights_at + l->flights * sizeof(struct flight);
     l->marks_at = round_up(l->spaces_at + (uint64_t)l->spaces * sizeof(struct space), PLATFORM_LINE);
     l->blocks_at = l->marks_at + l->mark_sets * sizeof(struct mark_set);
     l->block_bytes = round_up(sizeof(struct stripe) + (uint64_t)l->spaces * 8, 2 * PLATFORM_LINE);
@@ -49,7 +55,7 @@ int layout_compute(struct layout *l)
 uint32_t layout_struct_word(void)
 {
     const uint64_t sizes[] = { sizeof(pthread_mutex_t), sizeof(struct segment_head), sizeof(struct space),
-                               sizeof(struct mark_set), sizeof(struct bucket), sizeof(struct stripe),
+                               sizeof(struct mark_set), sizeof(struct bucket), sizeof(struct stripe), sizeof(struct flight),
                                offsetof(struct stripe, ring), offsetof(struct stripe, generation), GENERATIONS,
                                MARK_WAYS, BUCKET_SLOTS, SMALL_SHARE, MARKS_SHARE };
     return (uint32_t)hash_bytes(sizes, sizeof sizes, SEGMENT_FORMAT);

@@ -8,6 +8,7 @@
  *      what   not ours: names and  tag      locks, words,      the logs and the index of
  *      it is  for who   namespace  marks    generations        each stripe:
  *             uses L1   marks                                | small | main ->      <- index |
+ *                       (the table of flights lies before them)
  *
  * All places are computed from six numbers in the head (total bytes, stripes, namespaces, largest value, verify, upper), once,
  * when a process maps the segment; they are checked against the file's size and kept in the process's own memory, so
@@ -54,6 +55,7 @@ struct segment_head {
 
     pthread_mutex_t marks_lock __attribute__((aligned(PLATFORM_LINE))); /* guards marks, mark_all, space marks */
     pthread_mutex_t spaces_lock __attribute__((aligned(PLATFORM_LINE))); /* guards registration of names */
+    pthread_mutex_t flights_lock __attribute__((aligned(PLATFORM_LINE))); /* guards the table of flights */
     uint32_t spaces_used; /* spaces_lock; published with release after the name is complete */
     uint32_t closed;      /* the last user let go in good order; under the exclusive flock of a named segment */
 };
@@ -77,6 +79,18 @@ struct mark_set {
         uint64_t tag;  /* 0: free */
         uint64_t mark;
     } way[MARK_WAYS];
+};
+
+/* Somebody's load of a key; see flights.c. By the flights lock, but for the words. */
+struct flight {
+    uint64_t key;           /* hash; 0: free */
+    uint32_t word;          /* number 28 | how it ended 4; waited for */
+    uint32_t pid;           /* of the leader */
+    uint64_t start;         /* when that process began */
+    uint64_t until_ms;      /* the leader is believed until then */
+    uint64_t not_before_ms; /* after a failure */
+    uint32_t nudges;        /* counts news from elsewhere; waited for */
+    uint32_t unused[5];
 };
 
 #define BUCKET_SLOTS 7
@@ -131,6 +145,7 @@ struct stripe {
 
 _Static_assert(sizeof(struct bucket) == PLATFORM_LINE, "a bucket is one cache line");
 _Static_assert(sizeof(struct mark_set) == PLATFORM_LINE, "a set of marks is one cache line");
+_Static_assert(sizeof(struct flight) == PLATFORM_LINE, "a flight is one cache line");
 _Static_assert(sizeof(struct space) == 128, "documented in libcache.h: 128 bytes a namespace");
 _Static_assert(sizeof(struct segment_head) <= HEAD_BYTES, "head has its page");
 _Static_assert(offsetof(struct stripe, shape) % PLATFORM_LINE == 0, "readers' line is its own");
@@ -142,7 +157,8 @@ struct layout {
     uint64_t total_bytes, max_value_bytes;
     uint32_t stripes, spaces, verify, upper_bytes;
     uint64_t mark_sets;                 /* a power of two */
-    uint64_t upper_at, spaces_at, marks_at, blocks_at, block_bytes, regions_at, region_bytes;
+    uint32_t flights;
+    uint64_t upper_at, flights_at, spaces_at, marks_at, blocks_at, block_bytes, regions_at, region_bytes;
     uint64_t small_bytes;               /* of a region; main and index share the rest */
     unsigned ring_shift[2];             /* a lap of offsets is 1 << ring_shift, at least the ring's bytes */
 };

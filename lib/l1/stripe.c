@@ -76,6 +76,7 @@ static void after_fork(struct l1 *l1)
     if (!load_acquire(l1->segment.awake)) {
         lock_make(&l1->head->marks_lock);
         lock_make(&l1->head->spaces_lock);
+        lock_make(&l1->head->flights_lock);
         for (uint32_t i = 0; i < l1->stripes; i++) {
             struct shard sh = l1->shards[i];
             lock_make(&sh.s->lock);

@@ -1,16 +1,17 @@
 /*
  * SPDX-License-Identifier: MIT
  *
- * Closed, `opened` is 0 and only `failures` moves. Open, `opened` counts the openings in a row, and its top bit says that
- * a probe is under way. The right to probe is a compare-and-swap of retry_at_ms: whoever moves it on by probe_ms is the
- * one. If that process dies, the next claim succeeds probe_ms later; there is nothing to clean up.
+ * Closed, `opened` is 0 and only `failures` moves. Open, `opened` counts the openings in a row, and its top bit says
+ * that a probe is under way. The right to probe is a compare-and-swap of retry_at_ms: whoever moves it on by probe_ms
+ * is the one. If that process dies, the next claim succeeds probe_ms later; there is nothing to clean up.
  *
  * Only the probe's failure doubles the backoff. When the breaker opens, other calls are still waiting for the same dead
  * server; their failures arrive without the bit and change nothing. Any success closes it: it is news of a live server,
  * whoever brings it.
  *
- * The words are written one after the other, and a process may die between them. The order makes each such state one that
- * heals: opened is set before retry_at_ms, so an opener that dies leaves a breaker that lets a probe through at once.
+ * The words are written one after the other, and a process may die between them. The order makes each such state one
+ * that heals: opened is set before retry_at_ms, so an opener that dies leaves a breaker that lets a probe through at
+ * once.
  */
 #include "l2/breaker.h"
 

@@ -4,7 +4,7 @@
  *
  * 64 KiB of JSON on one core: LZ4 saves 54 % (48 us in, 10 us out), zstd level 1 69 % (90 us in, 30 us out, context reused).
  * A get of it is sooner there, by wire time saved less decompression: on 1 Gbit/s by 272 us (zstd 329), on 10 Gbit/s by 18 us
- * (zstd 5). From 2 KiB on LZ4 never loses; on 10 Gbit/s zstd loses below 64 KiB. A store costs 20 us more: two gets repay it.
+ * (zstd 5; with 4 KiB it is later), and never later from 2 KiB on. A store costs 20 us more there: two gets repay it.
  *
  * LZ4 also needs no memory of its own but 16 KiB of stack, where zstd allocates contexts behind the handle's allocator.
  */

@@ -1,17 +1,18 @@
 /*
  * SPDX-License-Identifier: MIT
  *
- * One conversation: requests out, as many answers in, in order. RESP has no numbers on its answers. What makes an answer
- * ours is only that it is the n-th on this connection; once we have lost count, every value that comes is somebody
- * else's, and nothing about it looks wrong. So the count is kept here, and everything that casts doubt on it ends the
- * connection:
+ * One conversation: requests out, as many answers in, in order. RESP has no numbers on its answers. What makes an
+ * answer ours is only that it is the n-th on this connection; once we have lost count, every value that comes is
+ * somebody else's, and nothing about it looks wrong. So the count is kept here, and everything that casts doubt on it
+ * ends the connection:
  *
- *   - `outstanding` is what we have asked for and not yet been given. It is set before the first byte goes out and is 0 again
- *     only when the last answer is in. Whatever interrupts (deadline, error, no memory, a wake-up) leaves it above 0 or
- *     sets `broken`, and connection_usable says no. There is no way to set it back.
+ *   - `outstanding` is what we have asked for and not yet been given. It is set before the first byte goes out and is
+ *     0 again only when the last answer is in. Whatever interrupts (deadline, error, no memory, a wake-up) leaves it
+ *     above 0 or sets `broken`, and connection_usable says no. There is no way to set it back.
  *   - Bytes beyond the last answer were sent for no question: the count was wrong before. The exchange that notices is
  *     refused too (EPROTOCOL), for we cannot know which of the answers was the one too many.
- *   - An idle connection under suspicion is asked whether anything has come in (socket_is_quiet): anything has to be wrong.
+ *   - An idle connection under suspicion is asked whether anything has come in (socket_is_quiet): anything has to be
+ *     wrong.
  *
  * How an exchange ended tells the caller what may have happened at the server:
  *
@@ -19,14 +20,14 @@
  *     something was sent, no answer   ETIMEDOUT       nobody knows
  *     max clients, then the end       EUNAVAILABLE    the server said so before it read anything
  *
- * That last answer is often waiting when our first byte fails with EPIPE: the server wrote it, and closed, when we connected.
- * What has come in is therefore read before a connection is called dead.
+ * That last answer is often waiting when our first byte fails with EPIPE: the server wrote it, and closed, when we
+ * connected. What has come in is therefore read before a connection is called dead.
  *
  * Requests larger than the socket's buffers: while we write, we read. A server that cannot get rid of its answers
  * stops reading, and would wait for us as we wait for it.
  *
- * The greeting (AUTH, SELECT, and what `greet` adds) is an ordinary request in one write, so that a new connection costs one
- * round trip more, not three.
+ * The greeting (AUTH, SELECT, and what `greet` adds) is an ordinary request in one write, so that a new connection
+ * costs one round trip more, not three.
  */
 #include "l2/connection.h"
 
@@ -137,7 +138,8 @@ static int failed(struct connection *connection, const struct replies *out, enum
         return LIBCACHE_MISS;
     connection->late = waited == WAIT_LATE;
     connection->died = waited == WAIT_DEAD;
-    return connection->sent == 0 || (out->n && reply_is_refusal(out->item)) ? LIBCACHE_EUNAVAILABLE : LIBCACHE_ETIMEDOUT;
+    return connection->sent == 0 || (out->n && reply_is_refusal(out->item)) ? LIBCACHE_EUNAVAILABLE
+                                                                            : LIBCACHE_ETIMEDOUT;
 }
 
 int connection_converse(struct connection *connection, const struct request *request, struct replies *out,
@@ -180,7 +182,7 @@ int connection_exchange(struct connection *connection, const struct request *req
     return connection_converse(connection, request, out, &patience);
 }
 
-/* ---- The greeting --------------------------------------------------------------------------------------------------- */
+/* ---- The greeting ---------------------------------------------------------------------------------------------- */
 
 static int add_auth(struct request *request, const struct url *url)
 {
@@ -272,7 +274,7 @@ static int greet(struct connection *connection, const struct patience *patience,
     return result;
 }
 
-/* ---- Connecting ------------------------------------------------------------------------------------------------------ */
+/* ---- Connecting ------------------------------------------------------------------------------------------------ */
 
 /* One address after the other; each gets its share of the time that is left. */
 static enum wait_result connect_any(struct connection *connection, const struct patience *patience,

@@ -23,21 +23,22 @@ struct connection_setup {
 struct connection {
     const struct connection_setup *setup;
     struct resp_reader *reader;
-    int *fd;              /* the descriptor, where the pool can find it after a fork, or own_fd */
+    int *fd; /* the descriptor, where the pool can find it after a fork, or own_fd */
     int own_fd;
-    size_t outstanding;   /* answers that are to come; not 0 between exchanges: of no more use */
-    int broken;           /* an exchange has failed */
+    size_t outstanding; /* answers that are to come; not 0 between exchanges: of no more use */
+    int broken;         /* an exchange has failed */
     /* of the last exchange */
     size_t sent, received;
-    int died;             /* the other side ended it */
-    int late;             /* the deadline ended it */
+    int died;                     /* the other side ended it */
+    int late;                     /* the deadline ended it */
     uint64_t bytes_out, bytes_in; /* until the pool has counted them */
     pid_t pid;
     char buffer[CONNECTION_BUFFER_BYTES];
 };
 
 /*
- * Resolves, connects, greets. *fd is where the descriptor is noted while there is one (NULL: in the connection). On failure
+ * Resolves, connects, greets. *fd is where the descriptor is noted while there is one (NULL: in the connection). On
+ * failure
  * *why is a few words for the log; *denied is 1 when the server has refused us for a reason that lasts: AUTH, SELECT or
  * EDENIED from `greeted`. MISS: woken. EUNAVAILABLE: whatever else, deadline included; nothing was asked for yet.
  */

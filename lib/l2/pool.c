@@ -1,23 +1,24 @@
 /*
  * SPDX-License-Identifier: MIT
  *
- * Slots, each free, in use, or with an idle connection. The idle ones form a stack: the one used last is used next, so few
- * connections carry all of the work, and those at the bottom grow old and are closed (above pool_min). Nothing here connects,
- * sends or reads; the lock is held for a few instructions only, never over a system call that may wait.
+ * Slots, each free, in use, or with an idle connection. The idle ones form a stack: the one used last is used next,
+ * so few connections carry all of the work, and those at the bottom grow old and are closed (above pool_min). Nothing
+ * here connects, sends or reads; the lock is held for a few instructions only, never over a system call that may
+ * wait.
  *
  * Is an idle connection still alive? Asking costs a call each time, and the answer is old when it comes. So it is asked
  * only on suspicion: it has been idle for more than a second (load balancers, server timeouts, CLIENT KILL), or another
  * connection was found dead since it was used (the server was restarted). Else one sends and sees; see transport.c for
  * the retry.
  *
- * The retry budget: each exchange earns a tenth of a retry, each retry costs a whole one, and no more than 10 are saved. A
- * server that goes away meets at most 10 % more requests than usual, not twice as many.
+ * The retry budget: each exchange earns a tenth of a retry, each retry costs a whole one, and no more than 10 are
+ * saved. A server that goes away meets at most 10 % more requests than usual, not twice as many.
  *
- * fork. The child has a copy of all of this: sockets that the parent talks on, a lock that some thread of the parent may
- * have held, and that thread does not exist here. So before anything else each entry asks "is this ours?". getpid is a
- * system call (300 ns here; an exchange over a Unix socket takes perhaps 20 us), so the owner's word lies in a page of its own,
- * of which the kernel gives each child zeroes (MADV_WIPEONFORK, Linux 4.14): one load from the cache. Where that is not to
- * be had, the word is the process id and getpid is called.
+ * fork. The child has a copy of all of this: sockets that the parent talks on, a lock that some thread of the parent
+ * may have held, and that thread does not exist here. So before anything else each entry asks "is this ours?". getpid
+ * is a system call (300 ns here; an exchange over a Unix socket takes perhaps 20 us), so the owner's word lies in a
+ * page of its own, of which the kernel gives each child zeroes (MADV_WIPEONFORK, Linux 4.14): one load from the
+ * cache. Where that is not to be had, the word is the process id and getpid is called.
  *
  *     *owner == mine        ours
  *     *owner == mine | 1    a thread of this process is taking it over: wait for it (it does nothing that waits)
@@ -25,11 +26,12 @@
  *
  * Whoever is forked in the middle of a take-over finds zeroes, or another process's number, and begins again.
  *
- * Taking over: new lock, new condition, all slots free, descriptors closed. Plain close: the connection is the parent's,
- * who still has it; QUIT or shutdown would end it for him. The registry of descriptors must be right at whatever instant the
- * fork happened, so `fd` is written when the descriptor exists and set to -1 before it is closed: the child may miss one,
- * but never closes a number that means something else by now. An idle connection is at rest and its memory is freed. One that was
- * in use by another thread may be half-way through anything; its memory is left where it is.
+ * Taking over: new lock, new condition, all slots free, descriptors closed. Plain close: the connection is the
+ * parent's, who still has it; QUIT or shutdown would end it for him. The registry of descriptors must be right at
+ * whatever instant the fork happened, so `fd` is written when the descriptor exists and set to -1 before it is
+ * closed: the child may miss one, but never closes a number that means something else by now. An idle connection is
+ * at rest and its memory is freed. One that was in use by another thread may be half-way through anything; its memory
+ * is left where it is.
  */
 #define _GNU_SOURCE
 #include "l2/pool.h"
@@ -164,7 +166,7 @@ void pool_free(struct pool *pool)
     memset(pool, 0, sizeof *pool);
 }
 
-/* ---- Slots. All under the lock ----------------------------------------------------------------------------------- */
+/* ---- Slots. All under the lock --------------------------------------------------------------------------------- */
 
 static struct slot *take_free(struct pool *pool)
 {
@@ -202,7 +204,8 @@ static struct slot *take_old(struct pool *pool, uint64_t now_ms)
 {
     struct slot *slot = pool->n_idle ? pool->idle[0] : NULL;
 
-    if (!slot || pool->n_open - pool->n_leaving <= pool->limits.min || now_ms < slot->idle_since_ms + pool->limits.idle_ms)
+    if (!slot || pool->n_open - pool->n_leaving <= pool->limits.min ||
+        now_ms < slot->idle_since_ms + pool->limits.idle_ms)
         return NULL;
     memmove(pool->idle, pool->idle + 1, --pool->n_idle * sizeof(struct slot *));
     store_release(&slot->state, SLOT_BUSY);
@@ -292,8 +295,7 @@ int pool_checkout(struct pool *pool, struct slot **out, uint64_t deadline, uint6
         }
         pool->stats.exchanges += (unsigned)first;
         pool->retry_tenths += first && pool->retry_tenths < RETRY_SAVED_MAX;
-        suspicious = slot->connection && (now_ms > slot->idle_since_ms + SUSPICIOUS_MS ||
-                                          slot->deaths != pool->deaths);
+        suspicious = slot->connection && (now_ms > slot->idle_since_ms + SUSPICIOUS_MS || slot->deaths != pool->deaths);
         stale = slot->connection && slot->generation != pool->generation;
         leave_and_retire_old(pool, now_ms);
         if (slot->connection && (stale || !connection_usable(slot->connection) ||
@@ -357,7 +359,7 @@ void pool_drop(struct pool *pool)
     } while (slot);
 }
 
-/* ---- Counting --------------------------------------------------------------------------------------------------- */
+/* ---- Counting -------------------------------------------------------------------------------------------------- */
 
 int pool_may_retry(struct pool *pool)
 {

@@ -20,26 +20,26 @@ struct slot {
     unsigned generation;           /* the pool's when it was connected */
     int reused;                    /* it has been used before: it may have died since */
     uint64_t idle_since_ms;
-    unsigned deaths;               /* the pool's when it became idle */
+    unsigned deaths; /* the pool's when it became idle */
 };
 
 struct pool {
     struct pool_limits limits;
     const libcache_allocator *allocator;
-    uint64_t *owner;               /* see pool.c: whose the rest is */
-    int wiped;                     /* a fork clears *owner */
-    uint64_t own_word;             /* what `owner` points to when nothing can be wiped */
+    uint64_t *owner;   /* see pool.c: whose the rest is */
+    int wiped;         /* a fork clears *owner */
+    uint64_t own_word; /* what `owner` points to when nothing can be wiped */
 
-    pthread_mutex_t lock;          /* guards all below, and the states of the slots */
-    pthread_cond_t freed;          /* a slot has become idle or free */
-    struct slot *slots;            /* limits.max + limits.overflow of them */
-    struct slot **idle;            /* a stack, the latest used on top, so oldest at the bottom */
-    size_t n_idle, n_open;         /* n_open: BUSY and IDLE */
-    size_t n_leaving;              /* of n_open: about to be FREE, still being closed */
+    pthread_mutex_t lock;  /* guards all below, and the states of the slots */
+    pthread_cond_t freed;  /* a slot has become idle or free */
+    struct slot *slots;    /* limits.max + limits.overflow of them */
+    struct slot **idle;    /* a stack, the latest used on top, so oldest at the bottom */
+    size_t n_idle, n_open; /* n_open: BUSY and IDLE */
+    size_t n_leaving;      /* of n_open: about to be FREE, still being closed */
     size_t waiting;
-    unsigned generation;           /* connections of an earlier one are closed when they come back */
-    unsigned deaths;               /* found so far: what was idle then is looked at before use */
-    int64_t retry_tenths;          /* the retry budget, in tenths of a retry */
+    unsigned generation;  /* connections of an earlier one are closed when they come back */
+    unsigned deaths;      /* found so far: what was idle then is looked at before use */
+    int64_t retry_tenths; /* the retry budget, in tenths of a retry */
     struct transport_stats stats;
 };
 

@@ -1,12 +1,12 @@
 /*
  * SPDX-License-Identifier: MIT
  *
- * A socket's path and numeric addresses need nobody. Names go through c-ares, because getaddrinfo knows no deadline. A new
- * channel for each name: it reads resolv.conf as it is now, keeps no socket between connects, and there is nothing for a
- * forked child to inherit. That costs a file or two to read, once for each connection.
+ * A socket's path and numeric addresses need nobody. Names go through c-ares, because getaddrinfo knows no deadline.
+ * A new channel for each name: it reads resolv.conf as it is now, keeps no socket between connects, and there is
+ * nothing for a forked child to inherit. That costs a file or two to read, once for each connection.
  *
- * c-ares makes its sockets close-on-exec by a second call, and writes to a name server's TCP socket so that its end is a
- * SIGPIPE. Both would be our doing in our host's eyes, so the sockets are made, and written to, here.
+ * c-ares makes its sockets close-on-exec by a second call, and writes to a name server's TCP socket so that its end
+ * is a SIGPIPE. Both would be our doing in our host's eyes, so the sockets are made, and written to, here.
  */
 #define _GNU_SOURCE
 #include "l2/resolve.h"
@@ -111,7 +111,9 @@ static enum wait_result work_once(ares_channel channel, const struct patience *p
 {
     ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
     struct pollfd polled[ARES_GETSOCK_MAXNUM + 1] = { { patience->wake_fd, POLLIN, 0 } };
-    int wanted = ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM), n = 1;
+    /* A bit for each to be read, and 16 above it for each to be written. (c-ares' macros shift into the sign.) */
+    unsigned wanted = (unsigned)ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
+    int n = 1;
     uint64_t now = monotonic_ns(), left = now < patience->deadline ? patience->deadline - now : 0;
     struct timeval most = { (time_t)(left / (1000 * NS_PER_MS)), (long)(left / 1000 % 1000000) }, next;
     struct timespec time;
@@ -121,8 +123,7 @@ static enum wait_result work_once(ares_channel channel, const struct patience *p
     ares_timeout(channel, &most, &next);
     time = (struct timespec){ next.tv_sec, next.tv_usec * 1000L };
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        short events = (short)((ARES_GETSOCK_READABLE(wanted, i) ? POLLIN : 0) |
-                               (ARES_GETSOCK_WRITABLE(wanted, i) ? POLLOUT : 0));
+        short events = (short)((wanted >> i & 1 ? POLLIN : 0) | (wanted >> (i + 16) & 1 ? POLLOUT : 0));
         if (events)
             polled[n++] = (struct pollfd){ sockets[i], events, 0 };
     }

@@ -1,14 +1,15 @@
 /*
- * Commands are formatted and answers are read by hiredis; nodes and text of the answers are ours, in an arena that comes
- * from the handle's allocator. SPDX-License-Identifier: MIT
+ * Commands are formatted and answers are read by hiredis; nodes and text of the answers are ours, in an arena that
+ * comes from the handle's allocator. SPDX-License-Identifier: MIT
  *
  * What hiredis does not do, and what is therefore done here:
- *   - It waits for ever for the 9223372036854775807 bytes that a header may announce. We read the header of an item that
- *     is not complete (at reader->buf + reader->pos) and refuse what is beyond max_bytes before it is waited for.
+ *   - It waits for ever for the 9223372036854775807 bytes that a header may announce. We read the header of an item
+ *     that is not complete (at reader->buf + reader->pos) and refuse what is beyond max_bytes before it is waited
+ *     for.
  *   - 0.14 believes that a bulk string is followed by CRLF. The two bytes are in its buffer when it calls us: we look.
  *   - 1.x reads RESP3. We never ask for it, so nobody who speaks Redis sends it: all its types are refused.
- *   - 0.14 asserts after shrinking a large empty buffer, unless maxbuf is 0. With 0 nothing ever shrinks, so the reader is
- *     replaced after a large answer.
+ *   - 0.14 asserts after shrinking a large empty buffer, unless maxbuf is 0. With 0 nothing ever shrinks, so the
+ *     reader is replaced after a large answer.
  *   - It scans a line from its start whenever more of it arrives: the length of lines is capped.
  *
  * hiredis's own buffers are malloc's; when it has no memory it says so, and we say ENOMEM.
@@ -196,19 +197,19 @@ static int replies_grow(struct replies *replies)
 
 /* ---- The reader ----------------------------------------------------------------------------------------------- */
 
-#define LINE_MAX_BYTES 65536u  /* of a status, an error or a number */
-#define HEADER_MAX_BYTES 32u   /* of the line that says how long something is */
-#define KEEP_MAX_BYTES 65536u  /* a reader that has held more is replaced when it is empty */
+#define LINE_MAX_BYTES 65536u /* of a status, an error or a number */
+#define HEADER_MAX_BYTES 32u  /* of the line that says how long something is */
+#define KEEP_MAX_BYTES 65536u /* a reader that has held more is replaced when it is empty */
 
 struct resp_reader {
     redisReader *hiredis;
     redisReplyObjectFunctions functions;
     const libcache_allocator *allocator;
     size_t max_bytes;
-    size_t bytes, items;  /* of the answer that is being read */
-    size_t most_held;     /* bytes that hiredis's buffer has held */
-    struct replies *out;  /* during resp_reader_next */
-    int refusal;          /* why a callback gave NULL, or the header was refused */
+    size_t bytes, items; /* of the answer that is being read */
+    size_t most_held;    /* bytes that hiredis's buffer has held */
+    struct replies *out; /* during resp_reader_next */
+    int refusal;         /* why a callback gave NULL, or the header was refused */
 };
 
 /* The reader keeps its own answer nodes, not const. */
@@ -278,8 +279,8 @@ static void *read_array(const redisReadTask *task, array_size elements)
     for (const redisReadTask *above = task->parent; above; above = above->parent)
         depth++;
     /* The least item takes three bytes, so what max_bytes cannot hold need not be waited for. */
-    if (task->type != REDIS_REPLY_ARRAY || depth > REPLY_DEPTH_MAX ||
-        n > REPLY_ITEMS_MAX - reader->items || n > (reader->max_bytes - reader->bytes) / 3)
+    if (task->type != REDIS_REPLY_ARRAY || depth > REPLY_DEPTH_MAX || n > REPLY_ITEMS_MAX - reader->items ||
+        n > (reader->max_bytes - reader->bytes) / 3)
         return refuse(task, LIBCACHE_EPROTOCOL);
     reader->items += n;
     if (!(node = node_for(task, REPLY_ARRAY)))
@@ -382,7 +383,8 @@ int resp_reader_empty(const struct resp_reader *reader)
     redisReader *hiredis = reader->hiredis;
 
     /* Asked in vain, hiredis has begun with an item of which it has not seen the first byte. */
-    return hiredis->pos == hiredis->len && (hiredis->ridx < 0 || (hiredis->ridx == 0 && current_task(hiredis)->type < 0));
+    return hiredis->pos == hiredis->len &&
+           (hiredis->ridx < 0 || (hiredis->ridx == 0 && current_task(hiredis)->type < 0));
 }
 
 int resp_reader_feed(struct resp_reader *reader, const char *bytes, size_t size)
@@ -448,7 +450,7 @@ int resp_reader_next(struct resp_reader *reader, struct replies *out)
     return LIBCACHE_OK;
 }
 
-/* ---- Errors ------------------------------------------------------------------------------------------------------- */
+/* ---- Errors ---------------------------------------------------------------------------------------------------- */
 
 static int begins(const struct reply *reply, const char *text)
 {
@@ -461,8 +463,7 @@ int reply_is_error(const struct reply *reply, const char *word)
 {
     size_t size = strlen(word);
 
-    return reply->kind == REPLY_ERROR && begins(reply, word) &&
-           (reply->size == size || reply->text[size] == ' ');
+    return reply->kind == REPLY_ERROR && begins(reply, word) && (reply->size == size || reply->text[size] == ' ');
 }
 
 int reply_is_refusal(const struct reply *reply)
@@ -476,13 +477,20 @@ int reply_result(const struct reply *reply)
         const char *word;
         int result;
     } words[] = {
-        { "LOADING", LIBCACHE_EUNAVAILABLE },     { "MASTERDOWN", LIBCACHE_EUNAVAILABLE },
-        { "BUSY", LIBCACHE_EUNAVAILABLE },        { "READONLY", LIBCACHE_EUNAVAILABLE },
-        { "TRYAGAIN", LIBCACHE_EUNAVAILABLE },    { "CLUSTERDOWN", LIBCACHE_EUNAVAILABLE },
-        { "NOAUTH", LIBCACHE_EDENIED },           { "WRONGPASS", LIBCACHE_EDENIED },
-        { "NOPERM", LIBCACHE_EDENIED },           { "MOVED", LIBCACHE_EUNSUPPORTED },
-        { "ASK", LIBCACHE_EUNSUPPORTED },         { "CROSSSLOT", LIBCACHE_EUNSUPPORTED },
-        { "ERR invalid password", LIBCACHE_EDENIED }, { "ERR AUTH", LIBCACHE_EDENIED },
+        { "LOADING", LIBCACHE_EUNAVAILABLE },
+        { "MASTERDOWN", LIBCACHE_EUNAVAILABLE },
+        { "BUSY", LIBCACHE_EUNAVAILABLE },
+        { "READONLY", LIBCACHE_EUNAVAILABLE },
+        { "TRYAGAIN", LIBCACHE_EUNAVAILABLE },
+        { "CLUSTERDOWN", LIBCACHE_EUNAVAILABLE },
+        { "NOAUTH", LIBCACHE_EDENIED },
+        { "WRONGPASS", LIBCACHE_EDENIED },
+        { "NOPERM", LIBCACHE_EDENIED },
+        { "MOVED", LIBCACHE_EUNSUPPORTED },
+        { "ASK", LIBCACHE_EUNSUPPORTED },
+        { "CROSSSLOT", LIBCACHE_EUNSUPPORTED },
+        { "ERR invalid password", LIBCACHE_EDENIED },
+        { "ERR AUTH", LIBCACHE_EDENIED },
         { "ERR Client sent AUTH,", LIBCACHE_EDENIED },
     };
 

@@ -3,25 +3,27 @@
  *
  * How one deadline is kept with two system calls.
  *
- * The usual exchange is send, recv, done: what a blocking client does, and nobody is faster than that. A socket that polls
- * costs one or two calls more. But a blocking recv knows only SO_RCVTIMEO, which begins anew with every call: a server that
- * drips one byte at a time stretches it for ever. So:
+ * The usual exchange is send, recv, done: what a blocking client does, and nobody is faster than that. A socket that
+ * polls costs one or two calls more. But a blocking recv knows only SO_RCVTIMEO, which begins anew with every call: a
+ * server that drips one byte at a time stretches it for ever. So:
  *
  *   - Connected sockets are blocking, with SO_RCVTIMEO = NAP (20 ms), set once.
- *   - Before each wait the clock is read (in user space, some 40 ns). Only when at least 2 NAPs are left before the deadline
- *     do we wait in recv. It comes back with bytes, or after a NAP, which the kernel rounds up to its ticks: 10 ms at the
- *     coarsest, so still before the deadline.
+ *   - Before each wait the clock is read (in user space, some 40 ns). Only when at least 2 NAPs are left before the
+ *     deadline do we wait in recv. It comes back with bytes, or after a NAP, which the kernel rounds up to its ticks:
+ *     10 ms at the coarsest, so still before the deadline.
  *   - Else, and after a nap without bytes, we wait in ppoll for exactly what is left, then read without blocking.
  *
- * Each return to the loop reads the clock again; there is no way round it. Whatever the server does, drip included, the last
- * wait is a ppoll that ends at the deadline. EINTR goes back to the loop too: the time that is left is computed from the
- * deadline, so that signals cannot extend it. An answer that takes longer than a nap costs two calls more; nobody will notice.
+ * Each return to the loop reads the clock again; there is no way round it. Whatever the server does, drip included,
+ * the last wait is a ppoll that ends at the deadline. EINTR goes back to the loop too: the time that is left is
+ * computed from the deadline, so that signals cannot extend it. An answer that takes longer than a nap costs two
+ * calls more; nobody will notice.
  *
- * send never blocks (MSG_DONTWAIT) and never raises SIGPIPE (MSG_NOSIGNAL). When the socket's buffer is full, the caller waits
- * for both directions at once: a server that stops reading because we do not read its answers would else wait for us as we do
- * for it.
+ * send never blocks (MSG_DONTWAIT) and never raises SIGPIPE (MSG_NOSIGNAL). When the socket's buffer is full, the
+ * caller waits for both directions at once: a server that stops reading because we do not read its answers would else
+ * wait for us as we do for it.
  *
- * A descriptor is close-on-exec from the call that makes it. 0 is as good a descriptor as any: -1 is the only one that is none.
+ * A descriptor is close-on-exec from the call that makes it. 0 is as good a descriptor as any: -1 is the only one
+ * that is none.
  */
 #define _GNU_SOURCE /* ppoll, SOCK_CLOEXEC */
 #include "l2/socket.h"
@@ -53,8 +55,7 @@ uint64_t deadline_after_ms(uint64_t ms)
 {
     uint64_t deadline;
 
-    if (__builtin_mul_overflow(ms, NS_PER_MS, &deadline) ||
-        __builtin_add_overflow(deadline, monotonic_ns(), &deadline))
+    if (__builtin_mul_overflow(ms, NS_PER_MS, &deadline) || __builtin_add_overflow(deadline, monotonic_ns(), &deadline))
         return UINT64_MAX;
     return deadline;
 }

@@ -22,17 +22,17 @@ struct address {
 /* What waiting came to. The sockets' functions and those above them share these; they are no libcache_result. */
 enum wait_result {
     WAIT_READY = 0,
-    WAIT_LATE,   /* the deadline is over */
-    WAIT_WOKEN,  /* wake_fd is readable */
-    WAIT_DEAD,   /* the other side is gone, or never was there: errno says more, 0 is an orderly end */
+    WAIT_LATE,  /* the deadline is over */
+    WAIT_WOKEN, /* wake_fd is readable */
+    WAIT_DEAD,  /* the other side is gone, or never was there: errno says more, 0 is an orderly end */
 };
 
 /* Waits for events (POLLIN, POLLOUT) of fd. *ready (may be NULL) gets those that happened. Errors and ends are WAIT_READY. */
 enum wait_result socket_wait(int fd, short events, short *ready, const struct patience *patience);
 
 /*
- * Connects; the new descriptor is in *fd from the moment it exists, and -1 is there again before it is closed, so that a
- * child forked meanwhile finds it. No SIGPIPE, no delay, close-on-exec.
+ * Connects; the new descriptor is in *fd from the moment it exists, and -1 is there again before it is closed, so
+ * that a child forked meanwhile finds it. No SIGPIPE, no delay, close-on-exec.
  */
 enum wait_result socket_connect(int *fd, const struct address *address, const struct patience *patience);
 

@@ -10,11 +10,12 @@
  *
  * if the retry budget allows (pool.c). A fresh connection that dies is a failure, not an accident: no retry.
  *
- * Failures, as the breaker counts them: no connection, a deadline, a lost connection, garbage, "not now" (LOADING and the
- * like). An error answer to one command, wrong credentials or no memory of our own say nothing about whether the server is there.
+ * Failures, as the breaker counts them: no connection, a deadline, a lost connection, garbage, "not now" (LOADING and
+ * the like). An error answer to one command, wrong credentials or no memory of our own say nothing about whether the
+ * server is there.
  *
- * Wrong credentials will still be wrong in a millisecond: after such a refusal nobody connects for 30 s of the cache's clock,
- * and the log hears of it once. Connections that are open go on: they have been let in.
+ * Wrong credentials will still be wrong in a millisecond: after such a refusal nobody connects for 30 s of the
+ * cache's clock, and the log hears of it once. Connections that are open go on: they have been let in.
  */
 #include "l2/pool.h"
 
@@ -49,8 +50,8 @@ static uint64_t now_ms(const struct transport *transport)
 int transport_open(struct transport **out, const struct transport_options *options, libcache_error *error)
 {
     const libcache_allocator *allocator = options->allocator;
-    struct pool_limits limits = { options->pool_min, options->pool_max, options->pool_overflow,
-                                  options->pool_wait_ms, options->pool_idle_ms };
+    struct pool_limits limits = { options->pool_min, options->pool_max, options->pool_overflow, options->pool_wait_ms,
+                                  options->pool_idle_ms };
     struct transport *transport = memory_zero(allocator, sizeof *transport);
     int result;
 
@@ -66,8 +67,8 @@ int transport_open(struct transport **out, const struct transport_options *optio
     }
     transport->options = *options;
     transport->options.url = NULL;
-    transport->setup = (struct connection_setup){ &transport->url,  options->max_reply_bytes, allocator,
-                                                  options->greet,   options->greeted,         options->greet_arg };
+    transport->setup = (struct connection_setup){ &transport->url, options->max_reply_bytes, allocator,
+                                                  options->greet,  options->greeted,         options->greet_arg };
     *out = transport;
     return LIBCACHE_OK;
 
@@ -95,7 +96,7 @@ const char *transport_name(const struct transport *transport)
     return transport->url.name;
 }
 
-/* ---- What is noticed: breaker, credentials, log ------------------------------------------------------------------ */
+/* ---- What is noticed: breaker, credentials, log ---------------------------------------------------------------- */
 
 /* The log hears of changes only. */
 static void say(struct transport *transport, enum state state, const char *why)
@@ -156,7 +157,7 @@ static int check_denied(const struct transport *transport)
     return -(int)denied;
 }
 
-/* ---- Connecting -------------------------------------------------------------------------------------------------------- */
+/* ---- Connecting ------------------------------------------------------------------------------------------------ */
 
 static int connect_now(struct transport *transport, struct connection **out, int *fd, const struct patience *patience)
 {
@@ -199,7 +200,7 @@ int transport_connect(struct transport *transport, struct connection **out, uint
     return result;
 }
 
-/* ---- Exchanging ---------------------------------------------------------------------------------------------------------- */
+/* ---- Exchanging ------------------------------------------------------------------------------------------------ */
 
 /* The server spoke. What follows from what it said? */
 static void look_at_answers(struct transport *transport, struct connection *connection, const struct replies *replies)
@@ -296,7 +297,7 @@ int transport_exchange(struct transport *transport, const struct request *reques
     return result;
 }
 
-/* ---- Looking at it ---------------------------------------------------------------------------------------------------------- */
+/* ---- Looking at it --------------------------------------------------------------------------------------------- */
 
 void transport_stats(const struct transport *transport, struct transport_stats *out)
 {

@@ -4,8 +4,9 @@
  *     redis://[user[:password]@]host[:port][/db]       host: a name, an IPv4 address, an IPv6 address in brackets
  *     unix://[user:password@]/path[?db=N]
  *
- * The authority ends at the first '/'; the user's part ends at its last '@', so that an '@' that somebody forgot to encode
- * in a password does no harm. No error text quotes the URL: a misplaced '/' or '@' makes the password look like any part.
+ * The authority ends at the first '/'; the user's part ends at its last '@', so that an '@' that somebody forgot to
+ * encode in a password does no harm. No error text quotes the URL: a misplaced '/' or '@' makes the password look
+ * like any part.
  */
 #define _GNU_SOURCE /* memrchr */
 #include "l2/url.h"
@@ -245,9 +246,10 @@ int url_parse(struct url *out, const char *text, const libcache_allocator *alloc
     if (size > URL_MAX_BYTES)
         return error_set(error, LIBCACHE_EINVAL, "redis_url: longer than %u bytes", URL_MAX_BYTES);
     if (take_scheme(&rest, "rediss://"))
-        return error_set(error, LIBCACHE_EUNSUPPORTED,
-                         "redis_url: rediss:// (TLS) is not supported; a TLS proxy on this host, reached by redis:// or "
-                         "unix://, is");
+        return error_set(
+            error, LIBCACHE_EUNSUPPORTED,
+            "redis_url: rediss:// (TLS) is not supported; a TLS proxy on this host, reached by redis:// or "
+            "unix://, is");
     url.secrets = memory_zero(allocator, size + 1);
     if (!url.secrets)
         return error_set(error, LIBCACHE_ENOMEM, "redis_url: out of memory");

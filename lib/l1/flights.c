@@ -1,0 +1,263 @@
+/*
+ * Single flight among all threads and processes of a segment. SPDX-License-Identifier: MIT
+ *
+ *      slot:  | key hash | word: number 28, end 4 | owner: pid, start | lease until | not before | nudges |
+ *
+ *      nobody  -- begin -->  flying  -- end -->  stored, not stored, fenced, failed  -- begin -->  flying (next number)
+ *                              |                                 (what it was is kept for those who wait, and "failed" for backoff)
+ *                              +-- lease over, or owner dead: the next who begins takes it over (next number)
+ *
+ * A key has a few slots where its flight may be, by its hash. Slots are taken and ended under flights_lock, a robust lock that is held for
+ * some tens of instructions; a killed owner leaves at worst a slot half taken, whose number says so: the fields are written first, the
+ * word last, so it looks as before. Waiters sleep on the word (futex, shared between processes): the leader's end is one
+ * store and one wake. They look after the leader twenty times a second as well, since a killed one wakes nobody.
+ *
+ * A leader that was taken for dead and comes back finds another number in the word: what it does to the slot then is nothing.
+ */
+#define _GNU_SOURCE
+#include "l1/flights.h"
+
+#include "l1/hook.h"
+#include "l1/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PROBES 8u
+#define LOOK_AFTER_NS UINT64_C(50000000)
+#define END_BITS 4u
+#define END_MASK ((1u << END_BITS) - 1)
+
+static uint32_t word_next(uint32_t word)
+{
+    return ((word >> END_BITS) + 1) << END_BITS; /* FLIGHT_FLYING is 0 */
+}
+
+static enum flight_end word_end(uint32_t word)
+{
+    return (enum flight_end)(word & END_MASK);
+}
+
+static void wake(uint32_t *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+/* When a process began: tells a reused pid from the one that was meant. 0: there is none, or it cannot be known. */
+static uint64_t start_of(pid_t pid)
+{
+    char path[40], text[512], *at;
+    uint64_t start = 0;
+    ssize_t size;
+    int fd, field = 2;
+
+    at = path;
+    for (const char *s = "/proc/"; *s; s++)
+        *at++ = *s;
+    {
+        char digits[12];
+        int n = 0;
+        do
+            digits[n++] = (char)('0' + pid % 10);
+        while (pid /= 10);
+        while (n)
+            *at++ = digits[--n];
+    }
+    for (const char *s = "/stat"; *s; s++)
+        *at++ = *s;
+    *at = '\0';
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    size = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (size <= 0)
+        return 0;
+    text[size] = '\0';
+    at = strrchr(text, ')'); /* the name may hold anything */
+    for (; at && *at && field < 22; at++)
+        if (*at == ' ')
+            field++;
+    for (; at && *at >= '0' && *at <= '9'; at++)
+        start = start * 10 + (uint64_t)(*at - '0');
+    return start;
+}
+
+static int is_alive(const struct flight *f)
+{
+    uint32_t pid = load_relaxed(&f->pid);
+    uint64_t start = load_relaxed(&f->start), now;
+
+    if (pid == (uint32_t)getpid())
+        return 1;
+    if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
+        return 0;
+    now = start_of((pid_t)pid);
+    return !start || !now || now == start;
+}
+
+/* Under flights_lock. */
+static struct flight *find(struct l1 *l1, uint64_t key, int for_new)
+{
+    uint32_t n = l1->layout.flights;
+    struct flight *best = NULL;
+    uint64_t now = l1_now(l1);
+
+    for (uint32_t i = 0; i < PROBES; i++) {
+        struct flight *f = &l1->flights[(key + i) % n];
+        int flying = word_end(load_relaxed(&f->word)) == FLIGHT_FLYING && load_relaxed(&f->key);
+        if (load_relaxed(&f->key) == key)
+            return f;
+        if (flying && now < load_relaxed(&f->until_ms))
+            continue;
+        /* Free before ended, ended before kept for backoff. */
+        if (!best || !load_relaxed(&f->key) || (load_relaxed(&best->key) && load_relaxed(&f->not_before_ms) < load_relaxed(&best->not_before_ms)))
+            best = f;
+    }
+    return for_new ? best : NULL;
+}
+
+/* A key's number in the table: never 0. */
+static uint64_t key_number(const struct l1_key *key)
+{
+    return key->hash ? key->hash : 1;
+}
+
+static void take(struct l1 *l1, struct flight *f, uint64_t key, uint64_t lease_ms)
+{
+    uint32_t next = word_next(load_relaxed(&f->word)), pid = (uint32_t)getpid();
+
+    if (load_acquire(&l1->start_pid) != pid) { /* racy, and the same for all threads */
+        store_relaxed(&l1->start, start_of((pid_t)pid));
+        store_release(&l1->start_pid, pid);
+    }
+    store_relaxed(&f->pid, pid);
+    store_relaxed(&f->start, load_relaxed(&l1->start));
+    store_relaxed(&f->until_ms, l1_now(l1) + lease_ms);
+    store_relaxed(&f->not_before_ms, 0);
+    store_release(&f->key, key);
+    hook(HOOK_FLIGHT_TAKEN);
+    store_release(&f->word, next);
+    wake(&f->word); /* who waited for a dead leader, or for another key that had this slot */
+}
+
+enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, struct flight_ref *ref)
+{
+    enum flight_role role = FLIGHT_LEAD;
+    struct flight *f;
+    int died = 0;
+
+    if (!l1->layout.flights)
+        return FLIGHT_NONE;
+    l1_notice_fork(l1);
+    if (lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) != LIBCACHE_OK)
+        return FLIGHT_NONE;
+    f = find(l1, key_number(key), 1);
+    if (!f) {
+        role = FLIGHT_NONE;
+    } else if (load_relaxed(&f->key) == key_number(key)) {
+        enum flight_end how = word_end(load_relaxed(&f->word));
+        uint64_t now = l1_now(l1);
+        if (how == FLIGHT_FLYING && now < load_relaxed(&f->until_ms) && is_alive(f))
+            role = FLIGHT_WAIT;
+        else if (how == FLIGHT_FAILED && now < load_relaxed(&f->not_before_ms))
+            role = FLIGHT_BACKOFF;
+    }
+    if (f && role == FLIGHT_LEAD)
+        take(l1, f, key_number(key), lease_ms);
+    if (f)
+        *ref = (struct flight_ref){ (uint32_t)(f - l1->flights), load_relaxed(&f->word) };
+    lock_give(&l1->head->flights_lock);
+    return role;
+}
+
+int flight_extend(struct l1 *l1, const struct flight_ref *ref, uint64_t lease_ms)
+{
+    struct flight *f = &l1->flights[ref->slot];
+    int died = 0, ours;
+
+    if (lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) != LIBCACHE_OK)
+        return 1;
+    ours = load_relaxed(&f->word) == ref->word;
+    if (ours)
+        store_relaxed(&f->until_ms, l1_now(l1) + lease_ms);
+    lock_give(&l1->head->flights_lock);
+    return ours;
+}
+
+void flight_end(struct l1 *l1, const struct flight_ref *ref, enum flight_end how, uint64_t backoff_ms)
+{
+    struct flight *f = &l1->flights[ref->slot];
+    uint32_t word = ref->word;
+
+    if (how == FLIGHT_FAILED && backoff_ms) {
+        int died = 0;
+        if (lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) == LIBCACHE_OK) {
+            if (load_relaxed(&f->word) == word)
+                store_relaxed(&f->not_before_ms, l1_now(l1) + backoff_ms);
+            lock_give(&l1->head->flights_lock);
+        }
+    }
+    if (__atomic_compare_exchange_n(&f->word, &word, word | (uint32_t)how, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        wake(&f->word);
+}
+
+int flight_ended(struct l1 *l1, const struct flight_ref *ref, enum flight_end *how)
+{
+    struct flight *f = &l1->flights[ref->slot];
+    uint32_t word = load_acquire(&f->word);
+
+    *how = FLIGHT_FLYING;
+    if (word >> END_BITS != ref->word >> END_BITS) {
+        *how = FLIGHT_FENCED; /* it ended, and another one has begun: look again */
+        return 1;
+    }
+    *how = word_end(word);
+    return *how != FLIGHT_FLYING || l1_now(l1) >= load_relaxed(&f->until_ms) || !is_alive(f);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, enum flight_end *how)
+{
+    struct flight *f = &l1->flights[ref->slot];
+
+    for (;;) {
+        uint64_t now = now_ns(), left;
+        struct timespec pause;
+        if (flight_ended(l1, ref, how))
+            return 1;
+        if (now >= deadline)
+            return 0;
+        left = deadline - now < LOOK_AFTER_NS ? deadline - now : LOOK_AFTER_NS;
+        pause.tv_sec = (time_t)(left / UINT64_C(1000000000));
+        pause.tv_nsec = (long)(left % UINT64_C(1000000000));
+        syscall(SYS_futex, &f->word, FUTEX_WAIT, ref->word, &pause, NULL, 0);
+    }
+}
+
+void flight_nudge(struct l1 *l1, const struct l1_key *key)
+{
+    struct flight *f;
+    int died = 0;
+
+    if (!l1->layout.flights || lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) != LIBCACHE_OK)
+        return;
+    f = find(l1, key_number(key), 0);
+    if (f) {
+        __atomic_fetch_add(&f->nudges, 1, __ATOMIC_RELEASE);
+        wake(&f->nudges);
+    }
+    lock_give(&l1->head->flights_lock);
+}

@@ -1,0 +1,51 @@
+/*
+ * Who is loading what, on this host. SPDX-License-Identifier: MIT
+ */
+#ifndef L1_FLIGHTS_H
+#define L1_FLIGHTS_H
+#include "l1/l1.h"
+
+/* How a flight ended; kept in its slot until that is needed for another. */
+enum flight_end {
+    FLIGHT_FLYING,      /* it has not */
+    FLIGHT_STORED,      /* the value is in the cache */
+    FLIGHT_NOT_STORED,  /* there is a value, but not for the cache: everybody loads for himself */
+    FLIGHT_FENCED,      /* it was overtaken: somebody must load anew */
+    FLIGHT_FAILED       /* there is none */
+};
+
+/* A flight as its owner, or somebody who waits for it, knows it. */
+struct flight_ref {
+    uint32_t slot;
+    uint32_t word;      /* of the slot when it was found: whether it has ended since is one compare */
+};
+
+enum flight_role {
+    FLIGHT_LEAD,        /* it is yours: end it */
+    FLIGHT_WAIT,        /* another's: flight_wait */
+    FLIGHT_BACKOFF,     /* a load has failed lately: do not try now */
+    FLIGHT_NONE         /* no room, or the lock was not to be had: load without */
+};
+
+/* Takes or joins the flight of a key. lease_ms: for how long the leader is believed. */
+enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, struct flight_ref *ref);
+
+/* The leader goes on for lease_ms from now. 1; 0: it was taken for dead, and another leads. */
+int flight_extend(struct l1 *l1, const struct flight_ref *ref, uint64_t lease_ms);
+
+/* Ends it and wakes all who wait. backoff_ms: with FAILED, for how long nobody shall try. Nothing if it is not ours any more. */
+void flight_end(struct l1 *l1, const struct flight_ref *ref, enum flight_end how, uint64_t backoff_ms);
+
+/*
+ * Waits until the flight has ended, its leader is dead or late, or the deadline (ns of CLOCK_MONOTONIC) has passed. *how is set when
+ * it has ended, FLIGHT_FLYING when its leader must be taken for dead. 1; 0: deadline.
+ */
+int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, enum flight_end *how);
+
+/* How it stands, without waiting. 1: it has ended, or its leader is dead or late. */
+int flight_ended(struct l1 *l1, const struct flight_ref *ref, enum flight_end *how);
+
+/* Whoever waits for this key's flight looks again (a value has come from elsewhere). */
+void flight_nudge(struct l1 *l1, const struct l1_key *key);
+
+#endif
