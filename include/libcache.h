@@ -104,6 +104,9 @@ enum libcache_result {
     LIBCACHE_MISS = 4,     /* nothing usable is there */
     LIBCACHE_EXISTS = 5,   /* libcache_add: somebody else's entry is there; nothing was stored */
     LIBCACHE_FENCED = 6,   /* invalidated since the stamp was taken; nothing was stored (see 7) */
+    LIBCACHE_LEAD = 7,     /* libcache_load_begin: yours to load */
+    LIBCACHE_WAIT = 8,     /* libcache_load_begin: somebody else is loading it */
+    LIBCACHE_BYPASS = 9,   /* libcache_load_begin: load it for yourself, others may be at it too */
 
     LIBCACHE_EINVAL = -1,        /* an argument is wrong: null, unknown flag, wrong struct size */
     LIBCACHE_ENOMEM = -2,        /* the allocator or mmap had no memory */
@@ -125,7 +128,9 @@ enum libcache_result {
     LIBCACHE_ETIMEDOUT = -18,    /* Redis did not answer in time; it may or may not have done it */
     LIBCACHE_EREMOTE = -19,      /* Redis refused: out of memory, cannot persist, wrong type, script stopped */
     LIBCACHE_EDENIED = -20,      /* Redis wants other credentials, or its ACL forbids it */
-    LIBCACHE_EPROTOCOL = -21     /* what answers is not Redis, or an answer larger than allowed */
+    LIBCACHE_EPROTOCOL = -21,    /* what answers is not Redis, or an answer larger than allowed */
+    LIBCACHE_ELOAD = -22,        /* a load failed, or did so lately and is not tried again yet */
+    LIBCACHE_ELOST = -23         /* the lock is not, or no longer, yours */
 };
 
 /* A short English sentence for any of the codes above, never NULL. The string is constant. */
@@ -192,6 +197,13 @@ typedef struct libcache_options {
     void (*log)(void *arg, int level, const char *message); /* default none; must not call libcache */
     void *log_arg;
 
+    /*
+     * Runs job(job_arg) later, once, in a thread of yours; gives 0, or another number when it will not. Used to refresh stale
+     * values in the background by libcache_get_or_load; without it the caller that finds one refreshes it. Default none.
+     */
+    int (*execute)(void *arg, void (*job)(void *job_arg), void *job_arg);
+    void *execute_arg;
+
     /* The Redis tier. Without redis_url there is none, and the rest means nothing. */
     const char *redis_url;        /* redis://[user:password@]host[:port][/db] or unix:///path/of.sock[?db=N] */
     const char *redis_prefix;     /* of all its keys in Redis: 1 to 64 of A-Z a-z 0-9 . _ - / . Default "libcache" */
@@ -254,14 +266,19 @@ LIBCACHE_API int libcache_remove_segment(const char *name, libcache_error *error
 
 enum libcache_tier { LIBCACHE_TIER_L1 = 1, LIBCACHE_TIER_L2 = 2 };
 
+enum libcache_load_lease {
+    LIBCACHE_LEASE_HOST = 1, /* one load a host */
+    LIBCACHE_LEASE_REDIS = 2 /* one load in all hosts; costs nothing but on a miss in Redis */
+};
+
 /* Zero in any field: what the policy file says for this namespace, else the default named here. */
 typedef struct libcache_policy {
     size_t struct_size;
     uint64_t ttl_ms;            /* life of an entry. Default 1 hour; at most LIBCACHE_TTL_MAX_MS, or LIBCACHE_FOREVER */
     uint64_t negative_ttl_ms;   /* life of "known missing". Default the lesser of ttl and 30 s */
     uint64_t soft_ttl_ms;       /* older than this, a hit is LIBCACHE_STALE. Default: never. Less than ttl */
-    uint64_t grace_ms;          /* how long past its ttl an entry may be served when a load fails.
-                                   Checked and kept, and used by the load functions. Default 0 */
+    uint64_t grace_ms;          /* how long past its ttl an entry is kept for the load functions, which serve it while
+                                   somebody else loads and when a load fails. Default 0 */
     unsigned jitter_percent;    /* 1 to 50: each TTL is shortened at random by up to this much. Default 0 */
     unsigned l1_share_percent;  /* 1 to 100: past this share of the memory, entries of this namespace
                                    are the first to go. Default 100. Who says one sets it for all
@@ -271,6 +288,10 @@ typedef struct libcache_policy {
     uint64_t l1_ttl_ms;         /* life of an entry in L1, where it is shorter than what is left of ttl. Default: as ttl */
     size_t compress_bytes;      /* values of so many bytes or more are compressed in Redis (LZ4), if that makes them an
                                    eighth smaller. Default: never */
+    uint64_t load_timeout_ms;   /* for how long the leader of a load is believed to be at it. Default 10 s */
+    uint64_t load_backoff_ms;   /* after a failed load, nobody tries again for so long. Default 1 s */
+    unsigned early_percent;     /* early refresh (XFetch): its beta in percent; 100 is the usual one. 1 to 1000. Default: none */
+    unsigned load_lease;        /* enum libcache_load_lease: who leads a load. Default LIBCACHE_LEASE_HOST */
 } libcache_policy;
 
 #define LIBCACHE_POLICY_INIT LIBCACHE_SIZED(libcache_policy)
@@ -299,7 +320,10 @@ enum libcache_flag {
     LIBCACHE_SKIP_L1 = 1u << 3,  /* reads: do not look in L1. Writes: leave nothing of the key in L1 */
     LIBCACHE_SKIP_L2 = 1u << 4,  /* do not go to Redis: what is changed is changed on this host only */
     LIBCACHE_READ_ONLY = 1u << 5,/* reads: keep no copy in L1 of what was found in Redis */
-    LIBCACHE_NO_PUBLISH = 1u << 6/* writes: other hosts are not told, and keep their copies until these expire */
+    LIBCACHE_NO_PUBLISH = 1u << 6,/* writes: other hosts are not told, and keep their copies until these expire */
+    LIBCACHE_NO_BLOCK = 1u << 7, /* load_begin: LIBCACHE_WAIT rather than wait for another's load */
+    LIBCACHE_REFRESH = 1u << 8,  /* load_begin: lead even if a fresh value is there */
+    LIBCACHE_NOT_STORED = 1u << 9/* load_commit, loader: the value is for the caller only */
 };
 
 /*
@@ -321,7 +345,7 @@ typedef struct libcache_value {
     void *reserve_arg;     /* yours */
     uint32_t flags;        /* as they were set */
     uint8_t codec;         /* as it was set */
-    uint8_t tier;          /* enum libcache_tier: who answered */
+    uint8_t tier;          /* enum libcache_tier: who answered; 0: a loader */
     uint64_t age_ms;       /* since it was stored. Only with LIBCACHE_TIMES */
     uint64_t ttl_left_ms;  /* until it expires, LIBCACHE_FOREVER if never. Only with LIBCACHE_TIMES */
     const struct libcache_allocator *owner; /* libcache's own: who frees data; NULL: data is yours */
@@ -442,6 +466,110 @@ LIBCACHE_API int libcache_decrement(libcache_ns *ns, const void *key, size_t key
  */
 LIBCACHE_API int libcache_take_stamp(libcache_ns *ns, const void *key, size_t key_size, libcache_stamp *stamp);
 
+/*
+ * The simple way: gives the value, and loads it when it is not there. However many threads and processes of a host ask for a
+ * missing key at once, one of them runs the loader; the others get its value (with LIBCACHE_LEASE_REDIS: of all hosts).
+ *
+ *     static int load(void *arg, const libcache_slice *key, libcache_loaded *out)
+ *     {
+ *         out->data = query(arg, key, &out->size);
+ *         out->release = free_row;
+ *         return out->data ? LIBCACHE_OK : -1;
+ *     }
+ *     result = libcache_get_or_load(users, "42", 2, &value, load, db, NULL);
+ *
+ * HIT: value is filled, from a tier or from the loader (value->tier is 0 then). STALE: it is an older one: past its soft
+ * TTL and being refreshed, or past its TTL within the grace because the load failed. NEGATIVE: known missing.
+ * Errors: ELOAD (the loader gave an error, or did so less than load_backoff_ms ago, and nothing stale is there), EKEY, EINVAL,
+ * ENOMEM, ETOOBIG (for the value's memory). Faults of Redis are not errors here.
+ */
+typedef struct libcache_loaded {
+    const void *data;            /* the value; copied before `release` is called */
+    size_t size;
+    void (*release)(void *arg, void *data); /* NULL: nothing to free. `arg` is the loader's */
+    uint64_t ttl_ms;             /* as in libcache_set_options, all of these; zero: defaults */
+    const libcache_slice *tags;
+    size_t n_tags;
+    uint32_t user_flags;
+    uint8_t codec;
+    unsigned flags;              /* LIBCACHE_NEG, LIBCACHE_NOT_STORED, LIBCACHE_NO_PUBLISH */
+} libcache_loaded;
+
+/* Called with no lock held, in the caller's thread or where the executor (libcache_options) runs it. *out is zeroed. OK, or
+ * an error of your own (negative). */
+typedef int (*libcache_loader)(void *arg, const libcache_slice *key, libcache_loaded *out);
+
+typedef struct libcache_load_options {
+    size_t struct_size;
+    unsigned wait_ms;            /* longest wait for somebody else's load. Default: the policy's load_timeout_ms */
+    unsigned flags;              /* LIBCACHE_NO_BLOCK (load_begin only), LIBCACHE_REFRESH, LIBCACHE_SKIP_L2 */
+    void *(*keep)(void *arg);    /* a refresh in the background runs later: what the loader gets then. NULL: arg itself, which
+                                    must live until it has run */
+    void (*drop)(void *kept);    /* it has run */
+} libcache_load_options;
+
+#define LIBCACHE_LOAD_OPTIONS_INIT LIBCACHE_SIZED(libcache_load_options)
+
+LIBCACHE_API int libcache_get_or_load(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                      libcache_loader loader, void *arg, const libcache_load_options *options);
+
+/*
+ * The same for n keys: one look at L1 for all, one round trip to Redis, and the loader gets those that are missing and
+ * that nobody else is loading, at once. It fills out[i] for keys[i]; result[i] is OK or an error of your own.
+ */
+typedef int (*libcache_many_loader)(void *arg, const libcache_slice *keys, size_t n, libcache_loaded *out, int *results);
+
+LIBCACHE_API int libcache_get_or_load_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values,
+                                           int *results, libcache_many_loader loader, void *arg,
+                                           const libcache_load_options *options);
+
+/*
+ * The same in steps, for bindings and event loops. load_begin gives
+ *
+ *     HIT, NEGATIVE         value is filled. *load is NULL, or set when it is wise to refresh it early (see policy)
+ *     STALE                 value is filled with an older one. *load is set when you are the one to refresh it, else NULL
+ *     LEAD                  nothing is there, and you are the one to load it
+ *     WAIT                  (LIBCACHE_NO_BLOCK) somebody else is at it: see load_wait and load_fd
+ *     BYPASS                you have waited for long enough, or there was no room to say who leads: load it for yourself
+ *     ELOAD                 a load failed lately, and nothing stale is there. *load is NULL
+ *
+ * Whoever got a load (*load is not NULL) ends it with commit or abort, once, from any thread of the same process. Until then, and for
+ * load_timeout_ms at most, others wait for it. It carries the stamp that was taken at begin, so what it commits is stored only
+ * if nothing was invalidated meanwhile; the value is yours to use in any case.
+ */
+typedef struct libcache_load libcache_load;
+
+LIBCACHE_API int libcache_load_begin(libcache_load **load, libcache_ns *ns, const void *key, size_t key_size,
+                                     libcache_value *value, const libcache_load_options *options);
+
+/*
+ * Before a refresh: looks whether Redis has a fresh value by now, from another host. HIT, NEGATIVE: value is filled and the load has
+ * ended. MISS: load it. (After LEAD this has been done.) value may be NULL.
+ */
+LIBCACHE_API int libcache_load_recheck(libcache_load *load, libcache_value *value);
+
+/*
+ * Ends a load with what was loaded; options as for libcache_set (its stamp must be NULL). Returns OK, or FENCED: it was invalidated
+ * meanwhile and is not stored, or what libcache_set returns. The load is gone in any case.
+ */
+LIBCACHE_API int libcache_load_commit(libcache_load *load, const void *value, size_t size,
+                                      const libcache_set_options *options);
+
+/* Ends a load that failed, or, with error 0, that was given up: then the next one tries at once. NULL is allowed. */
+LIBCACHE_API void libcache_load_abort(libcache_load *load, int error);
+
+/*
+ * After WAIT: waits for at most wait_ms (0: just looks). WAIT: not yet; else what load_begin would give now, with *load changed
+ * accordingly (NULL where that says so).
+ */
+LIBCACHE_API int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wait_ms);
+
+/* Loads n keys into the cache, `batch` at a time; progress (may be NULL) is told after each batch and ends it by returning
+ * other than 0. Returns OK, or the first error. Those that are fresh already are not loaded. */
+LIBCACHE_API int libcache_warm(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t batch,
+                               libcache_many_loader loader, void *arg,
+                               int (*progress)(void *arg, size_t done, size_t n), const libcache_load_options *options);
+
 /* ---- 8. Invalidating ----------------------------------------------------------------------------- */
 
 /*
@@ -508,6 +636,9 @@ typedef struct libcache_stats {
     uint64_t hits, stale, negatives, misses;
     uint64_t sets, adds, deletes, touches, increments;
     uint64_t fenced;              /* stores refused because of an invalidation since their stamp */
+    uint64_t loads, load_errors;  /* committed and failed ones */
+    uint64_t load_waits, load_bypasses; /* for another's load; those that did not wait on */
+    uint64_t refreshes;           /* of values that were still served */
     uint64_t invalidations;       /* names invalidated: tags, namespaces, all */
     uint64_t lock_fallbacks;      /* reads that took the lock after 16 lost races */
     /* the segment, by all its processes, since it was created */

@@ -29,13 +29,15 @@
 #define SECTIONS_MAX 4095u /* as many as a cache has namespaces */
 #define LINE_BYTES_MAX 197 /* of a line with a field: what Debian's libinih takes, less "\n" and the final zero */
 #define TTL_DEFAULT_MS (UINT64_C(3600) * 1000)
+#define LOAD_TIMEOUT_DEFAULT_MS UINT64_C(10000)
+#define LOAD_BACKOFF_DEFAULT_MS UINT64_C(1000)
 #define NEGATIVE_TTL_DEFAULT_MS (UINT64_C(30) * 1000)
 
 /* ---- Fields ------------------------------------------------------------------------------------------------- */
 
-enum field { TTL, NEGATIVE_TTL, SOFT_TTL, GRACE, JITTER, L1_SHARE, MAX_VALUE, TIERS, L1_TTL, COMPRESS, FIELDS };
+enum field { TTL, NEGATIVE_TTL, SOFT_TTL, GRACE, JITTER, L1_SHARE, MAX_VALUE, TIERS, L1_TTL, COMPRESS, LOAD_TIMEOUT, LOAD_BACKOFF, EARLY, LOAD_LEASE, FIELDS };
 
-enum kind { DURATION, PERCENT, BYTES, TIER_SET };
+enum kind { DURATION, PERCENT, BYTES, TIER_SET, LEASE };
 
 static const struct {
     const char *name;   /* in a file */
@@ -54,6 +56,10 @@ static const struct {
     [MAX_VALUE] = { "max_value", "max_value_bytes", BYTES, 0, 1, SIZE_MAX, "1B or more" },
     [TIERS] = { "tiers", "tiers", TIER_SET, 0, 1, LIBCACHE_TIER_L1 | LIBCACHE_TIER_L2, "l1, l2 or l1,l2" },
     [L1_TTL] = { "l1_ttl", "l1_ttl_ms", DURATION, 1, 1, LIBCACHE_TTL_MAX_MS, "1ms to 3650d, or forever" },
+    [LOAD_TIMEOUT] = { "load_timeout", "load_timeout_ms", DURATION, 0, 1, LIBCACHE_TTL_MAX_MS, "1ms to 3650d" },
+    [LOAD_BACKOFF] = { "load_backoff", "load_backoff_ms", DURATION, 0, 1, LIBCACHE_TTL_MAX_MS, "1ms to 3650d" },
+    [EARLY] = { "early", "early_percent", PERCENT, 0, 1, 1000, "1% to 1000%" },
+    [LOAD_LEASE] = { "load_lease", "load_lease", LEASE, 0, LIBCACHE_LEASE_HOST, LIBCACHE_LEASE_REDIS, "host or redis" },
     [COMPRESS] = { "compress", "compress_bytes", BYTES, 0, 1, SIZE_MAX, "1B or more" },
 };
 
@@ -62,6 +68,7 @@ static const char *const units_hint[] = {
     [PERCENT] = "",
     [BYTES] = " (units " QUANTITY_BYTES_UNITS ")",
     [TIER_SET] = "",
+    [LEASE] = "",
 };
 
 static void unpack(uint64_t values[FIELDS], const libcache_policy *policy)
@@ -76,6 +83,10 @@ static void unpack(uint64_t values[FIELDS], const libcache_policy *policy)
     values[TIERS] = policy->tiers;
     values[L1_TTL] = policy->l1_ttl_ms;
     values[COMPRESS] = policy->compress_bytes;
+    values[LOAD_TIMEOUT] = policy->load_timeout_ms;
+    values[LOAD_BACKOFF] = policy->load_backoff_ms;
+    values[EARLY] = policy->early_percent;
+    values[LOAD_LEASE] = policy->load_lease;
 }
 
 static void pack(libcache_policy *policy, const uint64_t values[FIELDS])
@@ -92,6 +103,10 @@ static void pack(libcache_policy *policy, const uint64_t values[FIELDS])
     policy->tiers = (unsigned)values[TIERS];
     policy->l1_ttl_ms = values[L1_TTL];
     policy->compress_bytes = (size_t)values[COMPRESS];
+    policy->load_timeout_ms = values[LOAD_TIMEOUT];
+    policy->load_backoff_ms = values[LOAD_BACKOFF];
+    policy->early_percent = (unsigned)values[EARLY];
+    policy->load_lease = (unsigned)values[LOAD_LEASE];
 }
 
 static int in_range(enum field field, uint64_t value)
@@ -103,6 +118,15 @@ static int in_range(enum field field, uint64_t value)
 static int soft_ttl_contradicts(uint64_t soft_ttl_ms, uint64_t ttl_ms)
 {
     return soft_ttl_ms != LIBCACHE_FOREVER && soft_ttl_ms >= ttl_ms;
+}
+
+/* "host" or "redis". NULL, or the reason why not. */
+static const char *read_lease(uint64_t *out, const char *text)
+{
+    if (strcmp(text, "host") != 0 && strcmp(text, "redis") != 0)
+        return "unknown lease";
+    *out = *text == 'h' ? LIBCACHE_LEASE_HOST : LIBCACHE_LEASE_REDIS;
+    return NULL;
 }
 
 /* "l1", "l2" or both with a comma. NULL, or the reason why not. */
@@ -147,6 +171,8 @@ static const char *read_value(uint64_t *out, enum field field, const char *text)
         reason = quantity_read_percent(&value, text);
     else if (fields[field].kind == BYTES)
         reason = quantity_read_bytes(&value, text);
+    else if (fields[field].kind == LEASE)
+        reason = read_lease(&value, text);
     else
         reason = read_tiers(&value, text);
     if (!reason && !in_range(field, value))
@@ -433,7 +459,8 @@ static int accept_field(void *arg, const char *no_section, const char *name, con
     if (field == FIELDS)
         REFUSE(parser, parser->line,
                "unknown field '" SHOWN
-               "'; there are ttl, negative_ttl, soft_ttl, grace, jitter, l1_share, max_value, tiers, l1_ttl, compress",
+               "'; there are ttl, negative_ttl, soft_ttl, grace, jitter, l1_share, max_value, tiers, l1_ttl, compress, "
+               "load_timeout, load_backoff, early, load_lease",
                name);
     else if (!section)
         REFUSE(parser, parser->line, "%s = " SHOWN ": before the first section", name, value);
@@ -604,6 +631,12 @@ static void set_defaults(uint64_t values[FIELDS], size_t cache_max_value_bytes, 
         values[L1_TTL] = LIBCACHE_FOREVER;
     if (!values[COMPRESS])
         values[COMPRESS] = SIZE_MAX;
+    if (!values[LOAD_TIMEOUT])
+        values[LOAD_TIMEOUT] = LOAD_TIMEOUT_DEFAULT_MS;
+    if (!values[LOAD_BACKOFF])
+        values[LOAD_BACKOFF] = LOAD_BACKOFF_DEFAULT_MS;
+    if (!values[LOAD_LEASE])
+        values[LOAD_LEASE] = LIBCACHE_LEASE_HOST;
 }
 
 int policy_resolve(libcache_policy *out, const libcache_policy *from_code, const libcache_policy *from_file,

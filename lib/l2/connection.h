@@ -38,9 +38,9 @@ struct connection {
 
 /*
  * Resolves, connects, greets. *fd is where the descriptor is noted while there is one (NULL: in the connection). On
- * failure
- * *why is a few words for the log; *denied is 1 when the server has refused us for a reason that lasts: AUTH, SELECT or
- * EDENIED from `greeted`. MISS: woken. EUNAVAILABLE: whatever else, deadline included; nothing was asked for yet.
+ * failure the report has a few words for the log, and says whether it came too late, and whether the server has refused
+ * us for a reason that lasts: AUTH, SELECT, or EDENIED from `greeted`. MISS: woken. EUNAVAILABLE: whatever else, the
+ * deadline included; nothing was asked for yet.
  */
 struct connect_report {
     const char *why;

@@ -212,7 +212,7 @@ static struct slot *take_old(struct pool *pool, uint64_t now_ms)
     return slot;
 }
 
-/* Called under the lock; closes a BUSY slot's connection without it, for close may take its time, and frees the slot. */
+/* Called under the lock; closes a BUSY slot's connection without it, as close may take its time, and frees the slot. */
 static void leave_and_retire(struct pool *pool, struct slot *slot)
 {
     struct connection *connection = slot->connection;

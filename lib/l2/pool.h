@@ -52,7 +52,7 @@ int pool_checkout(struct pool *pool, struct slot **out, uint64_t deadline, uint6
 /* Gives it back. A connection that is not usable, of an old generation, or one too many is closed. */
 void pool_checkin(struct pool *pool, struct slot *slot, uint64_t now_ms);
 
-/* The connection in the slot is dead: closes it, so that another can be made there. The others are looked at before use. */
+/* The connection in the slot is dead: closes it, so that another can be made there. The others come under suspicion. */
 void pool_replace(struct pool *pool, struct slot *slot);
 
 /* Closes all idle connections; those in use are closed when they come back. */

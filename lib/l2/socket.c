@@ -127,7 +127,7 @@ enum wait_result socket_connect(int *fd, const struct address *address, const st
     store_relaxed(fd, made);
     if (to->sa_family != AF_UNIX)
         setsockopt(made, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    /* An interrupted connect goes on by itself. A Unix socket whose queue is full says EAGAIN, and nothing to wait for. */
+    /* An interrupted connect goes on by itself. A Unix socket with a full queue says EAGAIN, and nothing to wait for. */
     if (connect(made, to, address->size) != 0) {
         if (errno == EINPROGRESS || errno == EINTR)
             result = finish_connect(made, patience);

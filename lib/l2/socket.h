@@ -27,7 +27,7 @@ enum wait_result {
     WAIT_DEAD,  /* the other side is gone, or never was there: errno says more, 0 is an orderly end */
 };
 
-/* Waits for events (POLLIN, POLLOUT) of fd. *ready (may be NULL) gets those that happened. Errors and ends are WAIT_READY. */
+/* Waits for events (POLLIN, POLLOUT) of fd; *ready (may be NULL) gets those that happened. Errors and ends are events. */
 enum wait_result socket_wait(int fd, short events, short *ready, const struct patience *patience);
 
 /*

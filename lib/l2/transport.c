@@ -5,7 +5,7 @@
  * when a *reused* connection ends before the first byte of an answer, the request goes once more, on a new connection,
  *
  *     when nothing was sent                                always: the server cannot have seen it
- *     when something was sent, and it is repeatable        the server may do it twice, and that is what repeatable means
+ *     when something was sent, and it is repeatable        the server may do it twice: that is what repeatable means
  *     else                                                 ETIMEDOUT: it may have happened
  *
  * if the retry budget allows (pool.c). A fresh connection that dies is a failure, not an accident: no retry.

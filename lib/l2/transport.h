@@ -54,7 +54,9 @@ enum exchange_flag {
  * Sends the request on a pooled connection and reads all its answers. OK: out->n == request->commands; any of them may
  * be an error answer, and READONLY and the like have had their consequences (connections dropped). Else out is empty:
  * EUNAVAILABLE (nothing was sent: breaker open, refused, no connection free in time, greeting says loading),
- * ETIMEDOUT (the deadline passed, or the connection died after something was sent: it may have happened there), EDENIED, EPROTOCOL, ENOMEM.
+ * ETIMEDOUT (something was sent, and then the deadline passed or the connection died: it may have happened there),
+ * EDENIED or EREMOTE (a new connection: the server refuses user, password or database, now or within the last 30 s),
+ * EPROTOCOL, ENOMEM, and what `greeted` said.
  * After any but OK the connection is closed, never reused.
  */
 int transport_exchange(struct transport *transport, const struct request *request, struct replies *out,
@@ -64,6 +66,11 @@ int transport_exchange(struct transport *transport, const struct request *reques
 
 struct connection;
 
+/*
+ * Connects and greets, past an open breaker, but tells it how it went. Its bytes are not in the statistics. Results as of
+ * transport_exchange, or MISS (wake_fd). Close it before the transport. A forked child can only close it: exchanges give
+ * EUNAVAILABLE there.
+ */
 int transport_connect(struct transport *transport, struct connection **out, uint64_t deadline, int wake_fd);
 void connection_close(struct connection *connection); /* NULL allowed; plain close, no QUIT */
 
