@@ -2,7 +2,7 @@
  * Any bytes as an envelope from Redis: refused, or every part of it is there to be used, packing gives the same bytes, and a
  * compressed payload fills exactly its room or is refused. SPDX-License-Identifier: MIT
  *
- * Each input is read as it is, then with both sums put right, then also with the payload's size made what is left: sums
+ * Each input is read as it is, then with its sums put right, then also with the payload's size made what is left: sums
  * and totals keep out accidents, not those who know the format.
  */
 #define _GNU_SOURCE
@@ -42,8 +42,18 @@ static void put(unsigned char *to, uint64_t n, int bytes)
 
 static void seal(unsigned char *bytes, size_t size)
 {
+    size_t checked = size - 48;
+
+    if ((bytes[48] & ENVELOPE_COUNTER) && checked >= 32 + COUNTER_BYTES) {
+        unsigned char *digits = bytes + size - COUNTER_BYTES;
+        uint32_t sum = 0;
+        for (unsigned i = 0; i < COUNTER_DIGITS; i++)
+            sum += digits[i] * (2 * i + 3);
+        put(digits + COUNTER_DIGITS, sum, 4);
+        checked -= COUNTER_BYTES;
+    }
     put(bytes + 4, envelope_fold(bytes), 4);
-    put(bytes + 40, hash_bytes(bytes + 48, size - 48, 0), 8);
+    put(bytes + 40, hash_bytes(bytes + 48, checked, 0), 8);
 }
 
 static void fit_payload(unsigned char *bytes, size_t size)
@@ -106,6 +116,10 @@ static void use(const uint8_t *bytes, size_t size)
     touch(e.key);
     touch(e.payload);
     touch((libcache_slice){ e.tags, e.n_tags * 8 });
+    if (e.flags == ENVELOPE_COUNTER) {
+        libcache_slice digits = counter_digits(e.payload.data);
+        REQUIRE(digits.size >= 1 && (const char *)digits.data + digits.size == (const char *)e.payload.data + COUNTER_DIGITS);
+    }
     REQUIRE(envelope_size(&e) + ENVELOPE_SCRIPT_BYTES == size);
     again = malloc(size);
     REQUIRE(again);
