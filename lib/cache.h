@@ -15,6 +15,7 @@ struct libcache_ns {
     uint32_t id;              /* in the segment */
     uint64_t soft_ttl_ms;     /* policy's, 0: none; what a hit needs, next to the rest it needs */
     unsigned tiers;           /* policy's */
+    int watched;              /* 1: its hits may be stale or about to be: loads look at them closely */
     int slow;                 /* 1: a get must look further than the common hit does (see cache.c) */
     libcache_policy policy;   /* resolved; never changes */
     struct libcache_ns *next;
@@ -30,6 +31,8 @@ struct libcache {
     void *random_arg;
     uint64_t random_state;        /* of the default random; relaxed atomics */
     struct policy_book *policies; /* of the policy file; NULL: none */
+    int (*execute)(void *arg, void (*job)(void *), void *job_arg); /* NULL: none */
+    void *execute_arg;
     struct coherence *coherence;  /* NULL: no Redis tier */
     unsigned timeout_ms;          /* for Redis, of one call */
     int listens_on_calls;         /* LIBCACHE_LISTEN_ON_CALLS, with a Redis tier */
@@ -44,6 +47,7 @@ struct remote_key {
     libcache_value *value;   /* NULL: only look */
     int result;              /* of libcache_get; in: MISS */
     uint64_t ttl_left_ms;    /* with a HIT, STALE or NEGATIVE */
+    libcache_stamp *stamp;   /* NULL, or gets what a load that begins now, the value being missing, is to carry */
 };
 
 /*
@@ -51,6 +55,22 @@ struct remote_key {
  * each result. Faults of Redis are misses (G6), counted. deadline: see coherence_look.
  */
 void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned flags, uint64_t deadline);
+
+/* Between the public calls. */
+
+/* A get that looks in L1 only. */
+int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value);
+
+/* In both tiers, and what is past its end but within its grace as well: STALE. */
+int look_for_late(libcache_ns *ns, const struct l1_key *key, libcache_value *value, uint64_t deadline);
+
+/* libcache_set for a load that took so long. */
+int store_loaded(libcache_ns *ns, const struct l1_key *key, const void *value, size_t size, const libcache_set_options *options,
+                 uint64_t load_ms);
+
+/* load.c: libcache_load_begin for n keys, with one look into Redis. loads: `stride` bytes apart. OK or ENOMEM. */
+int begin_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values, int *results,
+               const libcache_load_options *options, libcache_load **loads, size_t stride);
 
 /* Flags that every call takes when there is a Redis tier. */
 #define REMOTE_READ_FLAGS (unsigned)(LIBCACHE_SKIP_L1 | LIBCACHE_SKIP_L2 | LIBCACHE_READ_ONLY)

@@ -39,6 +39,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "l1/flights.h"
 #include "l1/lock.h"
 
 #include <string.h>
@@ -251,6 +252,10 @@ static int apply_name(struct coherence *c, struct collected *l, const struct nam
         return LIBCACHE_OK;
     }
     key = l1_key_of(c->l1, id, name->key.data, name->key.size);
+    if (name->kind == NAME_WAKE) {
+        flight_nudge(c->l1, &key);
+        return LIBCACHE_OK;
+    }
     result = at ? l1_delete_before(c->l1, &key, at->position, no_wait) : l1_delete(c->l1, &key, no_wait);
     if (there && result == LIBCACHE_OK)
         ++*there;

@@ -77,6 +77,11 @@ int libcache_read_stats(libcache *cache, libcache_stats *stats)
     known.increments = counters_sum(c, COUNT_INCREMENT);
     known.fenced = counters_sum(c, COUNT_FENCED);
     known.invalidations = counters_sum(c, COUNT_INVALIDATION);
+    known.loads = counters_sum(c, COUNT_LOAD);
+    known.load_errors = counters_sum(c, COUNT_LOAD_ERROR);
+    known.load_waits = counters_sum(c, COUNT_LOAD_WAIT);
+    known.load_bypasses = counters_sum(c, COUNT_LOAD_BYPASS);
+    known.refreshes = counters_sum(c, COUNT_REFRESH);
     known.l2_hits = counters_sum(c, COUNT_L2_HIT);
     known.l2_misses = counters_sum(c, COUNT_L2_MISS);
     known.l2_invalidated = counters_sum(c, COUNT_L2_INVALIDATED);

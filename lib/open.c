@@ -242,6 +242,8 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
     cache->allocator = *allocator;
     cache->random = o->random;
     cache->random_arg = o->random_arg;
+    cache->execute = o->execute;
+    cache->execute_arg = o->execute_arg;
     cache->random_state = random[0];
     l1->wish.huge_pages = (int)o->huge_pages;
     l1->wish.seed = random[1];
@@ -408,7 +410,7 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
     if (!ns)
         return error_set(error, LIBCACHE_ENOMEM, "no memory for namespace %s", name);
     said_share = (policy && resolved.l1_share_percent != 100) || from_file.l1_share_percent;
-    result = l1_space(&cache->l1, name, said_share ? resolved.l1_share_percent : 0, &id);
+    result = l1_space(&cache->l1, name, said_share ? resolved.l1_share_percent : 0, resolved.grace_ms, &id);
     if (result != LIBCACHE_OK) {
         memory_free(&cache->allocator, ns);
         return error_set(error, result, result == LIBCACHE_ENAME ? "namespace %s: all %u (max_namespaces) are in use"
@@ -420,6 +422,7 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
     ns->tiers = resolved.tiers;
     ns->slow = cache->listens_on_calls || !(resolved.tiers & LIBCACHE_TIER_L1);
     ns->soft_ttl_ms = resolved.soft_ttl_ms == LIBCACHE_FOREVER ? 0 : resolved.soft_ttl_ms;
+    ns->watched = ns->soft_ttl_ms || resolved.grace_ms || resolved.early_percent || !(resolved.tiers & LIBCACHE_TIER_L1);
     memcpy(ns->name, name, strlen(name) + 1);
     ns->next = load_acquire(&cache->spaces);
     do {

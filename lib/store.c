@@ -63,9 +63,15 @@ static uint64_t jittered(libcache_ns *ns, uint64_t ttl_ms)
     return ttl_ms - cache_random(ns->cache) % (most + 1);
 }
 
-static uint64_t l1_ttl(const libcache_ns *ns, uint64_t ttl_ms)
+/* How long an entry is kept: for its TTL and the grace after that. */
+static uint64_t kept(const libcache_ns *ns, uint64_t ttl_ms)
 {
-    return ttl_ms < ns->policy.l1_ttl_ms ? ttl_ms : ns->policy.l1_ttl_ms;
+    return ttl_ms == LIBCACHE_FOREVER ? ttl_ms : ttl_ms + ns->policy.grace_ms;
+}
+
+static uint64_t l1_kept(const libcache_ns *ns, uint64_t ttl_ms)
+{
+    return kept(ns, ttl_ms < ns->policy.l1_ttl_ms ? ttl_ms : ns->policy.l1_ttl_ms);
 }
 
 static int ttl_ok(uint64_t ttl_ms)
@@ -81,7 +87,7 @@ struct storing {
     struct l1_key key;
     struct l1_item item;
     uint64_t tags[LIBCACHE_TAGS_MAX];
-    uint64_t ttl_ms; /* in Redis */
+    uint64_t ttl_ms; /* in Redis, the grace included */
     unsigned flags;
 };
 
@@ -109,8 +115,10 @@ static int read_set_options(libcache_ns *ns, const libcache_set_options *given, 
     item->n_tags = o.n_tags;
     item->negative = (o.flags & LIBCACHE_NEG) != 0;
     s->ttl_ms = jittered(ns, o.ttl_ms ? o.ttl_ms : item->negative ? ns->policy.negative_ttl_ms : ns->policy.ttl_ms);
-    item->ttl_ms = l1_ttl(ns, s->ttl_ms);
+    item->ttl_ms = l1_kept(ns, s->ttl_ms);
+    s->ttl_ms = kept(ns, s->ttl_ms);
     item->age_ms = 0;
+    item->load_ms = 0;
     item->user_flags = o.user_flags;
     item->codec = o.codec;
     item->only_absent = 0;
@@ -174,6 +182,7 @@ static struct envelope envelope_of(libcache_ns *ns, const struct storing *s, uns
     e.flags = item->negative ? ENVELOPE_NEGATIVE : 0;
     e.codec = item->codec;
     e.user_flags = item->user_flags;
+    e.load_ms = item->load_ms;
     e.soft_ms = ns->soft_ttl_ms;
     e.tags = tags;
     e.n_tags = item->n_tags;
@@ -351,7 +360,7 @@ static void count_stored(libcache_ns *ns, int result, int only_absent)
 }
 
 static int store(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
-                 const libcache_set_options *options, int only_absent)
+                 const libcache_set_options *options, int only_absent, uint32_t load_ms)
 {
     struct storing s;
     int result;
@@ -361,6 +370,7 @@ static int store(libcache_ns *ns, const void *key, size_t key_size, const void *
     result = read_call(ns, key, key_size, value, size, options, only_absent, &s);
     if (result != LIBCACHE_OK && result != LIBCACHE_ETOOBIG)
         return result;
+    s.item.load_ms = load_ms;
     if (result == LIBCACHE_OK)
         result = is_remote(ns, s.flags) ? store_remotely_one(ns, &s) : store_here(ns, &s);
     if (result == LIBCACHE_ETOOBIG && !only_absent)
@@ -372,13 +382,20 @@ static int store(libcache_ns *ns, const void *key, size_t key_size, const void *
 int libcache_set(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
                  const libcache_set_options *options)
 {
-    return store(ns, key, key_size, value, size, options, 0);
+    return store(ns, key, key_size, value, size, options, 0, 0);
+}
+
+int store_loaded(libcache_ns *ns, const struct l1_key *key, const void *value, size_t size, const libcache_set_options *options,
+                 uint64_t load_ms)
+{
+    return store(ns, key->data, key->size, value, size, options, 0,
+                 !ns->policy.early_percent ? 0 : load_ms < 1 ? 1 : load_ms < LOAD_MS_MAX ? (uint32_t)load_ms : LOAD_MS_MAX);
 }
 
 int libcache_add(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
                  const libcache_set_options *options)
 {
-    return store(ns, key, key_size, value, size, options, 1);
+    return store(ns, key, key_size, value, size, options, 1, 0);
 }
 
 #define SENT_AT_ONCE 64
@@ -445,7 +462,7 @@ int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n)
             l1_prefetch_index(&ns->cache->l1, &next);
         }
         items[i].result = store(ns, items[i].key.data, items[i].key.size, items[i].value.data, items[i].value.size,
-                                items[i].options, 0);
+                                items[i].options, 0, 0);
     }
     for (size_t i = 0; i < n && first_error == LIBCACHE_OK; i++)
         if (items[i].result < 0)
@@ -564,12 +581,12 @@ int libcache_touch(libcache_ns *ns, const void *key, size_t key_size, uint64_t t
         struct history now;
         libcache_stamp at;
         coherence_notice_fork(ns->cache->coherence);
-        there = failed(ns->cache, l2_touch(coherence_l2(ns->cache->coherence), &l2_key, ttl_ms,
+        there = failed(ns->cache, l2_touch(coherence_l2(ns->cache->coherence), &l2_key, kept(ns, ttl_ms),
                                            (flags & LIBCACHE_NO_PUBLISH) != 0, &now, deadline_of(ns->cache)));
         if (there >= 0)
             coherence_learn(ns->cache->coherence, &now, &at);
     }
-    result = l1_touch(&ns->cache->l1, &k, l1_ttl(ns, ttl_ms), (flags & LIBCACHE_NO_WAIT) != 0);
+    result = l1_touch(&ns->cache->l1, &k, l1_kept(ns, ttl_ms), (flags & LIBCACHE_NO_WAIT) != 0);
     if (there < 0)
         return there;
     if (there == LIBCACHE_OK && result >= 0)

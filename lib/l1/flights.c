@@ -229,21 +229,39 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
 }
 
+/* Sleeps while the word has this value, until the deadline. */
+static void sleep_on(uint32_t *word, uint32_t value, uint64_t now, uint64_t deadline)
+{
+    struct timespec pause;
+
+    if (now >= deadline)
+        return;
+    pause.tv_sec = (time_t)((deadline - now) / UINT64_C(1000000000));
+    pause.tv_nsec = (long)((deadline - now) % UINT64_C(1000000000));
+    syscall(SYS_futex, word, FUTEX_WAIT, value, &pause, NULL, 0);
+}
+
+uint32_t flight_nudges(const struct l1 *l1, const struct flight_ref *ref)
+{
+    return load_acquire(&l1->flights[ref->slot].nudges);
+}
+
+void flight_wait_nudge(struct l1 *l1, const struct flight_ref *ref, uint32_t seen, uint64_t deadline)
+{
+    sleep_on(&l1->flights[ref->slot].nudges, seen, now_ns(), deadline);
+}
+
 int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, enum flight_end *how)
 {
     struct flight *f = &l1->flights[ref->slot];
 
     for (;;) {
-        uint64_t now = now_ns(), left;
-        struct timespec pause;
+        uint64_t now = now_ns();
         if (flight_ended(l1, ref, how))
             return 1;
         if (now >= deadline)
             return 0;
-        left = deadline - now < LOOK_AFTER_NS ? deadline - now : LOOK_AFTER_NS;
-        pause.tv_sec = (time_t)(left / UINT64_C(1000000000));
-        pause.tv_nsec = (long)(left % UINT64_C(1000000000));
-        syscall(SYS_futex, &f->word, FUTEX_WAIT, ref->word, &pause, NULL, 0);
+        sleep_on(&f->word, ref->word, now, deadline - now < LOOK_AFTER_NS ? deadline : now + LOOK_AFTER_NS);
     }
 }
 

@@ -45,6 +45,13 @@ int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, 
 /* How it stands, without waiting. 1: it has ended, or its leader is dead or late. */
 int flight_ended(struct l1 *l1, const struct flight_ref *ref, enum flight_end *how);
 
+/*
+ * Between hosts the leader of this one waits for another's: how much news there has been for the key, and a wait for more, until
+ * the deadline.
+ */
+uint32_t flight_nudges(const struct l1 *l1, const struct flight_ref *ref);
+void flight_wait_nudge(struct l1 *l1, const struct flight_ref *ref, uint32_t seen, uint64_t deadline);
+
 /* Whoever waits for this key's flight looks again (a value has come from elsewhere). */
 void flight_nudge(struct l1 *l1, const struct l1_key *key);
 

@@ -86,6 +86,7 @@ struct l1_item {
     uint32_t user_flags;
     uint8_t codec;
     int negative;
+    uint32_t load_ms;    /* how long its load took; kept where it is not 0 */
     int only_absent;     /* libcache_add */
 };
 
@@ -164,9 +165,9 @@ void *l1_upper(const struct l1 *l1);
 
 /*
  * Namespaces (spaces.c). Gives the id of a name, registering it when new: OK, ENAME (no room) or EBUSY. share_percent 0:
- * as it is (100 when new).
+ * as it is (100 when new). grace_ms: what every caller says is the policy of all. Entries' expiries include it.
  */
-int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint32_t *id);
+int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint64_t grace_ms, uint32_t *id);
 /* The id of a name that is registered. 1 when it is. */
 int l1_find_space(const struct l1 *l1, const char *name, size_t size, uint32_t *id);
 /* The name of an id, valid while the segment is open; NULL: there is no such id. */

@@ -64,9 +64,10 @@ struct segment_head {
 struct space {
     uint64_t mark;       /* by the marks lock; read without */
     uint64_t horizon;    /* the position when it was registered: what older marks it had is not known; as mark */
-    uint32_t share;      /* percent of the memory; relaxed */
-    uint32_t name_size;
-    char name[SPACE_NAME_MAX + 4];
+    uint64_t grace_ms;   /* an entry is kept for so long after its end; relaxed */
+    uint8_t share;       /* percent of the memory; relaxed */
+    uint8_t name_size;
+    char name[SPACE_NAME_MAX + 2];
 };
 
 #define MARK_WAYS 3

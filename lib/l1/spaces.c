@@ -56,7 +56,7 @@ static int space_begin(struct l1 *l1, struct space *space)
     return LIBCACHE_OK;
 }
 
-int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint32_t *id)
+int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint64_t grace_ms, uint32_t *id)
 {
     size_t size = strlen(name);
     uint32_t used = spaces_used(l1);
@@ -76,7 +76,7 @@ int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint32_t *
                 store_relaxed(&space->mark, UINT64_MAX);
                 store_relaxed(&space->horizon, UINT64_MAX);
                 store_relaxed(&space->share, 100);
-                store_relaxed(&space->name_size, (uint32_t)size);
+                store_relaxed(&space->name_size, (uint8_t)size);
                 shared_copy_in(space->name, name, size);
                 hook(HOOK_SPACE_NAMED);
                 store_release(&l1->head->spaces_used, used + 1);
@@ -88,7 +88,9 @@ int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint32_t *
     if (result == LIBCACHE_OK && load_acquire(&l1->spaces[*id].horizon) == UINT64_MAX)
         result = space_begin(l1, &l1->spaces[*id]);
     if (result == LIBCACHE_OK && share_percent)
-        store_relaxed(&l1->spaces[*id].share, share_percent);
+        store_relaxed(&l1->spaces[*id].share, (uint8_t)share_percent);
+    if (result == LIBCACHE_OK)
+        store_relaxed(&l1->spaces[*id].grace_ms, grace_ms);
     return result;
 }
 

@@ -10,8 +10,7 @@
 
 enum { CODE_NO, CODE_YES, CODE_NOT_A_COUNTER, CODE_OVERFLOW = 4 };
 
-/* The code of an answer, or an error. */
-static int read_answer(const struct reply *r, size_t least, struct history *now)
+int read_answer(const struct reply *r, size_t least, struct history *now)
 {
     uint64_t code;
 
@@ -168,6 +167,7 @@ static size_t field_of(char *field, const struct name *name)
         return 9;
     case NAME_KEY:
         return name_slot_field(field, name->ns, name->key);
+    case NAME_WAKE: /* never marked */
     case NAME_ALL:
         break;
     }

@@ -104,6 +104,10 @@ int l2_touch(struct l2 *l2, const struct l2_key *key, uint64_t ttl_ms, int quiet
 int l2_increment(struct l2 *l2, const struct l2_key *key, const struct envelope *envelope, uint64_t ttl_ms, int64_t delta,
                  int subtract, int quiet, int64_t *out, struct history *now, uint64_t deadline);
 
+/* The lease of a load, for all hosts. OK, or EXISTS: another has it, and will say in the log when he gives it back. */
+int l2_lease(struct l2 *l2, const struct l2_key *key, uint64_t owner, uint64_t lease_ms, uint64_t deadline);
+int l2_release(struct l2 *l2, const struct l2_key *key, uint64_t owner, struct history *now, uint64_t deadline);
+
 /* ---- The log ---------------------------------------------------------------------------------------------- */
 
 struct log_record {

@@ -35,6 +35,9 @@ libcache_slice slice_decimal(char *bytes, uint64_t n);
 /* 1: the answer is a number that is not negative. */
 int reply_decimal(const struct reply *reply, uint64_t *out);
 
+/* The code with which a script's answer begins, and the history that follows it; or an error. */
+int read_answer(const struct reply *r, size_t least, struct history *now);
+
 /* Three answers in a row: epoch, position, token. All nil: epoch 0. 0: they make no sense. */
 int reply_history(const struct reply *epoch, struct history *out);
 

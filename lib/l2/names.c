@@ -51,6 +51,16 @@ void name_data(struct data_name *out, const char *prefix, libcache_slice ns, lib
     out->size = (size_t)(put_key(to, ns, key) - out->bytes);
 }
 
+void name_beside(struct data_name *out, const char *prefix, const char *word, libcache_slice ns, libcache_slice key)
+{
+    char *to = put(out->bytes, prefix, strlen(prefix));
+
+    *to++ = ':';
+    to = put(to, word, strlen(word));
+    *to++ = ':';
+    out->size = (size_t)(put_key(to, ns, key) - out->bytes);
+}
+
 size_t name_slot_field(char *out, libcache_slice ns, libcache_slice key)
 {
     char bytes[DATA_NAME_MAX];
@@ -80,7 +90,8 @@ size_t name_size(const struct name *name)
     switch (name->kind) {
     case NAME_SPACE: return 3 + name->ns.size;
     case NAME_TAG: return 3 + 8;
-    case NAME_KEY: return 3 + 1 + name->ns.size + name->key.size;
+    case NAME_KEY:
+    case NAME_WAKE: return 3 + 1 + name->ns.size + name->key.size;
     case NAME_ALL: break;
     }
     return 3;
@@ -96,11 +107,11 @@ void name_write(unsigned char *out, const struct name *name)
     out += 3;
     if (name->kind == NAME_TAG)
         name_put_u64(out, name->tag);
-    if (name->kind == NAME_KEY)
+    if (name->kind == NAME_KEY || name->kind == NAME_WAKE)
         *out++ = (unsigned char)name->ns.size;
-    if (name->kind == NAME_SPACE || name->kind == NAME_KEY)
+    if (name->ns.size)
         memcpy(out, name->ns.data, name->ns.size);
-    if (name->kind == NAME_KEY)
+    if (name->key.size)
         memcpy(out + name->ns.size, name->key.data, name->key.size);
 }
 
@@ -128,6 +139,7 @@ int name_read(struct name *out, const unsigned char **bytes, size_t *size)
         out->tag = name_get_u64(at + 3);
         break;
     case NAME_KEY:
+    case NAME_WAKE:
         if (n < 3 || at[3] < 1 || at[3] > LIBCACHE_NAMESPACE_NAME_MAX || n < (size_t)at[3] + 2 ||
             n - 1 - at[3] > LIBCACHE_KEY_MAX)
             return 0;

@@ -6,9 +6,11 @@
  *      {PREFIX}:scratch                  where increment.lua adds
  *      PREFIX:SIZE:NAMESPACE:KEY         a value; SIZE is that of the namespace's name in decimal, so that no other
  *                                        namespace and key give the same
+ *      PREFIX:lease:..., PREFIX:waits:... the lease of a load of ..., and whether another host waits for it
  *      PREFIX:SIZE:NAMESPACE#HASH        the same for keys over 200 bytes; the envelope has the whole key
  *
  * A name in the log: kind (one letter), size (2 bytes, little-endian), bytes.
+ *      w  as k: who waits for a load of the key may look again; nothing is invalidated
  *      a  -  everything          n  NAMESPACE          t  8 bytes: hash of a tag          k  size of namespace (1 byte), NAMESPACE, KEY
  */
 #ifndef L2_NAMES_H
@@ -18,7 +20,7 @@
 
 #define PREFIX_MAX 64
 #define PLAIN_KEY_MAX 200
-#define DATA_NAME_MAX (PREFIX_MAX + LIBCACHE_NAMESPACE_NAME_MAX + PLAIN_KEY_MAX + 8)
+#define DATA_NAME_MAX (PREFIX_MAX + LIBCACHE_NAMESPACE_NAME_MAX + PLAIN_KEY_MAX + 16)
 #define KEY_SLOTS 4096u
 #define FIELD_MAX (LIBCACHE_NAMESPACE_NAME_MAX + 2)
 
@@ -29,6 +31,9 @@ struct data_name {
 
 void name_data(struct data_name *out, const char *prefix, libcache_slice ns, libcache_slice key);
 
+/* The same with a word after the prefix: "lease", "waits". No number, so it is no value's name. */
+void name_beside(struct data_name *out, const char *prefix, const char *word, libcache_slice ns, libcache_slice key);
+
 /* The field of the metadata hash that has the latest position of a change in the key's slot. Returns its size. */
 size_t name_slot_field(char *out, libcache_slice ns, libcache_slice key);
 
@@ -38,12 +43,12 @@ uint64_t name_get_u64(const unsigned char *bytes);
 
 /* ---- Names in the log ------------------------------------------------------------------------------------- */
 
-enum name_kind { NAME_ALL = 'a', NAME_SPACE = 'n', NAME_TAG = 't', NAME_KEY = 'k' };
+enum name_kind { NAME_ALL = 'a', NAME_SPACE = 'n', NAME_TAG = 't', NAME_KEY = 'k', NAME_WAKE = 'w' };
 
 struct name {
     enum name_kind kind;
-    libcache_slice ns;  /* SPACE, KEY */
-    libcache_slice key; /* KEY */
+    libcache_slice ns;  /* SPACE, KEY, WAKE */
+    libcache_slice key; /* KEY, WAKE */
     uint64_t tag;       /* TAG: its hash */
 };
 
