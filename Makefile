@@ -98,8 +98,10 @@ LIB_OBJECTS := $(call objects,$(LIB_SOURCES))
 STATIC := $(LIB)/libcache.a
 SHARED := $(LIB)/libcache.so.$(VERSION)
 
-EXAMPLES := $(patsubst examples/%.c,$(BIN)/example-%,$(filter-out examples/demo.c,$(sort $(wildcard examples/*.c))))
-DEMO := $(if $(wildcard examples/demo.c),$(BIN)/libcache-demo)
+# One program each, but for the demo: it has several files.
+DEMO_SOURCES := $(sort $(wildcard examples/demo*.c))
+EXAMPLES := $(patsubst examples/%.c,$(BIN)/example-%,$(filter-out $(DEMO_SOURCES),$(sort $(wildcard examples/*.c))))
+DEMO := $(if $(DEMO_SOURCES),$(BIN)/libcache-demo)
 
 # Tests that need the interleaving hooks or kill points exist in the variant that has them.
 HOOK_TESTS := $(wildcard tests/test_*_hooks.c tests/test_kill*.c)
@@ -203,7 +205,7 @@ endef
 $(EXAMPLES): $(BIN)/example-%: $(OBJ)/examples/%.o $(STATIC)
 	$(call link,$(CC))
 
-$(BIN)/libcache-demo: $(OBJ)/examples/demo.o $(STATIC)
+$(BIN)/libcache-demo: $(call objects,$(DEMO_SOURCES)) $(STATIC)
 	$(call link,$(CC))
 
 $(BIN)/bench-l1: $(call objects,$(L1_SOURCES) $(ENGINES) $(HARNESS)) $(STATIC)

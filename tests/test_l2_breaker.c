@@ -167,8 +167,7 @@ END_TEST
 
 START_TEST(processes_share_it_and_a_killed_prober_is_replaced)
 {
-    struct breaker *breaker =
-        mmap(NULL, sizeof *breaker, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct breaker *breaker = mmap(NULL, sizeof *breaker, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t child;
 
     fail_times(breaker, 3, 1000);
@@ -191,12 +190,12 @@ END_TEST
 START_TEST(every_state_that_a_death_can_leave_heals)
 {
     static const struct breaker states[] = {
-        { 3, 0, 0, 0 },              /* counted the third failure and died */
-        { 3, 1, 0, 0 },              /* opened, no time set */
-        { 3, 1, 1100, 0 },           /* failures not reset */
-        { 0, 1, 1600, 1 },           /* claimed the probe, no bit */
+        { 3, 0, 0, 0 },                   /* counted the third failure and died */
+        { 3, 1, 0, 0 },                   /* opened, no time set */
+        { 3, 1, 1100, 0 },                /* failures not reset */
+        { 0, 1, 1600, 1 },                /* claimed the probe, no bit */
         { 0, 1u | 0x80000000u, 1600, 1 }, /* in the probe */
-        { 0, 2, 1600, 1 },           /* the probe failed, no new time */
+        { 0, 2, 1600, 1 },                /* the probe failed, no new time */
     };
 
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {

@@ -215,9 +215,21 @@ END_TEST
 
 START_TEST(types_of_resp3_are_refused)
 {
-    static const char *const texts[] = { "_\r\n", "#t\r\n", ",1.5\r\n", "(123\r\n", "%1\r\n+a\r\n+b\r\n",
-                                         "~1\r\n+a\r\n", ">2\r\n+a\r\n+b\r\n", "=7\r\ntxt:abc\r\n", "|1\r\n+a\r\n+b\r\n+c\r\n",
-                                         "!3\r\nERR\r\n", "*1\r\n_\r\n", "*1\r\n#t\r\n", "%0\r\n", "~0\r\n", ">0\r\n" };
+    static const char *const texts[] = { "_\r\n",
+                                         "#t\r\n",
+                                         ",1.5\r\n",
+                                         "(123\r\n",
+                                         "%1\r\n+a\r\n+b\r\n",
+                                         "~1\r\n+a\r\n",
+                                         ">2\r\n+a\r\n+b\r\n",
+                                         "=7\r\ntxt:abc\r\n",
+                                         "|1\r\n+a\r\n+b\r\n+c\r\n",
+                                         "!3\r\nERR\r\n",
+                                         "*1\r\n_\r\n",
+                                         "*1\r\n#t\r\n",
+                                         "%0\r\n",
+                                         "~0\r\n",
+                                         ">0\r\n" };
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         ck_assert_msg(read_text(texts[i]) == LIBCACHE_EPROTOCOL, "%s is taken", texts[i]);
@@ -226,8 +238,17 @@ END_TEST
 
 START_TEST(garbage_is_refused)
 {
-    static const char *const texts[] = { "HTTP/1.1 400 Bad Request\r\n", "\r\n", "x", ":\r\n", ":1x\r\n", "$x\r\n",
-                                         "$-2\r\n", "*-2\r\n", "*x\r\n", "$+1\r\na\r\n", ":99999999999999999999\r\n",
+    static const char *const texts[] = { "HTTP/1.1 400 Bad Request\r\n",
+                                         "\r\n",
+                                         "x",
+                                         ":\r\n",
+                                         ":1x\r\n",
+                                         "$x\r\n",
+                                         "$-2\r\n",
+                                         "*-2\r\n",
+                                         "*x\r\n",
+                                         "$+1\r\na\r\n",
+                                         ":99999999999999999999\r\n",
                                          "\x16\x03\x01" };
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -238,9 +259,19 @@ END_TEST
 START_TEST(huge_announcements_are_refused_at_their_header)
 {
     static const char *const texts[] = {
-        "$1048577", "$9223372036854775807", "$99999999999999999999999", "$9223372036854775807\r\n", "$1048577\r\n",
-        "$18446744073709551615\r\nx", "*2\r\n+OK\r\n$1048577\r\n", "*1048577\r\n", "*9223372036854775807\r\n",
-        "*2147483647\r\n", "*400000\r\n", "*4294967297\r\n", "*1\r\n*400000\r\n",
+        "$1048577",
+        "$9223372036854775807",
+        "$99999999999999999999999",
+        "$9223372036854775807\r\n",
+        "$1048577\r\n",
+        "$18446744073709551615\r\nx",
+        "*2\r\n+OK\r\n$1048577\r\n",
+        "*1048577\r\n",
+        "*9223372036854775807\r\n",
+        "*2147483647\r\n",
+        "*400000\r\n",
+        "*4294967297\r\n",
+        "*1\r\n*400000\r\n",
     };
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)

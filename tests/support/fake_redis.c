@@ -195,7 +195,8 @@ static void *serve(void *arg)
         unsigned n = fake->connections;
         struct fake_talk *talk;
         int fd;
-        if (poll(polled, 2, 1000) <= 0 || !polled[0].revents || (fd = accept4(fake->listener, NULL, NULL, SOCK_CLOEXEC)) < 0)
+        if (poll(polled, 2, 1000) <= 0 || !polled[0].revents ||
+            (fd = accept4(fake->listener, NULL, NULL, SOCK_CLOEXEC)) < 0)
             continue;
         if (n == FAKE_CONNECTIONS_MAX) {
             close(fd);
@@ -415,14 +416,15 @@ int wire_tell(struct wire *wire, const char *words, uint64_t ms, unsigned flags,
         else if (reply->kind == REPLY_NIL)
             snprintf(answer, size, "(nil)");
         else
-            snprintf(answer, size, "%lld", reply->kind == REPLY_ARRAY ? (long long)reply->size : (long long)reply->integer);
+            snprintf(answer, size, "%lld",
+                     reply->kind == REPLY_ARRAY ? (long long)reply->size : (long long)reply->integer);
         result = reply_result(reply);
     }
     replies_free(&replies);
     return result;
 }
 
-/* ---- Descriptors and time ------------------------------------------------------------------------------------------ */
+/* ---- Descriptors and time -------------------------------------------------------------------------------------- */
 
 unsigned open_sockets(unsigned *inherited)
 {

@@ -36,7 +36,7 @@ struct fake_redis;
 /* One connection, in the hands of the script. */
 struct fake_talk {
     struct fake_redis *fake;
-    unsigned nth;                   /* connection, from 0 */
+    unsigned nth; /* connection, from 0 */
     int fd;
     char command[FAKE_COMMAND_MAX]; /* the last one read, its words with blanks between, cut if too long */
     char *input;                    /* what has been received, and not yet read */
@@ -52,11 +52,11 @@ struct fake_redis {
     fake_script *script;
     void *arg;
     int listener;
-    int stop[2];           /* a pipe; its end is the end */
-    int stopping;          /* atomic, as all that tests look at */
-    unsigned connections;  /* accepted */
-    unsigned commands;     /* read, on all connections */
-    unsigned ended;        /* connections that are over */
+    int stop[2];          /* a pipe; its end is the end */
+    int stopping;         /* atomic, as all that tests look at */
+    unsigned connections; /* accepted */
+    unsigned commands;    /* read, on all connections */
+    unsigned ended;       /* connections that are over */
     pthread_t thread;
     struct fake_talk *talks[FAKE_CONNECTIONS_MAX];
 };
@@ -111,8 +111,8 @@ void wire_down(struct wire *wire);
 struct transport_stats wire_stats(const struct wire *wire);
 
 /*
- * GET key within ms. OK only when the answer is that of fake_honest; any other *value* fails the test at once, for it would be
- * somebody else's. An error answer gives reply_result.
+ * GET key within ms. OK only when the answer is that of fake_honest; any other *value* fails the test at once, for it
+ * would be somebody else's. An error answer gives reply_result.
  */
 int wire_get(struct wire *wire, const char *key, uint64_t ms);
 int wire_get_flags(struct wire *wire, const char *key, uint64_t ms, unsigned flags);
@@ -124,8 +124,8 @@ int wire_tell(struct wire *wire, const char *words, uint64_t ms, unsigned flags,
 int request_words(struct request *request, const char *words);
 
 /*
- * As ck_assert_msg, which takes a lock of Check's even when all is well: a child that is forked while another thread has
- * it would wait for ever. For threads, and for children of processes that have some.
+ * As ck_assert_msg, which takes a lock of Check's even when all is well: a child that is forked while another thread
+ * has it would wait for ever. For threads, and for children of processes that have some.
  */
 #define must(condition, ...)           \
     do {                               \
@@ -139,22 +139,30 @@ unsigned open_sockets(unsigned *inherited);
 /* Milliseconds that a call may come back late: more where a sanitizer or valgrind slows all down. */
 uint64_t slack_ms(void);
 
-/* Fails the test unless the time since `begun` (real_ms) is at most `ms` and the slack. */
-#define ck_within(begun, ms)                                                                          \
-    do {                                                                                              \
-        uint64_t took_ = real_ms() - (begun);                                                         \
-        ck_assert_msg(took_ <= (ms) + slack_ms(), "it took %lu ms, not %lu", (unsigned long)took_,    \
-                      (unsigned long)(ms));                                                           \
+/*
+ * Does something, and fails the test unless it takes at most `ms` and the slack. A busy machine may take the processor
+ * away from us once; a deadline that is not kept is missed every time. So it may be done up to five times.
+ */
+#define ck_in_time(ms, ...)                                                                                 \
+    do {                                                                                                    \
+        for (int try_ = 1;; try_++) {                                                                       \
+            uint64_t begun_ = real_ms(), took_;                                                             \
+            __VA_ARGS__;                                                                                    \
+            took_ = real_ms() - begun_;                                                                     \
+            if (took_ <= (ms) + slack_ms())                                                                 \
+                break;                                                                                      \
+            ck_assert_msg(try_ < 5, "it takes %lu ms, not %lu", (unsigned long)took_, (unsigned long)(ms)); \
+        }                                                                                                   \
     } while (0)
 
 /* Waits until the condition holds; fails the test after 10 s. */
-#define ck_wait_until(condition)                                              \
-    do {                                                                      \
-        uint64_t until_ = real_ms() + 10000;                                  \
-        while (!(condition)) {                                                \
-            ck_assert_msg(real_ms() < until_, "in vain: %s", #condition);     \
-            breathe();                                                        \
-        }                                                                     \
+#define ck_wait_until(condition)                                          \
+    do {                                                                  \
+        uint64_t until_ = real_ms() + 10000;                              \
+        while (!(condition)) {                                            \
+            ck_assert_msg(real_ms() < until_, "in vain: %s", #condition); \
+            breathe();                                                    \
+        }                                                                 \
     } while (0)
 void breathe(void);
 
