@@ -36,24 +36,60 @@ void libcache_release_value(libcache_value *value)
     value->owner = NULL;
 }
 
+/* Every get but the common hit. `hash` is the key's. */
+static __attribute__((noinline)) int get_uncommon(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                                  unsigned flags, uint64_t hash)
+{
+    const struct l1_key k = { key, key_size, hash, ns->id };
+    int result = l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, value, flags);
+
+    count_read(ns, result);
+    return result;
+}
+
+static __attribute__((noinline)) int get_with_flags(libcache_ns *ns, const void *key, size_t key_size,
+                                                    libcache_value *value, unsigned flags)
+{
+    if (flags & ~(unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_TIMES))
+        return LIBCACHE_EINVAL;
+    if (!key_ok(key, key_size))
+        return LIBCACHE_EKEY;
+    return get_uncommon(ns, key, key_size, value, flags, hash_bytes(key, key_size, ns->view.hash.seed));
+}
+
 /* Flattened: key to value in one function, hash included; see l1/hit.h. */
 __attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
                                           unsigned flags)
 {
-    struct l1_key k;
+    uint64_t hash;
     int result;
 
-    if (unlikely(!ns || !value || (flags && (flags & ~(unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_TIMES)))))
+    if (unlikely(!ns))
         return LIBCACHE_EINVAL;
+    if (unlikely(!value))
+        return LIBCACHE_EINVAL;
+    if (unlikely(flags))
+        return get_with_flags(ns, key, key_size, value, flags);
     if (unlikely(!key_ok(key, key_size)))
         return LIBCACHE_EKEY;
-    k = (struct l1_key){ key, key_size, hash_inline(key, key_size, l1_seed(&ns->cache->l1, ns->id)), ns->id };
-    result = l1_get(&ns->cache->l1, &k, ns->soft_ttl_ms, value, flags);
+    hash = hash_with(&ns->view.hash, key, key_size);
+    result = l1_get(&ns->view, key, key_size, hash, value);
+    if (unlikely(result == L1_ASK))
+        return get_uncommon(ns, key, key_size, value, flags, hash);
     if (likely(result == LIBCACHE_HIT))
         count(ns, COUNT_HIT);
     else
         count_read(ns, result);
     return result;
+}
+
+static force_inline int get_hashed(libcache_ns *ns, const struct l1_key *k, libcache_value *value, unsigned flags)
+{
+    int result = L1_ASK;
+
+    if (likely(!flags))
+        result = l1_get(&ns->view, k->data, k->size, k->hash, value);
+    return likely(result != L1_ASK) ? result : l1_get_any(&ns->cache->l1, k, ns->view.soft_ttl_ms, value, flags);
 }
 
 int libcache_get_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values, int *results,
@@ -80,7 +116,7 @@ int libcache_get_many(libcache_ns *ns, const libcache_slice *keys, size_t n, lib
         for (i = 0; i < m; i++) {
             int result = LIBCACHE_EKEY;
             if (batch[i].data)
-                result = l1_get(&ns->cache->l1, &batch[i], ns->soft_ttl_ms, &values[from + i], flags);
+                result = get_hashed(ns, &batch[i], &values[from + i], flags);
             count_read(ns, result);
             results[from + i] = result;
             hits += result == LIBCACHE_HIT || result == LIBCACHE_STALE;
@@ -102,7 +138,7 @@ int libcache_exists(libcache_ns *ns, const void *key, size_t key_size, unsigned 
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
-    return l1_get_any(&ns->cache->l1, &k, ns->soft_ttl_ms, NULL, flags);
+    return l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, NULL, flags);
 }
 
 int libcache_ttl_left(libcache_ns *ns, const void *key, size_t key_size, uint64_t *ttl_left_ms, unsigned flags)

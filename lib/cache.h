@@ -11,8 +11,8 @@
 
 struct libcache_ns {
     struct libcache *cache;
+    struct l1_view view;      /* what a hit needs */
     uint32_t id;              /* in the segment */
-    uint64_t soft_ttl_ms;     /* policy's, 0: none; what a hit needs, next to the rest it needs */
     libcache_policy policy;   /* resolved; never changes */
     struct libcache_ns *next;
     char name[LIBCACHE_NAMESPACE_NAME_MAX + 1];

@@ -289,8 +289,8 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
     }
     ns->cache = cache;
     ns->id = id;
+    ns->view = l1_view_of(&cache->l1, id, resolved.soft_ttl_ms == LIBCACHE_FOREVER ? 0 : resolved.soft_ttl_ms);
     ns->policy = resolved;
-    ns->soft_ttl_ms = resolved.soft_ttl_ms == LIBCACHE_FOREVER ? 0 : resolved.soft_ttl_ms;
     memcpy(ns->name, name, strlen(name) + 1);
     ns->next = load_acquire(&cache->spaces);
     do {

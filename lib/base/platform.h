@@ -89,26 +89,31 @@ static force_inline void shared_copy_value(void *to, const void *from, size_t si
 #if PLATFORM_TSAN || defined(LIBCACHE_PORTABLE)
     shared_copy_out(to, from, size);
 #else
-    if (size - 16 <= 240) {
-        unsigned char *t = to;
-        const unsigned char *f = from;
-        unsigned char *t_end = t + size;
-        const unsigned char *f_end = f + size;
-        if (size > 128)
-            for (; t_end - t > 128; t += 64, f += 64)
-                __builtin_memcpy(t, f, 64);
-        if (size > 64) {
-            __builtin_memcpy(t, f, 64);
-            __builtin_memcpy(t_end - 64, f_end - 64, 64);
-        } else if (size > 32) {
-            __builtin_memcpy(t, f, 32);
-            __builtin_memcpy(t_end - 32, f_end - 32, 32);
-        } else {
-            __builtin_memcpy(t, f, 16);
-            __builtin_memcpy(t_end - 16, f_end - 16, 16);
+    unsigned char *t = to;
+    const unsigned char *f = from;
+
+    if (size > 64) {
+        unsigned char *t_last = t + size - 64;
+        const unsigned char *f_last = f + size - 64;
+        if (unlikely(size > 256)) {
+            memcpy(t, f, size);
+            return;
         }
+        for (; t < t_last; t += 64, f += 64)
+            __builtin_memcpy(t, f, 64);
+        __builtin_memcpy(t_last, f_last, 64);
+    } else if (size > 32) {
+        __builtin_memcpy(t, f, 32);
+        __builtin_memcpy(t + size - 32, f + size - 32, 32);
+    } else if (size >= 16) {
+        __builtin_memcpy(t, f, 16);
+        __builtin_memcpy(t + size - 16, f + size - 16, 16);
+    } else if (size >= 8) {
+        __builtin_memcpy(t, f, 8);
+        __builtin_memcpy(t + size - 8, f + size - 8, 8);
     } else {
-        shared_copy_out(to, from, size);
+        for (size_t i = 0; i < size; i++)
+            t[i] = f[i];
     }
 #endif
 }

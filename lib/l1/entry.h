@@ -7,8 +7,8 @@
  *      +-----------------+-----------------+-----------------+- - - - +- - - -+- - - - +-----+-------+- -+
  *
  *      what   value size 28 | key size 12 | codec 8 | namespace 12 | flags 4
- *      life   expiry 40 | low 24 bits of the stamp         expiry 0: never
- *      birth  created 40 | high 24 bits of the stamp
+ *      life   expiry 40 | high 24 bits of created          expiry 0: never
+ *      birth  low 16 bits of created | stamp 48            so: every hit needs the stamp, few need created
  *      extra  user flags 32 | number of tags 8 | bits 24      only with ENTRY_EXTRA
  *      check  checksum of the value                           only with EXTRA_CHECK
  *      tags   8 bytes each, hashes                            only with ENTRY_EXTRA
@@ -26,7 +26,6 @@
 #define ENTRY_VALUE_MAX ((UINT32_C(1) << 28) - 1)
 #define ENTRY_TIME_MAX ((UINT64_C(1) << 40) - 1)
 #define ENTRY_TIME_MASK ENTRY_TIME_MAX
-#define ENTRY_STAMP_LOW ((UINT64_C(1) << 24) - 1)
 
 /* The bits of `what` that say: this key size, this namespace, and a plain value. */
 #define ENTRY_PLAIN_MASK (UINT64_C(0xfff) << 28 | UINT64_C(0xfff) << 48 | (uint64_t)(ENTRY_NEGATIVE | ENTRY_NUMBER) << 60)
@@ -51,14 +50,24 @@ static force_inline uint64_t entry_what(uint32_t value_size, uint32_t key_size, 
            (uint64_t)flags << 60;
 }
 
-static force_inline uint64_t entry_life(uint64_t expiry, uint64_t stamp)
+static force_inline uint64_t entry_life(uint64_t expiry, uint64_t created)
 {
-    return expiry | (stamp & ENTRY_STAMP_LOW) << 40;
+    return expiry | created >> 16 << 40;
 }
 
 static force_inline uint64_t entry_birth(uint64_t created, uint64_t stamp)
 {
-    return created | stamp >> 24 << 40;
+    return (created & 0xffff) | stamp << 16;
+}
+
+static force_inline uint64_t entry_stamp(uint64_t birth)
+{
+    return birth >> 16;
+}
+
+static force_inline uint64_t entry_created(uint64_t life, uint64_t birth)
+{
+    return life >> 40 << 16 | (birth & 0xffff);
 }
 
 /*
@@ -79,8 +88,8 @@ static force_inline int entry_read(struct entry *e, const unsigned char *p, uint
     e->ns = (uint32_t)(what >> 48) & 0xfff;
     e->flags = (uint8_t)(what >> 60);
     e->expiry = life & ENTRY_TIME_MASK;
-    e->created = birth & ENTRY_TIME_MASK;
-    e->stamp = life >> 40 | birth >> 40 << 24;
+    e->created = entry_created(life, birth);
+    e->stamp = entry_stamp(birth);
     e->user_flags = e->n_tags = e->word_at = 0;
     if (unlikely(e->flags & ~(unsigned)(ENTRY_NEGATIVE))) {
         uint32_t bits = 0;

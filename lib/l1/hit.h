@@ -26,101 +26,110 @@ static force_inline int still_there(const struct stripe *s, enum ring r, uint64_
     return likely(load_acquire(&s->tail[r]) <= offset) && likely(shape_kept(shape, load_acquire(&s->shape)));
 }
 
-/*
- * The common hit, in as few instructions as we could find: first match in a bucket, plain value with or without tags, memory at hand. It looks at the
- * tail once, at the end, which is enough: until then nothing is believed, only kept within the ring. Anything else,
- * including any doubt, is l1_get_any's.
- */
-static force_inline int l1_get(struct l1 *l1, const struct l1_key *caller_key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
+/* The same, cheaper: 0 also when the index has merely grown. */
+static force_inline int surely_there(const struct stripe *s, enum ring r, uint64_t offset, uint64_t shape)
 {
-    const struct l1_key k = *caller_key, *const key = &k; /* in registers: only the way out needs it in memory */
-    const struct shard *sh = l1_shard(l1, key->hash);
-    const struct stripe *s = sh->s;
-    uint64_t shape = load_acquire(&s->shape), slot, offset, at, what, life, birth, stamp, size, key_at = ENTRY_HEADER, now = 0;
-    uint32_t index, extra_flags = 0;
-    const unsigned char *p;
+    fence_acquire();
+    return likely(load_acquire(&s->tail[r]) <= offset) && likely(load_acquire(&s->shape) == shape);
+}
+
+/* l1_get does not know: ask l1_get_any. */
+#define L1_ASK 101
+
+/*
+ * The common hit, in as few instructions as we could find: first match in a bucket, plain value with or without tags, memory
+ * at hand. It looks at the tail once, at the end, which is enough: until then nothing is believed, only kept within the
+ * ring. Anything else, including any doubt, is L1_ASK.
+ */
+static force_inline int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
+                               libcache_value *value)
+{
+    const struct quick *quick = view->quick + stripe_of(hash, view->stripes);
+    const struct stripe *s = quick->s;
+    uint64_t shape = load_acquire(&s->shape), slot, what, life, birth, size, index, differs;
+    const unsigned char *p, *end;
+    uint32_t extra_flags = 0;
+    int result = LIBCACHE_HIT;
     struct bucket *b;
+    uint8_t *uses;
+    size_t i;
     enum ring r;
     unsigned bits;
-    uint8_t uses;
 
-    if (unlikely(flags))
-        goto any;
-    index = bucket_of(hash_first(key->hash), shape);
-    if (unlikely(index >= sh->quick_buckets))
-        goto any;
-    b = index_bucket(sh, index);
-    bits = bucket_match(b, key->hash);
+    index = bucket_of(hash_first(hash), shape);
+    if (unlikely(index >= quick->buckets))
+        return L1_ASK;
+    b = quick->first_bucket - index;
+    bits = bucket_match(b, hash);
     if (unlikely(!bits)) {
-        index = bucket_of(hash_second(key->hash), shape);
-        if (unlikely(index >= sh->quick_buckets))
-            goto any;
-        b = index_bucket(sh, index);
-        bits = bucket_match(b, key->hash);
+        index = bucket_of(hash_second(hash), shape);
+        if (unlikely(index >= quick->buckets))
+            return L1_ASK;
+        b = quick->first_bucket - index;
+        bits = bucket_match(b, hash);
         if (unlikely(!bits))
-            goto any;
+            return L1_ASK;
     }
-    bits = (unsigned)__builtin_ctz(bits);
-    slot = load_acquire(&b->slot[bits]);
+    i = (size_t)(unsigned)__builtin_ctz(bits);
+    slot = load_acquire(&b->slot[i]);
+    uses = &b->uses[i];
     r = slot_ring(slot);
-    offset = slot_offset(slot);
     hook(HOOK_READ_SLOT);
-    at = offset & sh->lap_mask[r];
-    if (unlikely(at > sh->last_entry[r]))
-        goto any;
-    p = sh->ring[r] + at;
+    p = quick->ring[r] + (slot & quick->place[r]) * 8;
+    end = (&quick->ring[1])[r];
+    if (unlikely(end - p < (ptrdiff_t)ENTRY_HEADER + 8))
+        return L1_ASK;
     prefetch(p + 64);
     prefetch(p + 128);
     what = load_relaxed((const uint64_t *)(const void *)p);
     life = load_relaxed((const uint64_t *)(const void *)p + 1);
     birth = load_relaxed((const uint64_t *)(const void *)p + 2);
-    stamp = life >> 40 | birth >> 40 << 24;
+    p += ENTRY_HEADER;
     size = what & ENTRY_VALUE_MAX;
-    if (size > 2 * PLATFORM_LINE)
-        for (uint64_t ahead = 3 * PLATFORM_LINE; ahead < size && ahead < PREFETCH_BYTES; ahead += PLATFORM_LINE)
-            prefetch(p + ahead);
-    if (unlikely(((what ^ entry_what(0, (uint32_t)key->size, 0, key->ns, 0)) & ENTRY_PLAIN_MASK) != 0 || !marks_vouch_space(l1, key->ns, stamp)))
-        goto any;
-    if (what >> 60 & ENTRY_EXTRA) {
-        uint64_t extra = load_relaxed((const uint64_t *)(const void *)p + 3), n_tags = extra >> 32 & 0xff;
-        key_at += 8 + n_tags * 8;
+    if (unlikely(load_acquire(view->mark_all) > entry_stamp(birth) || load_acquire(view->mark) > entry_stamp(birth)))
+        return L1_ASK;
+    differs = (what ^ (view->what | (uint64_t)key_size << 28)) & (ENTRY_PLAIN_MASK | (uint64_t)ENTRY_EXTRA << 60);
+    if (differs) {
+        uint64_t extra = load_relaxed((const uint64_t *)(const void *)p), n_tags = extra >> 32 & 0xff;
+        const uint64_t *tags = (const uint64_t *)(const void *)p + 1;
+        p += 8 + n_tags * 8;
         extra_flags = (uint32_t)extra;
-        if (extra >> 40 || at + key_at > sh->ring_bytes[r] ||
-            !marks_vouch_tags(l1, (const uint64_t *)(const void *)p + 4, n_tags, stamp))
-            goto any;
+        if (differs != (uint64_t)ENTRY_EXTRA << 60 || extra >> 40 || p > end ||
+            !marks_vouch_tags(view->l1, tags, n_tags, entry_stamp(birth)))
+            return L1_ASK;
     }
-    if (unlikely(at + key_at + key->size + size > sh->ring_bytes[r] || !shared_equal(p + key_at, key->data, key->size)))
-        goto any;
-    life &= ENTRY_TIME_MASK;
-    if (life | soft_ttl_ms) {
-        now = l1_now(l1);
-        if (unlikely(life && now >= life))
-            goto any;
+    if ((life & ENTRY_TIME_MASK) | view->soft_ttl_ms) {
+        uint64_t expiry = life & ENTRY_TIME_MASK, now = l1_now(view->l1);
+        if (unlikely(expiry && now >= expiry))
+            return L1_ASK;
+        if (view->soft_ttl_ms && now >= entry_created(life, birth) + view->soft_ttl_ms)
+            result = LIBCACHE_STALE;
     }
+    if (unlikely(p + key_size + size > end || !shared_equal(p, key, key_size)))
+        return L1_ASK;
+    p += key_size;
+    if (size > 2 * PLATFORM_LINE)
+        for (uint64_t ahead = PLATFORM_LINE; ahead < size && ahead < PREFETCH_BYTES; ahead += PLATFORM_LINE)
+            prefetch(p + ahead);
     if (unlikely(value->reserve || value->capacity < size)) {
-        int result;
-        if (!still_there(s, r, offset, shape))
-            goto any;
-        result = l1_reserve(l1, value, size);
-        if (result != LIBCACHE_OK)
-            return result;
+        int made;
+        if (!still_there(s, r, slot_offset(slot), shape))
+            return L1_ASK;
+        made = l1_reserve(view->l1, value, size);
+        if (made != LIBCACHE_OK)
+            return made;
     }
-    shared_copy_value(value->data, p + key_at + key->size, size);
+    shared_copy_value(value->data, p, size);
     hook(HOOK_READ_COPIED);
-    if (unlikely(!still_there(s, r, offset, shape)))
-        goto any;
-    uses = load_relaxed(&b->uses[bits]);
-    if (uses < USES_MAX)
-        store_relaxed(&b->uses[bits], (uint8_t)(uses + 1));
+    if (unlikely(!surely_there(s, r, slot_offset(slot), shape)))
+        return L1_ASK;
+    if (load_relaxed(uses) < USES_MAX)
+        store_relaxed(uses, (uint8_t)(load_relaxed(uses) + 1));
     value->size = size;
     value->codec = (uint8_t)(what >> 40);
     value->flags = extra_flags;
     value->tier = LIBCACHE_TIER_L1;
-    return unlikely(soft_ttl_ms && now >= (birth & ENTRY_TIME_MASK) + soft_ttl_ms) ? LIBCACHE_STALE : LIBCACHE_HIT;
-any: {
-    const struct l1_key in_memory = k;
-    return l1_get_any(l1, &in_memory, soft_ttl_ms, value, flags);
-}
+    return result;
 }
 
 #endif

@@ -7,7 +7,6 @@
 #include <emmintrin.h>
 #endif
 
-#define SLOT_UNIT_MASK ((UINT64_C(1) << 47) - 1)
 #define OFFSET_MAX (UINT64_C(1) << 50) /* offsets are below: units of 8 bytes in 47 bits */
 
 static force_inline uint64_t slot_make(uint64_t hash, enum ring r, uint64_t offset)
@@ -22,13 +21,13 @@ static force_inline enum ring slot_ring(uint64_t slot)
 
 static force_inline uint64_t slot_offset(uint64_t slot)
 {
-    return (slot & SLOT_UNIT_MASK) << 3;
+    return slot << 17 >> 14;
 }
 
 /*
- * A stripe's shape in one word: buckets in use (32 bits), the bits that number them (8), and how often slots were moved or
- * the stripe was reset (24). The bits are kept, not computed, because counting leading zeroes in every get is slow where
- * the compiler may not use lzcnt: a fifth of a hit.
+ * A stripe's shape in one word: buckets in use (32 bits), how many of 32 bits are not needed to number them (8), and how
+ * often slots were moved or the stripe was reset (24). The second is kept, not computed, because counting leading zeroes in
+ * every get is slow where the compiler may not use lzcnt: a fifth of a hit.
  */
 #define SHAPE_CHANGE (UINT64_C(1) << 40)
 
@@ -39,7 +38,7 @@ static force_inline uint32_t shape_buckets(uint64_t shape)
 
 static force_inline uint64_t shape_with(uint64_t shape, uint32_t buckets)
 {
-    return (shape & ~(SHAPE_CHANGE - 1)) | (uint64_t)(32 - __builtin_clz(buckets)) << 32 | buckets;
+    return (shape & ~(SHAPE_CHANGE - 1)) | (uint64_t)__builtin_clz(buckets) << 32 | buckets;
 }
 
 /* 1 when no slot was moved and the stripe not reset in between; it may have grown. */
@@ -48,17 +47,17 @@ static force_inline int shape_kept(uint64_t before, uint64_t now)
     return (before ^ now) < SHAPE_CHANGE;
 }
 
-/* 1 when its bits number its buckets and those are at most so many: then bucket_of stays among them. */
+/* 1 when its other bits number its buckets and those are at most so many: then bucket_of stays among them. */
 static force_inline int shape_sane(uint64_t shape, uint64_t most)
 {
     uint64_t n = shape_buckets(shape);
-    return n - 2 <= most - 2 && n >> (((shape >> 32) - 1) & 31) == 1;
+    return n - 2 <= most - 2 && n >> (31 - (shape >> 32 & 31)) == 1;
 }
 
 /* A bucket of a hash: as many bits as number the buckets, and one fewer where that one does not exist yet. */
 static force_inline uint32_t bucket_of(uint32_t h, uint64_t shape)
 {
-    uint32_t mask = (UINT32_C(1) << (shape >> 32 & 31)) - 1, b = h & mask;
+    uint32_t mask = UINT32_MAX >> (shape >> 32 & 31), b = h & mask;
     return b < shape_buckets(shape) ? b : b & (mask >> 1);
 }
 

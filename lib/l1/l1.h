@@ -21,16 +21,27 @@ struct shard {
     uint64_t region_bytes, small_bytes;
     uint64_t lap_mask[2];   /* of each ring: offset & mask is the place in it */
     unsigned char *ring[2]; /* where its bytes begin */
-    uint64_t last_entry[2]; /* the last place where an entry's head could be read */
-    uint32_t quick_buckets; /* that the region could hold: bounds the quick hit; 0 where values are verified */
     uint64_t ring_bytes[2]; /* how many may be read, what the index has claimed of main included */
     unsigned shift[2];
     struct l1 *l1;
     uint64_t now;         /* in the copy that a writing call makes of it: when it began */
 };
 
+/* What the quick hit (hit.h) needs of a shard: one cache line. */
+struct quick {
+    struct stripe *s;
+    struct bucket *first_bucket; /* the others lie before it */
+    uint64_t buckets;            /* that the region could hold; 0 where values are verified: no hit is quick there */
+    uint64_t place[2];           /* of each ring: slot & place is where in it, in units of 8 bytes */
+    unsigned char *ring[3];      /* where the bytes of each begin, and where the last one's end */
+};
+
+_Static_assert(sizeof(struct quick) <= PLATFORM_LINE, "one line");
+
 struct l1 {
     struct shard *shards; /* by number */
+    struct quick *quick;  /* the same */
+    void *shards_raw;     /* the memory of both */
     uint64_t seed, origin_ms;
     uint64_t (*clock_ms)(void *arg);
     void *clock_arg;
@@ -82,6 +93,21 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
 void l1_close(struct l1 *l1);
 
 uint64_t l1_now(const struct l1 *l1); /* in the segment's time */
+
+/* What a look-up in one namespace needs, side by side: copies that never change, so that no hit computes them anew. */
+struct l1_view {
+    struct quick *quick;
+    uint64_t stripes;
+    const uint64_t *mark_all, *mark; /* invalidations that concern the namespace */
+    uint64_t soft_ttl_ms;            /* the policy's, 0: none */
+    uint64_t what;                   /* the namespace's bits in an entry's first word */
+    struct hash_seeded hash;
+    struct l1 *l1;
+    uint32_t ns;
+};
+
+struct l1_view l1_view_of(struct l1 *l1, uint32_t ns, uint64_t soft_ttl_ms);
+
 /* Of the hash of a key in a namespace. */
 static force_inline uint64_t l1_seed(const struct l1 *l1, uint32_t ns)
 {
@@ -95,7 +121,8 @@ static inline struct l1_key l1_key_of(const struct l1 *l1, uint32_t ns, const vo
 
 /*
  * Reading (hit.h, read.c). Results of libcache_get; `soft_ttl_ms` 0: never stale. value NULL: only look, count no use.
- * int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags);
+ * int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
+ *            libcache_value *value);
  */
 void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key);
 void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key);
@@ -143,9 +170,14 @@ size_t l1_number_text(char *text, int64_t number);
 /* In a forked child of a private segment, makes its locks usable. One load when there is nothing to do. */
 void l1_notice_fork(struct l1 *l1);
 
+static force_inline uint64_t stripe_of(uint64_t hash, uint64_t stripes)
+{
+    return (hash >> 32 & 0xffff) * stripes >> 16;
+}
+
 static force_inline uint32_t stripe_number(const struct l1 *l1, uint64_t hash)
 {
-    return (uint32_t)((hash >> 32 & 0xffff) * l1->stripes >> 16);
+    return (uint32_t)stripe_of(hash, l1->stripes);
 }
 
 static force_inline const struct shard *l1_shard(const struct l1 *l1, uint64_t hash)

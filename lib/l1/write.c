@@ -95,7 +95,7 @@ static void draft_write(const struct draft *d, unsigned char *p)
 
     store_relaxed(word++, entry_what((uint32_t)d->size, (uint32_t)d->key->size, d->codec, d->key->ns,
                                      (uint8_t)(d->flags | (extra ? ENTRY_EXTRA : 0))));
-    store_relaxed(word++, entry_life(d->expiry, d->stamp));
+    store_relaxed(word++, entry_life(d->expiry, d->created));
     store_relaxed(word++, entry_birth(d->created, d->stamp));
     if (extra)
         store_relaxed(word++, (uint64_t)d->user_flags | (uint64_t)d->n_tags << 32 | (uint64_t)(check ? EXTRA_CHECK : 0) << 40);
@@ -272,7 +272,7 @@ int l1_touch(struct l1 *l1, const struct l1_key *key, uint64_t ttl_ms, int no_wa
     f = look(&sh, key);
     if (f.live) {
         uint64_t expiry = expiry_of(&sh, ttl_ms);
-        store_release((uint64_t *)(void *)f.p + 1, entry_life(expiry, f.e.stamp));
+        store_release((uint64_t *)(void *)f.p + 1, entry_life(expiry, f.e.created));
         stripe_note_expiry(&sh, expiry);
     }
     stripe_unlock(&sh);
