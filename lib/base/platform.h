@@ -52,6 +52,22 @@
 #define fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
 #endif
 
+/* A condition that follows no pattern: better a conditional move than a branch. */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_unpredictable)
+#define unpredictable(x) __builtin_unpredictable(!!(x))
+#endif
+#endif
+#ifndef unpredictable
+#define unpredictable(x) __builtin_expect_with_probability(!!(x), 1, 0.5)
+#endif
+
+/* x is needed here: the compiler may not put its computation off into a branch. */
+#define compute_now(x) __asm__("" : "+r"(x))
+
+/* In a branch that is always or never taken: a conditional move of what it decides would wait for both sides. */
+#define never_select() __asm__ volatile("")
+
 #define prefetch(p) __builtin_prefetch((p), 0, 3)
 
 #define PLATFORM_LINE 64

@@ -44,10 +44,10 @@ static force_inline int surely_there(const struct stripe *s, enum ring r, uint64
 static force_inline int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
                                libcache_value *value)
 {
-    const struct quick *quick = view->quick + stripe_of(hash, view->stripes);
-    const struct stripe *s = quick->s;
-    uint64_t shape = load_acquire(&s->shape), slot, what, life, birth, size, index, differs;
-    const unsigned char *p, *end;
+    const struct quick *quick = view->quick;
+    const struct stripe *s;
+    uint64_t shape, slot, what, life, birth, size, index, differs;
+    const unsigned char *p, *end, *in_main, *end_of_main;
     uint32_t extra_flags = 0;
     int result = LIBCACHE_HIT;
     struct bucket *b;
@@ -56,6 +56,12 @@ static force_inline int l1_get(const struct l1_view *view, const void *key, size
     enum ring r;
     unsigned bits;
 
+    if (view->stripes != 1) {
+        never_select();
+        quick += stripe_of(hash, view->stripes);
+    }
+    s = quick->s;
+    shape = load_acquire(&s->shape);
     index = bucket_of(hash_first(hash), shape);
     if (unlikely(index >= quick->buckets))
         return L1_ASK;
@@ -75,8 +81,17 @@ static force_inline int l1_get(const struct l1_view *view, const void *key, size
     uses = &b->uses[i];
     r = slot_ring(slot);
     hook(HOOK_READ_SLOT);
-    p = quick->ring[r] + (slot & quick->place[r]) * 8;
-    end = (&quick->ring[1])[r];
+    /* both rings' places are computed and one is chosen: no load waits for the ring's number */
+    p = quick->ring[SMALL] + (slot & quick->place[SMALL]) * 8;
+    in_main = quick->ring[MAIN] + (slot & quick->place[MAIN]) * 8;
+    end = quick->ring[MAIN];
+    end_of_main = quick->ring[MAIN + 1];
+    compute_now(p);
+    compute_now(in_main);
+    compute_now(end);
+    compute_now(end_of_main);
+    p = unpredictable(r == MAIN) ? in_main : p;
+    end = unpredictable(r == MAIN) ? end_of_main : end;
     if (unlikely(end - p < (ptrdiff_t)ENTRY_HEADER + 8))
         return L1_ASK;
     prefetch(p + 64);

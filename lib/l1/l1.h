@@ -172,7 +172,7 @@ void l1_notice_fork(struct l1 *l1);
 
 static force_inline uint64_t stripe_of(uint64_t hash, uint64_t stripes)
 {
-    return (hash >> 32 & 0xffff) * stripes >> 16;
+    return (hash & UINT64_C(0xffff) << 32) * stripes >> 48;
 }
 
 static force_inline uint32_t stripe_number(const struct l1 *l1, uint64_t hash)
