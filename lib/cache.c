@@ -36,25 +36,21 @@ void libcache_release_value(libcache_value *value)
     value->owner = NULL;
 }
 
-/* Every get but the common hit. `hash` is the key's. */
+/* Every get but the common hit. The hash is computed anew: keeping it would cost every hit a register. */
 static __attribute__((noinline)) int get_uncommon(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
-                                                  unsigned flags, uint64_t hash)
+                                                  unsigned flags)
 {
-    const struct l1_key k = { key, key_size, hash, ns->id };
-    int result = l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, value, flags);
+    struct l1_key k;
+    int result;
 
-    count_read(ns, result);
-    return result;
-}
-
-static __attribute__((noinline)) int get_with_flags(libcache_ns *ns, const void *key, size_t key_size,
-                                                    libcache_value *value, unsigned flags)
-{
     if (flags & ~(unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_TIMES))
         return LIBCACHE_EINVAL;
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
-    return get_uncommon(ns, key, key_size, value, flags, hash_bytes(key, key_size, ns->view.hash.seed));
+    k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
+    result = l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, value, flags);
+    count_read(ns, result);
+    return result;
 }
 
 /* Flattened: key to value in one function, hash included; see l1/hit.h. */
@@ -69,17 +65,15 @@ __attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size
     if (unlikely(!value))
         return LIBCACHE_EINVAL;
     if (unlikely(flags))
-        return get_with_flags(ns, key, key_size, value, flags);
+        return get_uncommon(ns, key, key_size, value, flags);
     if (unlikely(!key_ok(key, key_size)))
         return LIBCACHE_EKEY;
     hash = hash_with(&ns->view.hash, key, key_size);
     result = l1_get(&ns->view, key, key_size, hash, value);
     if (unlikely(result == L1_ASK))
-        return get_uncommon(ns, key, key_size, value, flags, hash);
+        return get_uncommon(ns, key, key_size, value, 0);
     if (likely(result == LIBCACHE_HIT))
         count(ns, COUNT_HIT);
-    else
-        count_read(ns, result);
     return result;
 }
 

@@ -108,16 +108,21 @@ static force_inline void shared_copy_value(void *to, const void *from, size_t si
     unsigned char *t = to;
     const unsigned char *f = from;
 
-    if (size > 64) {
-        unsigned char *t_last = t + size - 64;
-        const unsigned char *f_last = f + size - 64;
-        if (unlikely(size > 256)) {
+    if (unlikely(size > 128)) {
+        for (size_t ahead = 64; ahead < size && ahead < 2048; ahead += 64)
+            prefetch(f + ahead);
+        if (size > 256) {
             memcpy(t, f, size);
-            return;
-        }
-        for (; t < t_last; t += 64, f += 64)
+        } else {
             __builtin_memcpy(t, f, 64);
-        __builtin_memcpy(t_last, f_last, 64);
+            __builtin_memcpy(t + 64, f + 64, 64);
+            if (size > 192)
+                __builtin_memcpy(t + 128, f + 128, 64);
+            __builtin_memcpy(t + size - 64, f + size - 64, 64);
+        }
+    } else if (size > 64) {
+        __builtin_memcpy(t, f, 64);
+        __builtin_memcpy(t + size - 64, f + size - 64, 64);
     } else if (size > 32) {
         __builtin_memcpy(t, f, 32);
         __builtin_memcpy(t + size - 32, f + size - 32, 32);

@@ -30,6 +30,8 @@
 /* The bits of `what` that say: this key size, this namespace, and a plain value. */
 #define ENTRY_PLAIN_MASK (UINT64_C(0xfff) << 28 | UINT64_C(0xfff) << 48 | (uint64_t)(ENTRY_NEGATIVE | ENTRY_NUMBER) << 60)
 
+#define ENTRY_WITH_EXTRA ((uint64_t)ENTRY_EXTRA << 60)
+
 enum entry_flag { ENTRY_EXTRA = 1, ENTRY_NEGATIVE = 2, ENTRY_NUMBER = 4 };
 enum extra_bit { EXTRA_CHECK = 1 };
 

@@ -10,8 +10,6 @@
 #include "l1/hook.h"
 #include "l1/index.h"
 
-#define PREFETCH_BYTES 2048 /* of a large value, asked for at once; the rest is left to the processor */
-
 /* Whatever the entry is, and whatever happens to it meanwhile (read.c). */
 int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
     __attribute__((noinline));
@@ -26,15 +24,21 @@ static force_inline int still_there(const struct stripe *s, enum ring r, uint64_
     return likely(load_acquire(&s->tail[r]) <= offset) && likely(shape_kept(shape, load_acquire(&s->shape)));
 }
 
-/* The same, cheaper: 0 also when the index has merely grown. */
-static force_inline int surely_there(const struct stripe *s, enum ring r, uint64_t offset, uint64_t shape)
+/* The same, cheaper: 0 also when the index has grown. */
+static force_inline int surely_there(const struct quick *quick, enum ring r, uint64_t slot)
 {
     fence_acquire();
-    return likely(load_acquire(&s->tail[r]) <= offset) && likely(load_acquire(&s->shape) == shape);
+    return likely(load_acquire(&quick->s->tail[r]) <= slot_offset(slot)) &&
+           likely(load_acquire(&quick->s->shape) == load_relaxed(&quick->shape));
 }
 
 /* l1_get does not know: ask l1_get_any. */
 #define L1_ASK 101
+
+static force_inline uint64_t entry_word(const unsigned char *entry, int i)
+{
+    return load_relaxed((const uint64_t *)(const void *)entry + i);
+}
 
 /*
  * The common hit, in as few instructions as we could find: first match in a bucket, plain value with or without tags, memory
@@ -45,106 +49,94 @@ static force_inline int l1_get(const struct l1_view *view, const void *key, size
                                libcache_value *value)
 {
     const struct quick *quick = view->quick;
-    const struct stripe *s;
-    uint64_t shape, slot, what, life, birth, size, index, differs;
-    const unsigned char *p, *end, *in_main, *end_of_main;
-    uint32_t extra_flags = 0;
-    int result = LIBCACHE_HIT;
+    const unsigned char *entry, *in_main, *last, *last_of_main, *p;
+    uint64_t slot, what, life, birth, stamp, size, differs;
     struct bucket *b;
-    uint8_t *uses;
-    size_t i;
+    uint8_t *uses, used;
     enum ring r;
     unsigned bits;
+    size_t i;
 
     if (view->stripes != 1) {
         never_select();
         quick += stripe_of(hash, view->stripes);
     }
-    s = quick->s;
-    shape = load_acquire(&s->shape);
-    index = bucket_of(hash_first(hash), shape);
-    if (unlikely(index >= quick->buckets))
-        return L1_ASK;
-    b = quick->first_bucket - index;
+    b = quick->first_bucket - quick_index(quick, hash_first(hash));
     bits = bucket_match(b, hash);
     if (unlikely(!bits)) {
-        index = bucket_of(hash_second(hash), shape);
-        if (unlikely(index >= quick->buckets))
-            return L1_ASK;
-        b = quick->first_bucket - index;
+        b = quick->first_bucket - quick_index(quick, hash_second(hash));
         bits = bucket_match(b, hash);
         if (unlikely(!bits))
             return L1_ASK;
     }
-    i = (size_t)(unsigned)__builtin_ctz(bits);
+    i = (size_t)__builtin_ctzll(bits);
     slot = load_acquire(&b->slot[i]);
     uses = &b->uses[i];
     r = slot_ring(slot);
     hook(HOOK_READ_SLOT);
-    /* both rings' places are computed and one is chosen: no load waits for the ring's number */
-    p = quick->ring[SMALL] + (slot & quick->place[SMALL]) * 8;
+    /* Both rings' places are computed and one is chosen: no load waits for the ring's number. */
+    entry = quick->ring[SMALL] + (slot & quick->place[SMALL]) * 8;
     in_main = quick->ring[MAIN] + (slot & quick->place[MAIN]) * 8;
-    end = quick->ring[MAIN];
-    end_of_main = quick->ring[MAIN + 1];
-    compute_now(p);
+    last = quick->last[SMALL];
+    last_of_main = quick->last[MAIN];
+    compute_now(entry);
     compute_now(in_main);
-    compute_now(end);
-    compute_now(end_of_main);
-    p = unpredictable(r == MAIN) ? in_main : p;
-    end = unpredictable(r == MAIN) ? end_of_main : end;
-    if (unlikely(end - p < (ptrdiff_t)ENTRY_HEADER + 8))
+    compute_now(last);
+    compute_now(last_of_main);
+    entry = unpredictable(r == MAIN) ? in_main : entry;
+    last = unpredictable(r == MAIN) ? last_of_main : last;
+    if (unlikely(entry > last))
         return L1_ASK;
-    prefetch(p + 64);
-    prefetch(p + 128);
-    what = load_relaxed((const uint64_t *)(const void *)p);
-    life = load_relaxed((const uint64_t *)(const void *)p + 1);
-    birth = load_relaxed((const uint64_t *)(const void *)p + 2);
-    p += ENTRY_HEADER;
+    prefetch(entry + 64);
+    prefetch(entry + 128);
+    what = entry_word(entry, 0);
+    life = entry_word(entry, 1);
+    birth = entry_word(entry, 2);
+    stamp = entry_stamp(birth);
+    p = entry + ENTRY_HEADER;
     size = what & ENTRY_VALUE_MAX;
-    if (unlikely(load_acquire(view->mark_all) > entry_stamp(birth) || load_acquire(view->mark) > entry_stamp(birth)))
+    if (unlikely(load_acquire(view->mark_all) > stamp || load_acquire(view->mark) > stamp))
         return L1_ASK;
-    differs = (what ^ (view->what | (uint64_t)key_size << 28)) & (ENTRY_PLAIN_MASK | (uint64_t)ENTRY_EXTRA << 60);
+    differs = (what ^ (view->what | (uint64_t)key_size << 28)) & (ENTRY_PLAIN_MASK | ENTRY_WITH_EXTRA);
     if (differs) {
-        uint64_t extra = load_relaxed((const uint64_t *)(const void *)p), n_tags = extra >> 32 & 0xff;
+        uint64_t extra = entry_word(entry, 3), n_tags = extra >> 32 & 0xff;
         const uint64_t *tags = (const uint64_t *)(const void *)p + 1;
         p += 8 + n_tags * 8;
-        extra_flags = (uint32_t)extra;
-        if (differs != (uint64_t)ENTRY_EXTRA << 60 || extra >> 40 || p > end ||
-            !marks_vouch_tags(view->l1, tags, n_tags, entry_stamp(birth)))
+        if (differs != ENTRY_WITH_EXTRA || extra >> 40 || p > last + QUICK_ROOM ||
+            !marks_vouch_tags(view->l1, tags, n_tags, stamp))
             return L1_ASK;
     }
-    if ((life & ENTRY_TIME_MASK) | view->soft_ttl_ms) {
+    if (life << 24 | view->soft_ttl_ms) {
         uint64_t expiry = life & ENTRY_TIME_MASK, now = l1_now(view->l1);
-        if (unlikely(expiry && now >= expiry))
+        if (unlikely((expiry && now >= expiry) ||
+                     (view->soft_ttl_ms && now >= entry_created(life, birth) + view->soft_ttl_ms)))
             return L1_ASK;
-        if (view->soft_ttl_ms && now >= entry_created(life, birth) + view->soft_ttl_ms)
-            result = LIBCACHE_STALE;
     }
-    if (unlikely(p + key_size + size > end || !shared_equal(p, key, key_size)))
+    if (unlikely(p + key_size + size - QUICK_ROOM > last || !shared_equal(p, key, key_size)))
         return L1_ASK;
     p += key_size;
-    if (size > 2 * PLATFORM_LINE)
-        for (uint64_t ahead = PLATFORM_LINE; ahead < size && ahead < PREFETCH_BYTES; ahead += PLATFORM_LINE)
-            prefetch(p + ahead);
     if (unlikely(value->reserve || value->capacity < size)) {
         int made;
-        if (!still_there(s, r, slot_offset(slot), shape))
+        if (!surely_there(quick, r, slot))
             return L1_ASK;
         made = l1_reserve(view->l1, value, size);
         if (made != LIBCACHE_OK)
             return made;
     }
     shared_copy_value(value->data, p, size);
+    what = entry_word(entry, 0);
+    differs = what & ENTRY_WITH_EXTRA ? (uint32_t)entry_word(entry, 3) : 0;
     hook(HOOK_READ_COPIED);
-    if (unlikely(!surely_there(s, r, slot_offset(slot), shape)))
+    if (unlikely(!surely_there(quick, r, slot)))
         return L1_ASK;
-    if (load_relaxed(uses) < USES_MAX)
-        store_relaxed(uses, (uint8_t)(load_relaxed(uses) + 1));
+    used = load_relaxed(uses);
+    if (used < USES_MAX)
+        store_relaxed(uses, (uint8_t)(used + 1));
     value->size = size;
     value->codec = (uint8_t)(what >> 40);
-    value->flags = extra_flags;
+    value->flags = (uint32_t)differs;
     value->tier = LIBCACHE_TIER_L1;
-    return result;
+    return LIBCACHE_HIT;
 }
 
 #endif

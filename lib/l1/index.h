@@ -54,10 +54,15 @@ static force_inline int shape_sane(uint64_t shape, uint64_t most)
     return n - 2 <= most - 2 && n >> (31 - (shape >> 32 & 31)) == 1;
 }
 
+static force_inline uint32_t shape_mask(uint64_t shape)
+{
+    return UINT32_MAX >> (shape >> 32 & 31);
+}
+
 /* A bucket of a hash: as many bits as number the buckets, and one fewer where that one does not exist yet. */
 static force_inline uint32_t bucket_of(uint32_t h, uint64_t shape)
 {
-    uint32_t mask = UINT32_MAX >> (shape >> 32 & 31), b = h & mask;
+    uint32_t mask = shape_mask(shape), b = h & mask;
     return b < shape_buckets(shape) ? b : b & (mask >> 1);
 }
 
@@ -86,9 +91,8 @@ static force_inline unsigned bucket_match(const struct bucket *b, uint64_t hash)
     __m128 v2 = _mm_castsi128_ps(_mm_load_si128(lines + 2)), v3 = _mm_castsi128_ps(_mm_load_si128(lines + 3));
     __m128i low = _mm_srli_epi32(_mm_castps_si128(_mm_shuffle_ps(v0, v1, 0xdd)), 16);
     __m128i high = _mm_srli_epi32(_mm_castps_si128(_mm_shuffle_ps(v2, v3, 0xdd)), 16);
-    unsigned bits = (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(low, tag))) |
-                    (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(high, tag))) << 4;
-    return bits & 0x7f;
+    __m128i both = _mm_packs_epi32(_mm_cmpeq_epi32(low, tag), _mm_cmpeq_epi32(high, tag));
+    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(both, _mm_setzero_si128())) & 0x7f;
 #else
     unsigned bits = 0;
     for (int i = 0; i < BUCKET_SLOTS; i++)

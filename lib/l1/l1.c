@@ -33,7 +33,7 @@ static int make_shards(struct l1 *l1)
 {
     const struct layout *layout = &l1->layout;
 
-    l1->quick = memory_zero_aligned(l1->allocator, l1->stripes * (sizeof *l1->quick + sizeof *l1->shards), PLATFORM_LINE,
+    l1->quick = memory_zero_aligned(l1->allocator, l1->stripes * (sizeof *l1->quick + sizeof *l1->shards), _Alignof(struct quick),
                                     &l1->shards_raw);
     if (!l1->quick)
         return 0;
@@ -52,11 +52,10 @@ static int make_shards(struct l1 *l1)
             sh->lap_mask[r] = (UINT64_C(1) << layout->ring_shift[r]) - 1;
             quick->place[r] = sh->lap_mask[r] >> 3;
             quick->ring[r] = sh->ring[r];
+            quick->last[r] = layout->verify ? NULL : sh->ring[r] + sh->ring_bytes[r] - QUICK_ROOM;
         }
         quick->s = sh->s;
-        quick->ring[MAIN + 1] = sh->ring[MAIN] + sh->ring_bytes[MAIN];
         quick->first_bucket = index_bucket(sh, 0);
-        quick->buckets = layout->verify ? 0 : sh->ring_bytes[MAIN] / sizeof(struct bucket);
         sh->l1 = l1;
         sh->now = 0;
     }
@@ -74,6 +73,18 @@ struct l1_view l1_view_of(struct l1 *l1, uint32_t ns, uint64_t soft_ttl_ms)
                              .hash = hash_seeded(l1_seed(l1, ns)),
                              .l1 = l1,
                              .ns = ns };
+}
+
+void quick_refresh(struct quick *quick, const struct shard *sh)
+{
+    uint64_t shape = load_acquire(&sh->s->shape);
+
+    if (shape == load_relaxed(&quick->shape) || !shape_sane(shape, sh->region_bytes / sizeof(struct bucket)))
+        return;
+    store_relaxed(&quick->buckets, shape_buckets(shape));
+    store_relaxed(&quick->mask, shape_mask(shape));
+    store_relaxed(&quick->half, shape_mask(shape) >> 1);
+    store_relaxed(&quick->shape, shape);
 }
 
 int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *error)
@@ -102,6 +113,8 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
         prepare_new(l1);
     else if (l1->segment.sole)
         adopt(l1);
+    for (uint32_t i = 0; i < l1->stripes; i++)
+        quick_refresh(&l1->quick[i], &l1->shards[i]);
     segment_let_in(&l1->segment);
     return LIBCACHE_OK;
 }

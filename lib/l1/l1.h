@@ -27,16 +27,20 @@ struct shard {
     uint64_t now;         /* in the copy that a writing call makes of it: when it began */
 };
 
-/* What the quick hit (hit.h) needs of a shard: one cache line. */
+#define QUICK_ROOM 32u /* bytes that an entry has at least */
+
+/*
+ * What the quick hit (hit.h) needs of a shard. The shape is the one that this process saw last (index.h), taken apart; the
+ * hit is one only if it is still the stripe's. `last` is NULL where values are verified: no hit is quick there.
+ */
 struct quick {
     struct stripe *s;
-    struct bucket *first_bucket; /* the others lie before it */
-    uint64_t buckets;            /* that the region could hold; 0 where values are verified: no hit is quick there */
-    uint64_t place[2];           /* of each ring: slot & place is where in it, in units of 8 bytes */
-    unsigned char *ring[3];      /* where the bytes of each begin, and where the last one's end */
-};
-
-_Static_assert(sizeof(struct quick) <= PLATFORM_LINE, "one line");
+    struct bucket *first_bucket;   /* the others lie before it */
+    uint64_t shape;                /* relaxed, as the next three, any of which may be older: an index that exists in any case */
+    uint32_t buckets, mask, half;
+    uint64_t place[2];             /* of each ring: slot & place is where in it, in units of 8 bytes */
+    unsigned char *ring[2], *last[2]; /* where its bytes begin, and where the last entry may */
+} __attribute__((aligned(2 * PLATFORM_LINE)));
 
 struct l1 {
     struct shard *shards; /* by number */
@@ -178,6 +182,15 @@ static force_inline uint64_t stripe_of(uint64_t hash, uint64_t stripes)
 static force_inline uint32_t stripe_number(const struct l1 *l1, uint64_t hash)
 {
     return (uint32_t)stripe_of(hash, l1->stripes);
+}
+
+/* Looks at the stripe's shape again. */
+void quick_refresh(struct quick *quick, const struct shard *sh);
+
+static force_inline uint32_t quick_index(const struct quick *quick, uint32_t h)
+{
+    uint32_t b = h & load_relaxed(&quick->mask), folded = h & load_relaxed(&quick->half);
+    return b < load_relaxed(&quick->buckets) ? b : folded;
 }
 
 static force_inline const struct shard *l1_shard(const struct l1 *l1, uint64_t hash)

@@ -278,8 +278,10 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
 
 int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
 {
-    const struct shard *sh = l1_shard(l1, key->hash);
+    uint32_t number = stripe_number(l1, key->hash);
+    const struct shard *sh = &l1->shards[number];
 
+    quick_refresh(&l1->quick[number], sh);
     for (int races = 0; races < RACES_MAX; races++) {
         struct found f;
         struct place place;
