@@ -54,22 +54,16 @@ static __attribute__((noinline)) int get_uncommon(libcache_ns *ns, const void *k
 }
 
 /* Flattened: key to value in one function, hash included; see l1/hit.h. */
-__attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
-                                          unsigned flags)
+static __attribute__((noinline, flatten)) int get_full(libcache_ns *ns, const void *key, size_t key_size,
+                                                       libcache_value *value, unsigned flags)
 {
-    uint64_t hash;
     int result;
 
-    if (unlikely(!ns))
-        return LIBCACHE_EINVAL;
-    if (unlikely(!value))
-        return LIBCACHE_EINVAL;
     if (unlikely(flags))
         return get_uncommon(ns, key, key_size, value, flags);
     if (unlikely(!key_ok(key, key_size)))
         return LIBCACHE_EKEY;
-    hash = hash_with(&ns->view.hash, key, key_size);
-    result = l1_get(&ns->view, key, key_size, hash, value);
+    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
     if (unlikely(result == L1_ASK))
         return get_uncommon(ns, key, key_size, value, 0);
     if (likely(result == LIBCACHE_HIT))
@@ -77,12 +71,45 @@ __attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size
     return result;
 }
 
+/* What this namespace holds is not for the lean half: its gets take the full one from now on. */
+static __attribute__((noinline)) int get_full_from_now_on(libcache_ns *ns, const void *key, size_t key_size,
+                                                          libcache_value *value, unsigned flags)
+{
+    store_relaxed(&ns->view.lean, 0);
+    return get_full(ns, key, key_size, value, flags);
+}
+
+__attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                          unsigned flags)
+{
+    int result;
+
+    if (unlikely(!ns))
+        return LIBCACHE_EINVAL;
+    if (unlikely(!value))
+        return LIBCACHE_EINVAL;
+    if (unlikely(flags))
+        return get_full(ns, key, key_size, value, flags);
+    if (unlikely(value->reserve))
+        return get_full(ns, key, key_size, value, 0);
+    if (unlikely(!load_relaxed(&ns->view.lean)))
+        return get_full(ns, key, key_size, value, 0);
+    if (unlikely(!key || key_size - 1 >= LEAN_KEY_MAX))
+        return get_full(ns, key, key_size, value, 0);
+    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 1);
+    if (unlikely(result == L1_ASK))
+        return get_uncommon(ns, key, key_size, value, 0);
+    if (unlikely(result == L1_ASK_FULL))
+        return get_full_from_now_on(ns, key, key_size, value, 0);
+    return counters_add_one(&ns->cache->counters, COUNT_HIT, LIBCACHE_HIT);
+}
+
 static force_inline int get_hashed(libcache_ns *ns, const struct l1_key *k, libcache_value *value, unsigned flags)
 {
     int result = L1_ASK;
 
     if (likely(!flags))
-        result = l1_get(&ns->view, k->data, k->size, k->hash, value);
+        result = l1_get(&ns->view, k->data, k->size, k->hash, value, 0);
     return likely(result != L1_ASK) ? result : l1_get_any(&ns->cache->l1, k, ns->view.soft_ttl_ms, value, flags);
 }
 

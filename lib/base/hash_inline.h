@@ -33,12 +33,16 @@ static force_inline uint64_t hash_with(const struct hash_seeded *with, const voi
     const unsigned char *p = data;
     uint64_t hash;
 
-    if (unlikely(size - 17 > 64 - 17))
-        return hash_inline(data, size, with->seed);
+    if (unlikely(size <= 16))
+        return hash_inline(data, size <= 16 ? size : 16, with->seed);
+    if (unlikely(size > 64))
+        return hash_bytes(data, size, with->seed);
     hash = size * UINT64_C(0x9e3779b185ebca87);
     if (size > 32)
         hash += hash_mix(p + 16, with->word + 4) + hash_mix(p + size - 32, with->word + 6);
-    hash += hash_mix(p, with->word) + hash_mix(p + size - 16, with->word + 2);
+    hash += hash_mix(p, with->word);
+    compute_now(hash); /* two products at once would only mean moves between registers */
+    hash += hash_mix(p + size - 16, with->word + 2);
     hash = (hash ^ hash >> 37) * UINT64_C(0x165667919e3779f9);
     return hash ^ hash >> 32;
 }

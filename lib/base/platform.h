@@ -30,6 +30,7 @@
 
 #if defined(__SSE2__) && !defined(LIBCACHE_PORTABLE) && !PLATFORM_TSAN
 #define PLATFORM_SSE2 1
+#include <emmintrin.h>
 #else
 #define PLATFORM_SSE2 0
 #endif
@@ -71,12 +72,23 @@
 #define prefetch(p) __builtin_prefetch((p), 0, 3)
 
 #define PLATFORM_LINE 64
+#define COPY_PREFETCH_BYTES 2048 /* of a large value, asked for at once; the rest is left to the processor */
 
 static force_inline uint64_t read_word(const void *p)
 {
     uint64_t word;
     memcpy(&word, p, sizeof word);
     return word;
+}
+
+/* Adds to a word that only this thread writes, and others may read. */
+static force_inline void add_own(uint64_t *word, uint64_t n)
+{
+#if PLATFORM_TSAN || defined(LIBCACHE_PORTABLE)
+    store_relaxed(word, load_relaxed(word) + n);
+#else
+    *word += n; /* one instruction, where compilers make three of the atomics */
+#endif
 }
 
 /* Bytes out of shared memory. `from` is 8-aligned or not; both sides have `size` bytes. */
@@ -99,8 +111,8 @@ static inline void shared_copy_out(void *to, const void *from, size_t size)
 #endif
 }
 
-/* The same for values, most of which are short: a call of memcpy would cost more than the copy. */
-static force_inline void shared_copy_value(void *to, const void *from, size_t size)
+/* The same for at most 128 bytes, without a loop or a call. */
+static force_inline void shared_copy_short(void *to, const void *from, size_t size)
 {
 #if PLATFORM_TSAN || defined(LIBCACHE_PORTABLE)
     shared_copy_out(to, from, size);
@@ -108,19 +120,7 @@ static force_inline void shared_copy_value(void *to, const void *from, size_t si
     unsigned char *t = to;
     const unsigned char *f = from;
 
-    if (unlikely(size > 128)) {
-        for (size_t ahead = 64; ahead < size && ahead < 2048; ahead += 64)
-            prefetch(f + ahead);
-        if (size > 256) {
-            memcpy(t, f, size);
-        } else {
-            __builtin_memcpy(t, f, 64);
-            __builtin_memcpy(t + 64, f + 64, 64);
-            if (size > 192)
-                __builtin_memcpy(t + 128, f + 128, 64);
-            __builtin_memcpy(t + size - 64, f + size - 64, 64);
-        }
-    } else if (size > 64) {
+    if (size > 64) {
         __builtin_memcpy(t, f, 64);
         __builtin_memcpy(t + size - 64, f + size - 64, 64);
     } else if (size > 32) {
@@ -132,9 +132,30 @@ static force_inline void shared_copy_value(void *to, const void *from, size_t si
     } else if (size >= 8) {
         __builtin_memcpy(t, f, 8);
         __builtin_memcpy(t + size - 8, f + size - 8, 8);
+    } else if (size >= 4) {
+        __builtin_memcpy(t, f, 4);
+        __builtin_memcpy(t + size - 4, f + size - 4, 4);
+    } else if (size) {
+        t[0] = f[0];
+        t[size / 2] = f[size / 2];
+        t[size - 1] = f[size - 1];
+    }
+#endif
+}
+
+/* The same for values of any size: most are short, and a call of memcpy would cost more than the copy. */
+static force_inline void shared_copy_value(void *to, const void *from, size_t size)
+{
+#if PLATFORM_TSAN || defined(LIBCACHE_PORTABLE)
+    shared_copy_out(to, from, size);
+#else
+    if (size > 128) {
+        const unsigned char *f = from;
+        for (size_t ahead = 64; ahead < size && ahead < COPY_PREFETCH_BYTES; ahead += PLATFORM_LINE)
+            prefetch(f + ahead);
+        memcpy(to, from, size);
     } else {
-        for (size_t i = 0; i < size; i++)
-            t[i] = f[i];
+        shared_copy_short(to, from, size);
     }
 #endif
 }
@@ -174,10 +195,19 @@ static force_inline int shared_equal(const void *shared, const void *own, size_t
     return 1;
 #else
     const unsigned char *s = shared, *o = own;
-    if (size - 16 <= 16)
+    if (size - 16 <= 16) {
+#if PLATFORM_SSE2
+        __m128i differs = _mm_or_si128(
+            _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)s), _mm_loadu_si128((const __m128i *)(const void *)o)),
+            _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(s + size - 16)),
+                          _mm_loadu_si128((const __m128i *)(const void *)(o + size - 16))));
+        return _mm_movemask_epi8(_mm_cmpeq_epi8(differs, _mm_setzero_si128())) == 0xffff;
+#else
         return ((read_word(s) ^ read_word(o)) | (read_word(s + 8) ^ read_word(o + 8)) |
                 (read_word(s + size - 16) ^ read_word(o + size - 16)) |
                 (read_word(s + size - 8) ^ read_word(o + size - 8))) == 0;
+#endif
+    }
     if (size >= 8) {
         const unsigned char *last = s + size - 8;
         const unsigned char *own_last = o + size - 8;

@@ -6,7 +6,7 @@
  *      | what            | life            | birth           | extra  | check | tags   | key | value |pad|
  *      +-----------------+-----------------+-----------------+- - - - +- - - -+- - - - +-----+-------+- -+
  *
- *      what   value size 28 | key size 12 | codec 8 | namespace 12 | flags 4
+ *      what   value size 28 | codec 8 | key size 12 | namespace 12 | flags 4
  *      life   expiry 40 | high 24 bits of created          expiry 0: never
  *      birth  low 16 bits of created | stamp 48            so: every hit needs the stamp, few need created
  *      extra  user flags 32 | number of tags 8 | bits 24      only with ENTRY_EXTRA
@@ -27,8 +27,8 @@
 #define ENTRY_TIME_MAX ((UINT64_C(1) << 40) - 1)
 #define ENTRY_TIME_MASK ENTRY_TIME_MAX
 
-/* The bits of `what` that say: this key size, this namespace, and a plain value. */
-#define ENTRY_PLAIN_MASK (UINT64_C(0xfff) << 28 | UINT64_C(0xfff) << 48 | (uint64_t)(ENTRY_NEGATIVE | ENTRY_NUMBER) << 60)
+/* What is above these bits of `what` says: this key size, this namespace, and a plain value. */
+#define ENTRY_KEY_SHIFT 36
 
 #define ENTRY_WITH_EXTRA ((uint64_t)ENTRY_EXTRA << 60)
 
@@ -48,8 +48,13 @@ struct entry {
 
 static force_inline uint64_t entry_what(uint32_t value_size, uint32_t key_size, uint8_t codec, uint32_t ns, uint8_t flags)
 {
-    return (uint64_t)value_size | (uint64_t)key_size << 28 | (uint64_t)codec << 40 | (uint64_t)ns << 48 |
+    return (uint64_t)value_size | (uint64_t)codec << 28 | (uint64_t)key_size << ENTRY_KEY_SHIFT | (uint64_t)ns << 48 |
            (uint64_t)flags << 60;
+}
+
+static force_inline uint8_t entry_codec(uint64_t what)
+{
+    return (uint8_t)(what >> 28);
 }
 
 static force_inline uint64_t entry_life(uint64_t expiry, uint64_t created)
@@ -85,8 +90,8 @@ static force_inline int entry_read(struct entry *e, const unsigned char *p, uint
     uint32_t at = ENTRY_HEADER;
 
     e->value_size = (uint32_t)(what & ENTRY_VALUE_MAX);
-    e->key_size = (uint32_t)(what >> 28) & 0xfff;
-    e->codec = (uint8_t)(what >> 40);
+    e->key_size = (uint32_t)(what >> ENTRY_KEY_SHIFT) & 0xfff;
+    e->codec = entry_codec(what);
     e->ns = (uint32_t)(what >> 48) & 0xfff;
     e->flags = (uint8_t)(what >> 60);
     e->expiry = life & ENTRY_TIME_MASK;

@@ -25,15 +25,21 @@ static force_inline int still_there(const struct stripe *s, enum ring r, uint64_
 }
 
 /* The same, cheaper: 0 also when the index has grown. */
-static force_inline int surely_there(const struct quick *quick, enum ring r, uint64_t slot)
+static force_inline int surely_there(const struct quick *quick, uint64_t slot)
 {
+    const struct stripe *s = quick->s;
     fence_acquire();
-    return likely(load_acquire(&quick->s->tail[r]) <= slot_offset(slot)) &&
-           likely(load_acquire(&quick->s->shape) == load_relaxed(&quick->shape));
+    return likely(load_acquire(&s->tail[slot_ring(slot)]) <= slot_offset(slot)) &&
+           likely(load_acquire(&s->shape) == load_relaxed(&quick->shape));
 }
 
 /* l1_get does not know: ask l1_get_any. */
 #define L1_ASK 101
+/* The lean half does not know: ask the full one, and do so at once from now on. */
+#define L1_ASK_FULL 102
+
+#define LEAN_KEY_MAX 64
+#define LEAN_VALUE_MAX 128
 
 static force_inline uint64_t entry_word(const unsigned char *entry, int i)
 {
@@ -46,13 +52,14 @@ static force_inline uint64_t entry_word(const unsigned char *entry, int i)
  * ring. Anything else, including any doubt, is L1_ASK.
  */
 static force_inline int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
-                               libcache_value *value)
+                               libcache_value *value, int lean)
 {
     const struct quick *quick = view->quick;
     const unsigned char *entry, *in_main, *last, *last_of_main, *p;
-    uint64_t slot, what, life, birth, stamp, size, differs;
+    uint64_t slot, what, life, stamp, size, differs;
     struct bucket *b;
     uint8_t *uses, used;
+    uint32_t extra_flags;
     enum ring r;
     unsigned bits;
     size_t i;
@@ -69,9 +76,10 @@ static force_inline int l1_get(const struct l1_view *view, const void *key, size
         if (unlikely(!bits))
             return L1_ASK;
     }
-    i = (size_t)__builtin_ctzll(bits);
+    i = (size_t)__builtin_ctz(bits);
     slot = load_acquire(&b->slot[i]);
     uses = &b->uses[i];
+    compute_now(uses); /* one register for b and i */
     r = slot_ring(slot);
     hook(HOOK_READ_SLOT);
     /* Both rings' places are computed and one is chosen: no load waits for the ring's number. */
@@ -85,56 +93,71 @@ static force_inline int l1_get(const struct l1_view *view, const void *key, size
     compute_now(last_of_main);
     entry = unpredictable(r == MAIN) ? in_main : entry;
     last = unpredictable(r == MAIN) ? last_of_main : last;
+    compute_now(slot); /* the ring's number is computed again at the end rather than kept */
     if (unlikely(entry > last))
         return L1_ASK;
     prefetch(entry + 64);
     prefetch(entry + 128);
-    what = entry_word(entry, 0);
-    life = entry_word(entry, 1);
-    birth = entry_word(entry, 2);
-    stamp = entry_stamp(birth);
     p = entry + ENTRY_HEADER;
-    size = what & ENTRY_VALUE_MAX;
-    if (unlikely(load_acquire(view->mark_all) > stamp || load_acquire(view->mark) > stamp))
-        return L1_ASK;
-    differs = (what ^ (view->what | (uint64_t)key_size << 28)) & (ENTRY_PLAIN_MASK | ENTRY_WITH_EXTRA);
+    what = entry_word(entry, 0);
+    differs = (what ^ (view->what | (uint64_t)key_size << ENTRY_KEY_SHIFT)) >> ENTRY_KEY_SHIFT;
     if (differs) {
         uint64_t extra = entry_word(entry, 3), n_tags = extra >> 32 & 0xff;
         const uint64_t *tags = (const uint64_t *)(const void *)p + 1;
+        stamp = entry_stamp(entry_word(entry, 2));
         p += 8 + n_tags * 8;
-        if (differs != ENTRY_WITH_EXTRA || extra >> 40 || p > last + QUICK_ROOM ||
-            !marks_vouch_tags(view->l1, tags, n_tags, stamp))
+        if (differs != ENTRY_WITH_EXTRA >> ENTRY_KEY_SHIFT || extra >> 40 || p > last + QUICK_ROOM)
+            return L1_ASK;
+        if (lean && !marks_quiet(view->l1, tags, n_tags, stamp))
+            return L1_ASK_FULL;
+        if (!lean && !marks_vouch_tags(view->l1, tags, n_tags, stamp))
             return L1_ASK;
     }
+    life = entry_word(entry, 1);
     if (life << 24 | view->soft_ttl_ms) {
-        uint64_t expiry = life & ENTRY_TIME_MASK, now = l1_now(view->l1);
+        uint64_t expiry = life & ENTRY_TIME_MASK, now;
+        if (lean)
+            return L1_ASK_FULL;
+        now = l1_now(view->l1);
         if (unlikely((expiry && now >= expiry) ||
-                     (view->soft_ttl_ms && now >= entry_created(life, birth) + view->soft_ttl_ms)))
+                     (view->soft_ttl_ms && now >= entry_created(life, entry_word(entry, 2)) + view->soft_ttl_ms)))
             return L1_ASK;
     }
+    stamp = entry_stamp(entry_word(entry, 2));
+    if (unlikely(load_acquire(view->mark_all) > stamp || load_acquire(view->mark) > stamp))
+        return L1_ASK;
+    size = what & ENTRY_VALUE_MAX;
     if (unlikely(p + key_size + size - QUICK_ROOM > last || !shared_equal(p, key, key_size)))
         return L1_ASK;
     p += key_size;
-    if (unlikely(value->reserve || value->capacity < size)) {
+    if (lean && unlikely(size > LEAN_VALUE_MAX))
+        return L1_ASK_FULL;
+    if (unlikely(value->capacity < size || (!lean && value->reserve))) {
         int made;
-        if (!surely_there(quick, r, slot))
+        if (lean || !surely_there(quick, slot))
             return L1_ASK;
         made = l1_reserve(view->l1, value, size);
         if (made != LIBCACHE_OK)
             return made;
     }
-    shared_copy_value(value->data, p, size);
+    if (lean)
+        shared_copy_short(value->data, p, size);
+    else
+        shared_copy_value(value->data, p, size);
     what = entry_word(entry, 0);
-    differs = what & ENTRY_WITH_EXTRA ? (uint32_t)entry_word(entry, 3) : 0;
+    extra_flags = 0;
+    compute_now(extra_flags); /* not in a register since the caller's flags were seen to be 0 */
+    if (what & ENTRY_WITH_EXTRA)
+        extra_flags = (uint32_t)entry_word(entry, 3);
     hook(HOOK_READ_COPIED);
-    if (unlikely(!surely_there(quick, r, slot)))
+    if (unlikely(!surely_there(quick, slot)))
         return L1_ASK;
     used = load_relaxed(uses);
     if (used < USES_MAX)
         store_relaxed(uses, (uint8_t)(used + 1));
     value->size = size;
-    value->codec = (uint8_t)(what >> 40);
-    value->flags = (uint32_t)differs;
+    value->codec = entry_codec(what);
+    value->flags = extra_flags;
     value->tier = LIBCACHE_TIER_L1;
     return LIBCACHE_HIT;
 }

@@ -3,10 +3,6 @@
 #define L1_INDEX_H
 #include "l1/ring.h"
 
-#if PLATFORM_SSE2
-#include <emmintrin.h>
-#endif
-
 #define OFFSET_MAX (UINT64_C(1) << 50) /* offsets are below: units of 8 bytes in 47 bits */
 
 static force_inline uint64_t slot_make(uint64_t hash, enum ring r, uint64_t offset)
@@ -92,7 +88,7 @@ static force_inline unsigned bucket_match(const struct bucket *b, uint64_t hash)
     __m128i low = _mm_srli_epi32(_mm_castps_si128(_mm_shuffle_ps(v0, v1, 0xdd)), 16);
     __m128i high = _mm_srli_epi32(_mm_castps_si128(_mm_shuffle_ps(v2, v3, 0xdd)), 16);
     __m128i both = _mm_packs_epi32(_mm_cmpeq_epi32(low, tag), _mm_cmpeq_epi32(high, tag));
-    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(both, _mm_setzero_si128())) & 0x7f;
+    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(both, both)) & 0x7f;
 #else
     unsigned bits = 0;
     for (int i = 0; i < BUCKET_SLOTS; i++)

@@ -102,6 +102,7 @@ uint64_t l1_now(const struct l1 *l1); /* in the segment's time */
 struct l1_view {
     struct quick *quick;
     uint64_t stripes;
+    int lean;                        /* relaxed: 0 once a get has needed more than the lean half of hit.h can do */
     const uint64_t *mark_all, *mark; /* invalidations that concern the namespace */
     uint64_t soft_ttl_ms;            /* the policy's, 0: none */
     uint64_t what;                   /* the namespace's bits in an entry's first word */
