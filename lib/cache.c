@@ -36,9 +36,9 @@ void libcache_release_value(libcache_value *value)
     value->owner = NULL;
 }
 
-/* Every get but the common hit. The hash is computed anew: keeping it would cost every hit a register. */
-static __attribute__((noinline)) int get_uncommon(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
-                                                  unsigned flags)
+/* A get of any kind. */
+static __attribute__((noinline)) int get_any(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                             unsigned flags)
 {
     struct l1_key k;
     int result;
@@ -53,55 +53,57 @@ static __attribute__((noinline)) int get_uncommon(libcache_ns *ns, const void *k
     return result;
 }
 
-/* Flattened: key to value in one function, hash included; see l1/hit.h. */
+/*
+ * Flattened: key to value in one function, hash included; see l1/hit.h. What it leaves over it hands on whole, in the
+ * registers it came in: the hash is computed again, for keeping it would cost every hit a register.
+ */
 static __attribute__((noinline, flatten)) int get_full(libcache_ns *ns, const void *key, size_t key_size,
                                                        libcache_value *value, unsigned flags)
 {
     int result;
 
-    if (unlikely(flags))
-        return get_uncommon(ns, key, key_size, value, flags);
-    if (unlikely(!key_ok(key, key_size)))
-        return LIBCACHE_EKEY;
+    if (unlikely(flags || !key_ok(key, key_size)))
+        return get_any(ns, key, key_size, value, flags);
     result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
     if (unlikely(result == L1_ASK))
-        return get_uncommon(ns, key, key_size, value, 0);
-    if (likely(result == LIBCACHE_HIT))
-        count(ns, COUNT_HIT);
+        return get_any(ns, key, key_size, value, 0);
+    count_read(ns, result);
     return result;
 }
 
-/* What this namespace holds is not for the lean half: its gets take the full one from now on. */
-static __attribute__((noinline)) int get_full_from_now_on(libcache_ns *ns, const void *key, size_t key_size,
-                                                          libcache_value *value, unsigned flags)
+static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                                  int result)
 {
+    if (result == LIBCACHE_MISS) {
+        count(ns, COUNT_MISS);
+        return result;
+    }
+    if (result == L1_ASK)
+        return get_any(ns, key, key_size, value, 0);
     store_relaxed(&ns->view.lean, 0);
-    return get_full(ns, key, key_size, value, flags);
+    return get_full(ns, key, key_size, value, 0);
 }
 
-__attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
-                                          unsigned flags)
+static __attribute__((noinline, flatten)) int get_lean(libcache_ns *ns, const void *key, size_t key_size,
+                                                       libcache_value *value)
 {
     int result;
 
-    if (unlikely(!ns))
-        return LIBCACHE_EINVAL;
-    if (unlikely(!value))
-        return LIBCACHE_EINVAL;
-    if (unlikely(flags))
-        return get_full(ns, key, key_size, value, flags);
-    if (unlikely(value->reserve))
-        return get_full(ns, key, key_size, value, 0);
-    if (unlikely(!load_relaxed(&ns->view.lean)))
-        return get_full(ns, key, key_size, value, 0);
     if (unlikely(!key || key_size - 1 >= LEAN_KEY_MAX))
         return get_full(ns, key, key_size, value, 0);
     result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 1);
-    if (unlikely(result == L1_ASK))
-        return get_uncommon(ns, key, key_size, value, 0);
-    if (unlikely(result == L1_ASK_FULL))
-        return get_full_from_now_on(ns, key, key_size, value, 0);
-    return counters_add_one(&ns->cache->counters, COUNT_HIT, LIBCACHE_HIT);
+    if (unlikely(result != LIBCACHE_HIT))
+        return get_not_lean(ns, key, key_size, value, result);
+    return counters_add_one(&ns->cache->counters, COUNT_HIT, result);
+}
+
+int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
+{
+    if (unlikely(!ns || !value))
+        return LIBCACHE_EINVAL;
+    if (unlikely(flags || value->reserve || !load_relaxed(&ns->view.lean)))
+        return get_full(ns, key, key_size, value, flags);
+    return get_lean(ns, key, key_size, value);
 }
 
 static force_inline int get_hashed(libcache_ns *ns, const struct l1_key *k, libcache_value *value, unsigned flags)

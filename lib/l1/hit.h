@@ -24,13 +24,18 @@ static force_inline int still_there(const struct stripe *s, enum ring r, uint64_
     return likely(load_acquire(&s->tail[r]) <= offset) && likely(shape_kept(shape, load_acquire(&s->shape)));
 }
 
-/* The same, cheaper: 0 also when the index has grown. */
+/* 1 when neither a slot was moved nor the stripe reset, nor even the index grown, since this process looked at its shape. */
+static force_inline int surely_unmoved(const struct quick *quick)
+{
+    fence_acquire();
+    return likely(load_acquire(&quick->s->shape) == load_relaxed(&quick->shape));
+}
+
+/* still_there, cheaper: 0 also when the index has grown. */
 static force_inline int surely_there(const struct quick *quick, uint64_t slot)
 {
-    const struct stripe *s = quick->s;
     fence_acquire();
-    return likely(load_acquire(&s->tail[slot_ring(slot)]) <= slot_offset(slot)) &&
-           likely(load_acquire(&s->shape) == load_relaxed(&quick->shape));
+    return likely(load_acquire(&quick->s->tail[slot_ring(slot)]) <= slot_offset(slot)) && surely_unmoved(quick);
 }
 
 /* l1_get does not know: ask l1_get_any. */
@@ -74,7 +79,7 @@ static force_inline int l1_get(const struct l1_view *view, const void *key, size
         b = quick->first_bucket - quick_index(quick, hash_second(hash));
         bits = bucket_match(b, hash);
         if (unlikely(!bits))
-            return L1_ASK;
+            return surely_unmoved(quick) ? LIBCACHE_MISS : L1_ASK;
     }
     i = (size_t)__builtin_ctz(bits);
     slot = load_acquire(&b->slot[i]);
