@@ -33,8 +33,8 @@ static int make_shards(struct l1 *l1)
 {
     const struct layout *layout = &l1->layout;
 
-    l1->quick = memory_zero_aligned(l1->allocator, l1->stripes * (sizeof *l1->quick + sizeof *l1->shards), _Alignof(struct quick),
-                                    &l1->shards_raw);
+    l1->quick = memory_zero_aligned(l1->allocator, l1->stripes * (sizeof *l1->quick + sizeof *l1->shards),
+                                    _Alignof(struct quick), &l1->shards_raw);
     if (!l1->quick)
         return 0;
     l1->shards = (struct shard *)(void *)(l1->quick + l1->stripes);
@@ -76,16 +76,20 @@ struct l1_view l1_view_of(struct l1 *l1, uint32_t ns, uint64_t soft_ttl_ms)
                              .ns = ns };
 }
 
+/*
+ * The shape is stored last, and all with release: a reader with this shape has these numbers or later ones, and one that
+ * met any of them finds at his end that the stripe's shape is not the one he began with.
+ */
 void quick_refresh(struct quick *quick, const struct shard *sh)
 {
     uint64_t shape = load_acquire(&sh->s->shape);
 
     if (shape == load_relaxed(&quick->shape) || !shape_sane(shape, sh->region_bytes / sizeof(struct bucket)))
         return;
-    store_relaxed(&quick->buckets, shape_buckets(shape));
-    store_relaxed(&quick->mask, shape_mask(shape));
-    store_relaxed(&quick->half, shape_mask(shape) >> 1);
-    store_relaxed(&quick->shape, shape);
+    store_release(&quick->buckets, shape_buckets(shape));
+    store_release(&quick->mask, shape_mask(shape));
+    store_release(&quick->half, shape_mask(shape) >> 1);
+    store_release(&quick->shape, shape);
 }
 
 int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *error)

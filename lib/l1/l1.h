@@ -30,16 +30,18 @@ struct shard {
 #define QUICK_ROOM 32u /* bytes that an entry has at least */
 
 /*
- * What the quick hit (hit.h) needs of a shard. The shape is the one that this process saw last (index.h), taken apart; the
- * hit is one only if it is still the stripe's. `last` is NULL where values are verified: no hit is quick there.
+ * What the quick hit (hit.h) needs of a shard. The shape (index.h) is the one that this process saw last, taken apart; what
+ * was found by it counts only if it is still the stripe's. Every number here, whichever refresh it is of, keeps
+ * quick_index within the index. `last` is NULL where values are verified: no hit is quick there.
  */
 struct quick {
     struct stripe *s;
-    struct bucket *first_bucket;   /* the others lie before it */
-    uint64_t shape;                /* relaxed, as the next three, any of which may be older: an index that exists in any case */
-    uint32_t buckets, mask, half;
-    uint64_t place[2];             /* of each ring: slot & place is where in it, in units of 8 bytes */
-    unsigned char *ring[2], *last[2]; /* where its bytes begin, and where the last entry may */
+    struct bucket *first_bucket; /* the others lie before it */
+    uint64_t shape;
+    uint32_t buckets, mask, half; /* half: one bit fewer, for a bucket that does not exist yet */
+    uint64_t place[2];            /* of each ring: slot & place is where in it, in units of 8 bytes */
+    unsigned char *ring[2];       /* where its bytes begin ... */
+    unsigned char *last[2];       /* ... and where its last entry may */
 } __attribute__((aligned(2 * PLATFORM_LINE)));
 
 struct l1 {
@@ -126,8 +128,7 @@ static inline struct l1_key l1_key_of(const struct l1 *l1, uint32_t ns, const vo
 
 /*
  * Reading (hit.h, read.c). Results of libcache_get; `soft_ttl_ms` 0: never stale. value NULL: only look, count no use.
- * int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
- *            libcache_value *value);
+ * int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash, libcache_value *value, int lean);
  */
 void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key);
 void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key);
@@ -185,7 +186,7 @@ static force_inline uint32_t stripe_number(const struct l1 *l1, uint64_t hash)
     return (uint32_t)stripe_of(hash, l1->stripes);
 }
 
-/* Looks at the stripe's shape again. */
+/* Looks at the stripe's shape again (l1.c). */
 void quick_refresh(struct quick *quick, const struct shard *sh);
 
 static force_inline uint32_t quick_index(const struct quick *quick, uint32_t h)

@@ -13,6 +13,7 @@
  *      said only when `shape` is what it was, or a split may have moved the slot between our looks at the two buckets.
  *   4. A dead slot (behind the tail) is a ghost, unless it has been swung to a survivor's copy meanwhile: read it again.
  *   5. `shape` also counts moves between buckets, and resets of the stripe, after which offsets may begin anew.
+ *      The quick look-up (hit.h) begins with the shape this process saw last and ends with the stripe's: equal means the same.
  * Everything a header says is checked against the region before it is used, so nonsense cannot lead outside.
  *
  * Whoever loses that race 16 times takes the lock.

@@ -235,10 +235,15 @@ static int set_locked(struct shard *sh, const struct l1_key *key, const struct l
 
 int l1_set(struct l1 *l1, const struct l1_key *key, const struct l1_item *item, int no_wait)
 {
-    struct shard sh = shard_of(l1, key);
-    struct draft d = draft_of(&sh, key, item);
-    int result = stripe_lock(&sh, no_wait);
+    struct shard sh;
+    struct draft d;
+    int result;
 
+    l1_prefetch_index(l1, key);
+    sh = shard_of(l1, key);
+    d = draft_of(&sh, key, item);
+    l1_prefetch_entry(l1, key); /* waits for the index here rather than under the lock */
+    result = stripe_lock(&sh, no_wait);
     if (result != LIBCACHE_OK)
         return result;
     result = set_locked(&sh, key, item, &d);
