@@ -33,6 +33,8 @@
 #define BATCH_BYTES 2048        /* reclaim a little more than is needed, for locality */
 #define DEAD_SHARE 16           /* more than this part of main dead: compact */
 
+#define AHEAD_LEAST_BYTES (UINT64_C(4) << 20) /* smaller stripes are in the processor's cache anyway */
+
 /* What one reclaim may still do. */
 struct effort {
     unsigned survivors;
@@ -246,7 +248,7 @@ static void prefetch_next(const struct shard *sh, enum ring r, uint64_t offset)
     struct entry e;
     unsigned char *p;
 
-    if (next >= sh->s->ring[r].head || !ring_entry(sh, r, next, &e, &p))
+    if (sh->region_bytes < AHEAD_LEAST_BYTES || next >= sh->s->ring[r].head || !ring_entry(sh, r, next, &e, &p))
         return;
     prefetch(p + e.bytes);
     prefetch(p + e.bytes + PLATFORM_LINE);
