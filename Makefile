@@ -80,7 +80,7 @@ COMPILE_FLAGS = $(INCLUDES) $(INIH_CFLAGS) $(LZ4_CFLAGS) $(REDIS_CFLAGS) $(CPPFL
 C_FLAGS = $(COMPILE_FLAGS) $(C_WARNINGS) $(CFLAGS) -std=gnu11 $(REQUIRED)
 CXX_FLAGS = $(COMPILE_FLAGS) $(WARNINGS) $(CXXFLAGS) -std=gnu++17 $(REQUIRED)
 LINK_FLAGS = $(VARIANT_FLAGS) $(LDFLAGS) -pthread
-LIBS = $(INIH_LIBS) $(LZ4_LIBS) $(REDIS_LIBS) -lpthread
+LIBS = $(INIH_LIBS) $(LZ4_LIBS) $(REDIS_LIBS) -lpthread -lm
 
 # ---- What there is, and what is made of it ---------------------------------------------------------------
 

@@ -348,6 +348,7 @@ typedef struct libcache_value {
     uint8_t tier;          /* enum libcache_tier: who answered; 0: a loader */
     uint64_t age_ms;       /* since it was stored. Only with LIBCACHE_TIMES */
     uint64_t ttl_left_ms;  /* until it expires, LIBCACHE_FOREVER if never. Only with LIBCACHE_TIMES */
+    uint32_t load_ms;      /* how long its load took; 0: not known. Only with LIBCACHE_TIMES */
     const struct libcache_allocator *owner; /* libcache's own: who frees data; NULL: data is yours */
 } libcache_value;
 

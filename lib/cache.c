@@ -55,50 +55,113 @@ static __attribute__((noinline)) int get_further(libcache_ns *ns, const struct l
 }
 
 #define GET_FLAGS ((unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_TIMES) | REMOTE_READ_FLAGS)
+#define L1_FLAGS ((unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_TIMES))
 
-/* All that is not common: flags, and calls that read the log because nobody else has for long. */
-static __attribute__((noinline)) int get_with_flags(libcache_ns *ns, const struct l1_key *key, libcache_value *value,
-                                                    unsigned flags)
+/* In L1, the quick way first. */
+static force_inline int get_hashed(libcache_ns *ns, const struct l1_key *k, libcache_value *value, unsigned flags)
 {
+    int result = L1_ASK;
+
+    if (likely(!flags))
+        result = l1_get(&ns->view, k->data, k->size, k->hash, value, 0);
+    return likely(result != L1_ASK) ? result : l1_get_any(&ns->cache->l1, k, ns->view.soft_ttl_ms, value, flags);
+}
+
+/* A get of any kind: the tiers in their order, and the log read on the way where nobody else has for long. */
+static __attribute__((noinline)) int get_any(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                             unsigned flags)
+{
+    struct l1_key k;
     uint64_t deadline = 0;
     int result = LIBCACHE_MISS;
 
+    if (flags & ~GET_FLAGS)
+        return LIBCACHE_EINVAL;
+    if (!key_ok(key, key_size))
+        return LIBCACHE_EKEY;
+    k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     if (ns->cache->listens_on_calls && !(flags & LIBCACHE_SKIP_L2))
         coherence_look(ns->cache->coherence, &deadline);
     if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & LIBCACHE_SKIP_L1))
-        result = l1_get(&ns->cache->l1, key, ns->soft_ttl_ms, value, flags & (LIBCACHE_NO_WAIT | LIBCACHE_TIMES));
+        result = get_hashed(ns, &k, value, flags & L1_FLAGS);
     if (result == LIBCACHE_MISS && goes_to_redis(ns, flags))
-        result = get_further(ns, key, value, NULL, flags, deadline);
+        result = get_further(ns, &k, value, NULL, flags, deadline);
     count_read(ns, result);
     return result;
 }
 
-/* Flattened: key to value in one function, hash included; see l1/hit.h. */
-__attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
-                                          unsigned flags)
+/*
+ * Flattened: key to value in one function, hash included; see l1/hit.h. What it leaves over it hands on whole, in the
+ * registers it came in: the hash is computed again, for keeping it would cost every hit a register.
+ */
+static __attribute__((noinline, flatten)) int get_full(libcache_ns *ns, const void *key, size_t key_size,
+                                                       libcache_value *value, unsigned flags)
 {
-    struct l1_key k;
     int result;
 
-    if (unlikely(!ns || !value || (flags & ~GET_FLAGS)))
-        return LIBCACHE_EINVAL;
-    if (unlikely(!key_ok(key, key_size)))
-        return LIBCACHE_EKEY;
-    k = (struct l1_key){ key, key_size, hash_inline(key, key_size, l1_seed(&ns->cache->l1, ns->id)), ns->id };
-    if (unlikely(flags | ns->slow)) {
-        const struct l1_key in_memory = k;
-        return get_with_flags(ns, &in_memory, value, flags);
-    }
-    result = l1_get(&ns->cache->l1, &k, ns->soft_ttl_ms, value, 0);
-    if (likely(result == LIBCACHE_HIT)) {
-        count(ns, COUNT_HIT);
+    if (unlikely((flags | (unsigned)ns->slow) || !key_ok(key, key_size)))
+        return get_any(ns, key, key_size, value, flags);
+    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
+    if (unlikely(result == L1_ASK || (result == LIBCACHE_MISS && goes_to_redis(ns, 0))))
+        return get_any(ns, key, key_size, value, 0);
+    count_read(ns, result);
+    return result;
+}
+
+static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                                  int result)
+{
+    if (result == LIBCACHE_MISS && !goes_to_redis(ns, 0)) {
+        count(ns, COUNT_MISS);
         return result;
     }
-    if (result == LIBCACHE_MISS && goes_to_redis(ns, 0)) {
-        const struct l1_key in_memory = k;
-        result = get_further(ns, &in_memory, value, NULL, 0, 0);
-    }
-    count_read(ns, result);
+    if (result == L1_ASK || result == LIBCACHE_MISS)
+        return get_any(ns, key, key_size, value, 0);
+    store_relaxed(&ns->view.lean, 0);
+    return get_full(ns, key, key_size, value, 0);
+}
+
+static __attribute__((noinline, flatten)) int get_lean(libcache_ns *ns, const void *key, size_t key_size,
+                                                       libcache_value *value)
+{
+    int result;
+
+    if (unlikely(!key || key_size - 1 >= LEAN_KEY_MAX))
+        return get_full(ns, key, key_size, value, 0);
+    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 1);
+    if (unlikely(result != LIBCACHE_HIT))
+        return get_not_lean(ns, key, key_size, value, result);
+    return counters_add_one(&ns->cache->counters, COUNT_HIT, result);
+}
+
+int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
+{
+    if (unlikely(!ns || !value))
+        return LIBCACHE_EINVAL;
+    if (unlikely(flags || value->reserve || !load_relaxed(&ns->view.lean)))
+        return get_full(ns, key, key_size, value, flags);
+    return get_lean(ns, key, key_size, value);
+}
+
+/* As libcache_get, but only what L1 has at hand counts; a HIT is counted, nothing else. */
+__attribute__((flatten)) int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+{
+    int result;
+
+    if (unlikely(ns->slow || !key_ok(key, key_size)))
+        return LIBCACHE_MISS;
+    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
+    return result == LIBCACHE_HIT ? counters_add_one(&ns->cache->counters, COUNT_HIT, result) : LIBCACHE_MISS;
+}
+
+int look_for_late(libcache_ns *ns, const struct l1_key *key, libcache_value *value, uint64_t deadline)
+{
+    int result = LIBCACHE_MISS;
+
+    if (ns->tiers & LIBCACHE_TIER_L1)
+        result = l1_get_any(&ns->cache->l1, key, ns->view.soft_ttl_ms, value, LIBCACHE_TIMES | L1_LATE);
+    if (result == LIBCACHE_MISS && goes_to_redis(ns, 0))
+        result = get_further(ns, key, value, NULL, LIBCACHE_TIMES | L1_LATE, deadline);
     return result;
 }
 
@@ -144,7 +207,7 @@ static size_t get_batch(libcache_ns *ns, const libcache_slice *keys, size_t m, l
     for (i = 0; i < m; i++) {
         results[i] = LIBCACHE_EKEY;
         if (batch[i].data)
-            results[i] = l1_get(&ns->cache->l1, &batch[i], ns->soft_ttl_ms, &values[i], flags);
+            results[i] = get_hashed(ns, &batch[i], &values[i], flags);
         missing += results[i] == LIBCACHE_MISS;
     }
     return missing;
@@ -164,7 +227,7 @@ int libcache_get_many(libcache_ns *ns, const libcache_slice *keys, size_t n, lib
     for (size_t from = 0; from < n; from += BATCH) {
         size_t m = n - from < BATCH ? n - from : BATCH;
         if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & LIBCACHE_SKIP_L1))
-            missing += get_batch(ns, keys + from, m, values + from, results + from, flags & (LIBCACHE_NO_WAIT | LIBCACHE_TIMES));
+            missing += get_batch(ns, keys + from, m, values + from, results + from, flags & L1_FLAGS);
         else
             for (size_t i = from; i < from + m; i++) {
                 results[i] = key_ok(keys[i].data, keys[i].size) ? LIBCACHE_MISS : LIBCACHE_EKEY;
@@ -197,7 +260,7 @@ int libcache_exists(libcache_ns *ns, const void *key, size_t key_size, unsigned 
         return LIBCACHE_EKEY;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & LIBCACHE_SKIP_L1))
-        result = l1_get_any(&ns->cache->l1, &k, ns->soft_ttl_ms, NULL, flags & LIBCACHE_NO_WAIT);
+        result = l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, NULL, flags & LIBCACHE_NO_WAIT);
     if (result == LIBCACHE_MISS && goes_to_redis(ns, flags))
         result = get_further(ns, &k, NULL, NULL, flags, 0);
     return result;

@@ -12,8 +12,8 @@
 
 struct libcache_ns {
     struct libcache *cache;
+    struct l1_view view;      /* what a hit needs */
     uint32_t id;              /* in the segment */
-    uint64_t soft_ttl_ms;     /* policy's, 0: none; what a hit needs, next to the rest it needs */
     unsigned tiers;           /* policy's */
     int watched;              /* 1: its hits may be stale or about to be: loads look at them closely */
     int slow;                 /* 1: a get must look further than the common hit does (see cache.c) */

@@ -12,7 +12,7 @@ static int is_stale(libcache *cache, uint32_t id, uint64_t age_ms)
 
     while (ns && ns->id != id)
         ns = ns->next;
-    return ns && ns->soft_ttl_ms && age_ms >= ns->soft_ttl_ms;
+    return ns && ns->view.soft_ttl_ms && age_ms >= ns->view.soft_ttl_ms;
 }
 
 int libcache_iterate(libcache *cache, libcache_cursor *cursor, libcache_entry *entry)

@@ -134,7 +134,7 @@ static int look_in_l1(struct beginning *b)
     int result = LIBCACHE_MISS;
 
     if (b->ns->tiers & LIBCACHE_TIER_L1)
-        result = l1_get_any(&b->ns->cache->l1, &b->key, b->ns->soft_ttl_ms, b->value, LIBCACHE_TIMES | L1_LATE);
+        result = l1_get_any(&b->ns->cache->l1, &b->key, b->ns->view.soft_ttl_ms, b->value, LIBCACHE_TIMES | L1_LATE);
     if (result == LIBCACHE_STALE)
         b->stale = 1;
     return result;
@@ -160,8 +160,8 @@ static int refresh_early(libcache_ns *ns, const libcache_value *value)
     double random, beta = ns->policy.early_percent / 100.0;
     uint64_t left = value->ttl_left_ms;
 
-    if (ns->soft_ttl_ms && ns->soft_ttl_ms > value->age_ms && ns->soft_ttl_ms - value->age_ms < left)
-        left = ns->soft_ttl_ms - value->age_ms;
+    if (ns->view.soft_ttl_ms && ns->view.soft_ttl_ms > value->age_ms && ns->view.soft_ttl_ms - value->age_ms < left)
+        left = ns->view.soft_ttl_ms - value->age_ms;
     if (!value->load_ms || left == LIBCACHE_FOREVER)
         return 0;
     random = (double)((cache_random(ns->cache) >> 11) + 1) / 9007199254740992.0; /* (0, 1] */

@@ -418,11 +418,12 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
     }
     ns->cache = cache;
     ns->id = id;
+    ns->view = l1_view_of(&cache->l1, id, resolved.soft_ttl_ms == LIBCACHE_FOREVER ? 0 : resolved.soft_ttl_ms,
+                          resolved.grace_ms);
     ns->policy = resolved;
     ns->tiers = resolved.tiers;
     ns->slow = cache->listens_on_calls || !(resolved.tiers & LIBCACHE_TIER_L1);
-    ns->soft_ttl_ms = resolved.soft_ttl_ms == LIBCACHE_FOREVER ? 0 : resolved.soft_ttl_ms;
-    ns->watched = ns->soft_ttl_ms || resolved.grace_ms || resolved.early_percent || !(resolved.tiers & LIBCACHE_TIER_L1);
+    ns->watched = ns->view.soft_ttl_ms || resolved.grace_ms || resolved.early_percent || !(resolved.tiers & LIBCACHE_TIER_L1);
     memcpy(ns->name, name, strlen(name) + 1);
     ns->next = load_acquire(&cache->spaces);
     do {

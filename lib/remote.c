@@ -99,7 +99,9 @@ static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct fo
     item.since = *begun;
     item.since.position = f->stamp.position;
     item.how = L1_FENCED;
-    item.ttl_ms = left_ms < ns->policy.l1_ttl_ms ? left_ms : ns->policy.l1_ttl_ms;
+    item.ttl_ms = ns->policy.l1_ttl_ms == LIBCACHE_FOREVER ? left_ms : ns->policy.l1_ttl_ms + ns->policy.grace_ms;
+    item.ttl_ms = left_ms < item.ttl_ms ? left_ms : item.ttl_ms;
+    item.load_ms = ns->policy.early_percent && f->e.load_ms < LOAD_MS_MAX ? f->e.load_ms : 0;
     item.age_ms = age_ms;
     item.user_flags = f->e.user_flags;
     item.codec = f->e.codec;
@@ -118,6 +120,8 @@ static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *
         if (now >= f->e.expiry_ms)
             return;
         left = f->e.expiry_ms - now;
+        if (left <= ns->policy.grace_ms && (!(flags & L1_LATE) || f->e.flags & ENVELOPE_NEGATIVE))
+            return;
     }
     if (f->e.flags & ENVELOPE_NEGATIVE)
         result = LIBCACHE_NEGATIVE;
@@ -129,17 +133,18 @@ static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *
         k->result = result;
         return;
     }
-    if (result == LIBCACHE_HIT && ns->soft_ttl_ms && age >= ns->soft_ttl_ms)
+    if (result == LIBCACHE_HIT && ((ns->view.soft_ttl_ms && age >= ns->view.soft_ttl_ms) || left <= ns->policy.grace_ms))
         result = LIBCACHE_STALE;
     k->result = result;
-    k->ttl_left_ms = left;
+    k->ttl_left_ms = left == LIBCACHE_FOREVER ? left : left > ns->policy.grace_ms ? left - ns->policy.grace_ms : 0;
     if (k->value) {
         k->value->codec = f->e.codec;
         k->value->flags = f->e.user_flags;
         k->value->tier = LIBCACHE_TIER_L2;
         if (flags & LIBCACHE_TIMES) {
             k->value->age_ms = age;
-            k->value->ttl_left_ms = left;
+            k->value->ttl_left_ms = k->ttl_left_ms;
+            k->value->load_ms = f->e.load_ms;
         }
     }
     if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & (LIBCACHE_SKIP_L1 | LIBCACHE_READ_ONLY)))
@@ -213,20 +218,45 @@ static void take(libcache_ns *ns, struct remote_key *k, const struct replies *re
     }
 }
 
+/*
+ * Stamps for loads of those that will turn out to be missing: the counter was read after their values were, so whatever it counts
+ * happened before the load begins, whether this host has heard of it or not.
+ */
+static void give_stamps(libcache_ns *ns, const struct remote_key *keys, size_t n, const libcache_stamp *begun,
+                        const struct history *now)
+{
+    libcache_stamp at;
+    int known = coherence_learn(ns->cache->coherence, now, &at);
+
+    for (size_t i = 0; i < n; i++) {
+        if (!keys[i].stamp)
+            continue;
+        *keys[i].stamp = begun[i];
+        if (known == LIBCACHE_HIT && at.epoch == begun[i].epoch && at.position > begun[i].position)
+            keys[i].stamp->position = at.position;
+        else if (known == LIBCACHE_HIT && at.epoch != begun[i].epoch)
+            l1_take_stamp(&ns->cache->l1, &keys[i].l1, keys[i].stamp); /* this very answer told of another history */
+    }
+}
+
 static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned flags, libcache_stamp *begun,
                      struct l2_key *names, uint64_t deadline)
 {
     libcache *cache = ns->cache;
     struct replies replies;
     struct pending aside;
-    int result;
+    struct history now;
+    int result, wanted = 0;
 
     for (size_t i = 0; i < n; i++) {
         names[i] = (struct l2_key){ space_slice(ns), { keys[i].l1.data, keys[i].l1.size } };
         l1_take_stamp(&cache->l1, &keys[i].l1, &begun[i]);
+        wanted |= keys[i].stamp != NULL;
     }
     replies_init(&replies, &cache->allocator);
-    result = l2_get(coherence_l2(cache->coherence), names, n, &replies, deadline);
+    result = l2_get(coherence_l2(cache->coherence), names, n, wanted ? &now : NULL, &replies, deadline);
+    if (result == LIBCACHE_OK && wanted)
+        give_stamps(ns, keys, n, begun, &now);
     if (result == LIBCACHE_OK) {
         aside.n = 0;
         for (size_t i = 0; i < n; i++) {

@@ -183,7 +183,7 @@ static struct envelope envelope_of(libcache_ns *ns, const struct storing *s, uns
     e.codec = item->codec;
     e.user_flags = item->user_flags;
     e.load_ms = item->load_ms;
-    e.soft_ms = ns->soft_ttl_ms;
+    e.soft_ms = ns->view.soft_ttl_ms;
     e.tags = tags;
     e.n_tags = item->n_tags;
     for (size_t i = 0; i < item->n_tags; i++)

@@ -30,6 +30,7 @@
 
 #if defined(__SSE2__) && !defined(LIBCACHE_PORTABLE) && !PLATFORM_TSAN
 #define PLATFORM_SSE2 1
+#include <emmintrin.h>
 #else
 #define PLATFORM_SSE2 0
 #endif
@@ -52,15 +53,42 @@
 #define fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
 #endif
 
+/* A condition that follows no pattern: better a conditional move than a branch. */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_unpredictable)
+#define unpredictable(x) __builtin_unpredictable(!!(x))
+#endif
+#endif
+#ifndef unpredictable
+#define unpredictable(x) __builtin_expect_with_probability(!!(x), 1, 0.5)
+#endif
+
+/* x is needed here: the compiler may not put its computation off into a branch. */
+#define compute_now(x) __asm__("" : "+r"(x))
+
+/* In a branch that is always or never taken: a conditional move of what it decides would wait for both sides. */
+#define never_select() __asm__ volatile("")
+
 #define prefetch(p) __builtin_prefetch((p), 0, 3)
 
 #define PLATFORM_LINE 64
+#define COPY_PREFETCH_BYTES 2048 /* of a large value, asked for at once; the rest is left to the processor */
 
 static force_inline uint64_t read_word(const void *p)
 {
     uint64_t word;
     memcpy(&word, p, sizeof word);
     return word;
+}
+
+/* Adds to a word that only this thread writes, and others may read. */
+static force_inline void add_own(uint64_t *word, uint64_t n)
+{
+#if PLATFORM_TSAN || defined(LIBCACHE_PORTABLE)
+    store_relaxed(word, load_relaxed(word) + n);
+#else
+    *word += n; /* one instruction, where compilers make three of the atomics */
+#endif
 }
 
 /* Bytes out of shared memory. `from` is 8-aligned or not; both sides have `size` bytes. */
@@ -83,32 +111,51 @@ static inline void shared_copy_out(void *to, const void *from, size_t size)
 #endif
 }
 
-/* The same for values, most of which are short: a call of memcpy would cost more than the copy. */
+/* The same for at most 128 bytes, without a loop or a call. */
+static force_inline void shared_copy_short(void *to, const void *from, size_t size)
+{
+#if PLATFORM_TSAN || defined(LIBCACHE_PORTABLE)
+    shared_copy_out(to, from, size);
+#else
+    unsigned char *t = to;
+    const unsigned char *f = from;
+
+    if (size > 64) {
+        __builtin_memcpy(t, f, 64);
+        __builtin_memcpy(t + size - 64, f + size - 64, 64);
+    } else if (size > 32) {
+        __builtin_memcpy(t, f, 32);
+        __builtin_memcpy(t + size - 32, f + size - 32, 32);
+    } else if (size >= 16) {
+        __builtin_memcpy(t, f, 16);
+        __builtin_memcpy(t + size - 16, f + size - 16, 16);
+    } else if (size >= 8) {
+        __builtin_memcpy(t, f, 8);
+        __builtin_memcpy(t + size - 8, f + size - 8, 8);
+    } else if (size >= 4) {
+        __builtin_memcpy(t, f, 4);
+        __builtin_memcpy(t + size - 4, f + size - 4, 4);
+    } else if (size) {
+        t[0] = f[0];
+        t[size / 2] = f[size / 2];
+        t[size - 1] = f[size - 1];
+    }
+#endif
+}
+
+/* The same for values of any size: most are short, and a call of memcpy would cost more than the copy. */
 static force_inline void shared_copy_value(void *to, const void *from, size_t size)
 {
 #if PLATFORM_TSAN || defined(LIBCACHE_PORTABLE)
     shared_copy_out(to, from, size);
 #else
-    if (size - 16 <= 240) {
-        unsigned char *t = to;
+    if (size > 128) {
         const unsigned char *f = from;
-        unsigned char *t_end = t + size;
-        const unsigned char *f_end = f + size;
-        if (size > 128)
-            for (; t_end - t > 128; t += 64, f += 64)
-                __builtin_memcpy(t, f, 64);
-        if (size > 64) {
-            __builtin_memcpy(t, f, 64);
-            __builtin_memcpy(t_end - 64, f_end - 64, 64);
-        } else if (size > 32) {
-            __builtin_memcpy(t, f, 32);
-            __builtin_memcpy(t_end - 32, f_end - 32, 32);
-        } else {
-            __builtin_memcpy(t, f, 16);
-            __builtin_memcpy(t_end - 16, f_end - 16, 16);
-        }
+        for (size_t ahead = 64; ahead < size && ahead < COPY_PREFETCH_BYTES; ahead += PLATFORM_LINE)
+            prefetch(f + ahead);
+        memcpy(to, from, size);
     } else {
-        shared_copy_out(to, from, size);
+        shared_copy_short(to, from, size);
     }
 #endif
 }
@@ -148,10 +195,19 @@ static force_inline int shared_equal(const void *shared, const void *own, size_t
     return 1;
 #else
     const unsigned char *s = shared, *o = own;
-    if (size - 16 <= 16)
+    if (size - 16 <= 16) {
+#if PLATFORM_SSE2
+        __m128i differs = _mm_or_si128(
+            _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)s), _mm_loadu_si128((const __m128i *)(const void *)o)),
+            _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(s + size - 16)),
+                          _mm_loadu_si128((const __m128i *)(const void *)(o + size - 16))));
+        return _mm_movemask_epi8(_mm_cmpeq_epi8(differs, _mm_setzero_si128())) == 0xffff;
+#else
         return ((read_word(s) ^ read_word(o)) | (read_word(s + 8) ^ read_word(o + 8)) |
                 (read_word(s + size - 16) ^ read_word(o + size - 16)) |
                 (read_word(s + size - 8) ^ read_word(o + size - 8))) == 0;
+#endif
+    }
     if (size >= 8) {
         const unsigned char *last = s + size - 8;
         const unsigned char *own_last = o + size - 8;

@@ -6,10 +6,10 @@
  *      | what            | life            | birth           | extra  | check | tags   | key | value |pad|
  *      +-----------------+-----------------+-----------------+- - - - +- - - -+- - - - +-----+-------+- -+
  *
- *      what   value size 28 | key size 12 | codec 8 | namespace 12 | flags 4
- *      life   expiry 40 | low 24 bits of the stamp         expiry 0: never
- *      birth  created 40 | high 24 bits of the stamp
- *      extra  user flags 32 | number of tags 8 | bits 24      only with ENTRY_EXTRA
+ *      what   value size 28 | codec 8 | key size 12 | namespace 12 | flags 4
+ *      life   expiry 40 | high 24 bits of created          expiry 0: never
+ *      birth  low 16 bits of created | stamp 48            so: every hit needs the stamp, few need created
+ *      extra  user flags 32 | number of tags 8 | check 1 | ms that its load took 23     only with ENTRY_EXTRA
  *      check  checksum of the value                           only with EXTRA_CHECK
  *      tags   8 bytes each, hashes                            only with ENTRY_EXTRA
  *
@@ -26,17 +26,20 @@
 #define ENTRY_VALUE_MAX ((UINT32_C(1) << 28) - 1)
 #define ENTRY_TIME_MAX ((UINT64_C(1) << 40) - 1)
 #define ENTRY_TIME_MASK ENTRY_TIME_MAX
-#define ENTRY_STAMP_LOW ((UINT64_C(1) << 24) - 1)
 
-/* The bits of `what` that say: this key size, this namespace, and a plain value. */
-#define ENTRY_PLAIN_MASK (UINT64_C(0xfff) << 28 | UINT64_C(0xfff) << 48 | (uint64_t)(ENTRY_NEGATIVE | ENTRY_NUMBER) << 60)
+/* What is above these bits of `what` says: this key size, this namespace, and a plain value. */
+#define ENTRY_KEY_SHIFT 36
+
+#define ENTRY_WITH_EXTRA ((uint64_t)ENTRY_EXTRA << 60)
 
 enum entry_flag { ENTRY_EXTRA = 1, ENTRY_NEGATIVE = 2, ENTRY_NUMBER = 4 };
 enum extra_bit { EXTRA_CHECK = 1 };
+#define EXTRA_LOAD_SHIFT 41
 
 /* An entry's head, decoded. Filled from one read of each word; offsets are relative to the entry. */
 struct entry {
     uint64_t stamp, expiry, created;
+    uint32_t load_ms;
     uint32_t value_size, key_size, ns;
     uint32_t user_flags, n_tags;
     uint32_t word_at;  /* offset of check or number; 0: none */
@@ -47,18 +50,33 @@ struct entry {
 
 static force_inline uint64_t entry_what(uint32_t value_size, uint32_t key_size, uint8_t codec, uint32_t ns, uint8_t flags)
 {
-    return (uint64_t)value_size | (uint64_t)key_size << 28 | (uint64_t)codec << 40 | (uint64_t)ns << 48 |
+    return (uint64_t)value_size | (uint64_t)codec << 28 | (uint64_t)key_size << ENTRY_KEY_SHIFT | (uint64_t)ns << 48 |
            (uint64_t)flags << 60;
 }
 
-static force_inline uint64_t entry_life(uint64_t expiry, uint64_t stamp)
+static force_inline uint8_t entry_codec(uint64_t what)
 {
-    return expiry | (stamp & ENTRY_STAMP_LOW) << 40;
+    return (uint8_t)(what >> 28);
+}
+
+static force_inline uint64_t entry_life(uint64_t expiry, uint64_t created)
+{
+    return expiry | created >> 16 << 40;
 }
 
 static force_inline uint64_t entry_birth(uint64_t created, uint64_t stamp)
 {
-    return created | stamp >> 24 << 40;
+    return (created & 0xffff) | stamp << 16;
+}
+
+static force_inline uint64_t entry_stamp(uint64_t birth)
+{
+    return birth >> 16;
+}
+
+static force_inline uint64_t entry_created(uint64_t life, uint64_t birth)
+{
+    return life >> 40 << 16 | (birth & 0xffff);
 }
 
 /*
@@ -74,14 +92,14 @@ static force_inline int entry_read(struct entry *e, const unsigned char *p, uint
     uint32_t at = ENTRY_HEADER;
 
     e->value_size = (uint32_t)(what & ENTRY_VALUE_MAX);
-    e->key_size = (uint32_t)(what >> 28) & 0xfff;
-    e->codec = (uint8_t)(what >> 40);
+    e->key_size = (uint32_t)(what >> ENTRY_KEY_SHIFT) & 0xfff;
+    e->codec = entry_codec(what);
     e->ns = (uint32_t)(what >> 48) & 0xfff;
     e->flags = (uint8_t)(what >> 60);
     e->expiry = life & ENTRY_TIME_MASK;
-    e->created = birth & ENTRY_TIME_MASK;
-    e->stamp = life >> 40 | birth >> 40 << 24;
-    e->user_flags = e->n_tags = e->word_at = 0;
+    e->created = entry_created(life, birth);
+    e->stamp = entry_stamp(birth);
+    e->user_flags = e->n_tags = e->word_at = e->load_ms = 0;
     if (unlikely(e->flags & ~(unsigned)(ENTRY_NEGATIVE))) {
         uint32_t bits = 0;
         if (e->flags & ENTRY_EXTRA) {
@@ -89,6 +107,7 @@ static force_inline int entry_read(struct entry *e, const unsigned char *p, uint
             e->user_flags = (uint32_t)extra;
             e->n_tags = (uint32_t)(extra >> 32) & 0xff;
             bits = (uint32_t)(extra >> 40);
+            e->load_ms = bits >> 1;
             at += 8;
         }
         if ((bits & EXTRA_CHECK) || (e->flags & ENTRY_NUMBER)) {
@@ -114,6 +133,18 @@ static inline uint64_t entry_seed(uint64_t size, uint64_t key_size, uint8_t code
 static force_inline int entry_expired_at(uint64_t expiry, uint64_t now)
 {
     return expiry && now >= expiry;
+}
+
+/* 1: past its end, which comes `grace` before its expiry. */
+static force_inline int entry_late(const struct entry *e, uint64_t now, uint64_t grace)
+{
+    return e->expiry && now + grace >= e->expiry;
+}
+
+/* Until its end. */
+static force_inline uint64_t entry_left(const struct entry *e, uint64_t now, uint64_t grace)
+{
+    return !e->expiry ? UINT64_MAX : e->expiry > now + grace ? e->expiry - now - grace : 0;
 }
 
 static force_inline int entry_expired(const struct entry *e, uint64_t now)

@@ -1,16 +1,21 @@
 /*
  * The common hit, inlined into the call that the user makes. Why it is right: read.c. SPDX-License-Identifier: MIT
  *
- * Hits of a large cache are bound by cache misses: a line of the index, then the entry. What one get can do about that is to
- * be short: about 300 instructions, hash and copy included, so that the processor's window reaches into the next get and
- * overlaps its misses with ours. Hence one inlined function, one test for everything that is not common, and no test twice.
+ * Hits of a large cache are bound by cache misses: a line of the index, then the entry. What one get can do about that is
+ * to be short, so that the processor's window (320 instructions) reaches into the next get and overlaps its misses with
+ * ours: at 1 M keys each instruction costs 0.4 ns, several times what it takes to execute. In a small cache, what counts
+ * is how much of a get waits for what was before it. Hence:
+ *   - one inlined function, and one test for everything that is not common. What it leaves over starts again elsewhere;
+ *   - everything that does not change is ready in struct l1_view (namespace) and struct quick (stripe). That includes the
+ *     index's shape as this process saw it last, so that no load waits for the stripe's own; that one is only compared;
+ *   - a lean half, which calls nothing: values up to 128 bytes of entries that do not expire. Calls, even in branches not
+ *     taken, made the compiler keep a dozen things in memory. The first get that needs more moves its namespace to the
+ *     full half for good.
  */
 #ifndef L1_HIT_H
 #define L1_HIT_H
 #include "l1/hook.h"
 #include "l1/index.h"
-
-#define PREFETCH_BYTES 2048 /* of a large value, asked for at once; the rest is left to the processor */
 
 /* Whatever the entry is, and whatever happens to it meanwhile (read.c). */
 int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
@@ -26,101 +31,146 @@ static force_inline int still_there(const struct stripe *s, enum ring r, uint64_
     return likely(load_acquire(&s->tail[r]) <= offset) && likely(shape_kept(shape, load_acquire(&s->shape)));
 }
 
-/*
- * The common hit, in as few instructions as we could find: first match in a bucket, plain value with or without tags, memory at hand. It looks at the
- * tail once, at the end, which is enough: until then nothing is believed, only kept within the ring. Anything else,
- * including any doubt, is l1_get_any's.
- */
-static force_inline int l1_get(struct l1 *l1, const struct l1_key *caller_key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
+/* 1 when neither a slot was moved, nor the stripe reset, nor even the index grown, since the shape was looked at. */
+static force_inline int surely_unmoved(const struct stripe *s, uint64_t shape)
 {
-    const struct l1_key k = *caller_key, *const key = &k; /* in registers: only the way out needs it in memory */
-    const struct shard *sh = l1_shard(l1, key->hash);
-    const struct stripe *s = sh->s;
-    uint64_t shape = load_acquire(&s->shape), slot, offset, at, what, life, birth, stamp, size, key_at = ENTRY_HEADER, now = 0;
-    uint32_t index, extra_flags = 0;
-    const unsigned char *p;
+    fence_acquire();
+    return likely(load_acquire(&s->shape) == shape);
+}
+
+/* still_there, cheaper: 0 also when the index has grown. */
+static force_inline int surely_there(const struct stripe *s, uint64_t slot, uint64_t shape)
+{
+    fence_acquire();
+    return likely(load_acquire(&s->tail[slot_ring(slot)]) <= slot_offset(slot)) && surely_unmoved(s, shape);
+}
+
+#define L1_ASK 101      /* l1_get does not know: ask l1_get_any */
+#define L1_ASK_FULL 102 /* the lean half does not know: ask the full one, and do so at once from now on */
+
+#define LEAN_KEY_MAX 64
+#define LEAN_VALUE_MAX 128
+
+static force_inline uint64_t entry_word(const unsigned char *entry, int i)
+{
+    return load_relaxed((const uint64_t *)(const void *)entry + i);
+}
+
+/*
+ * The common hit, in as few instructions as we could find: first match in a bucket, plain value with or without tags,
+ * memory at hand. It looks at the tail once, at the end, which is enough: until then nothing is believed, only kept
+ * within the ring. No match in either bucket is a miss. Anything else, including any doubt, is L1_ASK.
+ */
+static force_inline int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
+                               libcache_value *value, int lean)
+{
+    const struct quick *quick = view->quick;
+    const unsigned char *entry, *in_main, *last, *last_of_main, *p;
+    uint64_t shape, slot, what, life, stamp, size, differs;
     struct bucket *b;
+    uint8_t *uses, used;
+    uint32_t extra_flags;
     enum ring r;
     unsigned bits;
-    uint8_t uses;
+    size_t i;
 
-    if (unlikely(flags))
-        goto any;
-    index = bucket_of(hash_first(key->hash), shape);
-    if (unlikely(index >= sh->quick_buckets))
-        goto any;
-    b = index_bucket(sh, index);
-    bits = bucket_match(b, key->hash);
+    if (view->stripes != 1) {
+        never_select();
+        quick += stripe_of(hash, view->stripes);
+    }
+    shape = load_acquire(&quick->shape);
+    b = quick->first_bucket - quick_index(quick, hash_first(hash));
+    bits = bucket_match(b, hash);
     if (unlikely(!bits)) {
-        index = bucket_of(hash_second(key->hash), shape);
-        if (unlikely(index >= sh->quick_buckets))
-            goto any;
-        b = index_bucket(sh, index);
-        bits = bucket_match(b, key->hash);
+        b = quick->first_bucket - quick_index(quick, hash_second(hash));
+        bits = bucket_match(b, hash);
         if (unlikely(!bits))
-            goto any;
+            return surely_unmoved(quick->s, shape) ? LIBCACHE_MISS : L1_ASK;
     }
-    bits = (unsigned)__builtin_ctz(bits);
-    slot = load_acquire(&b->slot[bits]);
+    i = (size_t)__builtin_ctz(bits);
+    slot = load_acquire(&b->slot[i]);
+    uses = &b->uses[i];
+    compute_now(uses); /* one register for b and i */
     r = slot_ring(slot);
-    offset = slot_offset(slot);
     hook(HOOK_READ_SLOT);
-    at = offset & sh->lap_mask[r];
-    if (unlikely(at > sh->last_entry[r]))
-        goto any;
-    p = sh->ring[r] + at;
-    prefetch(p + 64);
-    prefetch(p + 128);
-    what = load_relaxed((const uint64_t *)(const void *)p);
-    life = load_relaxed((const uint64_t *)(const void *)p + 1);
-    birth = load_relaxed((const uint64_t *)(const void *)p + 2);
-    stamp = life >> 40 | birth >> 40 << 24;
+    /* Both rings' places are computed and one is chosen: no load waits for the ring's number. */
+    entry = quick->ring[SMALL] + (slot & quick->place[SMALL]) * 8;
+    in_main = quick->ring[MAIN] + (slot & quick->place[MAIN]) * 8;
+    last = quick->last[SMALL];
+    last_of_main = quick->last[MAIN];
+    compute_now(entry);
+    compute_now(in_main);
+    compute_now(last);
+    compute_now(last_of_main);
+    entry = unpredictable(r == MAIN) ? in_main : entry;
+    last = unpredictable(r == MAIN) ? last_of_main : last;
+    compute_now(slot); /* the ring's number is computed again at the end rather than kept */
+    if (unlikely(entry > last))
+        return L1_ASK;
+    prefetch(entry + 64);
+    prefetch(entry + 128);
+    p = entry + ENTRY_HEADER;
+    what = entry_word(entry, 0);
+    differs = (what ^ (view->what | (uint64_t)key_size << ENTRY_KEY_SHIFT)) >> ENTRY_KEY_SHIFT;
+    if (differs) {
+        uint64_t extra = entry_word(entry, 3), n_tags = extra >> 32 & 0xff;
+        const uint64_t *tags = (const uint64_t *)(const void *)p + 1;
+        stamp = entry_stamp(entry_word(entry, 2));
+        p += 8 + n_tags * 8;
+        if (differs != ENTRY_WITH_EXTRA >> ENTRY_KEY_SHIFT || extra >> 40 || p > last + QUICK_ROOM)
+            return L1_ASK;
+        if (lean && !marks_quiet(view->l1, tags, n_tags, stamp))
+            return L1_ASK_FULL;
+        if (!lean && !marks_vouch_tags(view->l1, tags, n_tags, stamp))
+            return L1_ASK;
+    }
+    life = entry_word(entry, 1);
+    if (life << 24 | view->timed) {
+        uint64_t expiry = life & ENTRY_TIME_MASK, now;
+        if (lean)
+            return L1_ASK_FULL;
+        now = l1_now(view->l1);
+        if (unlikely((expiry && now + view->grace_ms >= expiry) || l1_unheard(view->l1, now) ||
+                     (view->soft_ttl_ms && now >= entry_created(life, entry_word(entry, 2)) + view->soft_ttl_ms)))
+            return L1_ASK;
+    }
+    stamp = entry_stamp(entry_word(entry, 2));
+    if (unlikely(load_acquire(view->mark_all) > stamp || load_acquire(view->mark) > stamp))
+        return L1_ASK;
     size = what & ENTRY_VALUE_MAX;
-    if (size > 2 * PLATFORM_LINE)
-        for (uint64_t ahead = 3 * PLATFORM_LINE; ahead < size && ahead < PREFETCH_BYTES; ahead += PLATFORM_LINE)
-            prefetch(p + ahead);
-    if (unlikely(((what ^ entry_what(0, (uint32_t)key->size, 0, key->ns, 0)) & ENTRY_PLAIN_MASK) != 0 || !marks_vouch_space(l1, key->ns, stamp)))
-        goto any;
-    if (what >> 60 & ENTRY_EXTRA) {
-        uint64_t extra = load_relaxed((const uint64_t *)(const void *)p + 3), n_tags = extra >> 32 & 0xff;
-        key_at += 8 + n_tags * 8;
-        extra_flags = (uint32_t)extra;
-        if (extra >> 40 || at + key_at > sh->ring_bytes[r] ||
-            !marks_vouch_tags(l1, (const uint64_t *)(const void *)p + 4, n_tags, stamp))
-            goto any;
+    if (unlikely(p + key_size + size - QUICK_ROOM > last || !shared_equal(p, key, key_size)))
+        return L1_ASK;
+    p += key_size;
+    if (lean && unlikely(size > LEAN_VALUE_MAX))
+        return L1_ASK_FULL;
+    if (unlikely(value->capacity < size || (!lean && value->reserve))) {
+        int made;
+        if (lean || !surely_there(quick->s, slot, shape))
+            return L1_ASK;
+        made = l1_reserve(view->l1, value, size);
+        if (made != LIBCACHE_OK)
+            return made;
     }
-    if (unlikely(at + key_at + key->size + size > sh->ring_bytes[r] || !shared_equal(p + key_at, key->data, key->size)))
-        goto any;
-    life &= ENTRY_TIME_MASK;
-    if (life | soft_ttl_ms | l1->max_stale_ms) {
-        now = l1_now(l1);
-        if (unlikely((life && now >= life) || l1_unheard(l1, now)))
-            goto any;
-    }
-    if (unlikely(value->reserve || value->capacity < size)) {
-        int result;
-        if (!still_there(s, r, offset, shape))
-            goto any;
-        result = l1_reserve(l1, value, size);
-        if (result != LIBCACHE_OK)
-            return result;
-    }
-    shared_copy_value(value->data, p + key_at + key->size, size);
+    if (lean)
+        shared_copy_short(value->data, p, size);
+    else
+        shared_copy_value(value->data, p, size);
+    what = entry_word(entry, 0);
+    extra_flags = 0;
+    compute_now(extra_flags); /* not in a register since the caller's flags were seen to be 0 */
+    if (what & ENTRY_WITH_EXTRA)
+        extra_flags = (uint32_t)entry_word(entry, 3);
     hook(HOOK_READ_COPIED);
-    if (unlikely(!still_there(s, r, offset, shape)))
-        goto any;
-    uses = load_relaxed(&b->uses[bits]);
-    if (uses < USES_MAX)
-        store_relaxed(&b->uses[bits], (uint8_t)(uses + 1));
+    if (unlikely(!surely_there(quick->s, slot, shape)))
+        return L1_ASK;
+    used = load_relaxed(uses);
+    if (used < USES_MAX)
+        store_relaxed(uses, (uint8_t)(used + 1));
     value->size = size;
-    value->codec = (uint8_t)(what >> 40);
+    value->codec = entry_codec(what);
     value->flags = extra_flags;
     value->tier = LIBCACHE_TIER_L1;
-    return unlikely(soft_ttl_ms && now >= (birth & ENTRY_TIME_MASK) + soft_ttl_ms) ? LIBCACHE_STALE : LIBCACHE_HIT;
-any: {
-    const struct l1_key in_memory = k;
-    return l1_get_any(l1, &in_memory, soft_ttl_ms, value, flags);
-}
+    return LIBCACHE_HIT;
 }
 
 #endif

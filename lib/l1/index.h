@@ -3,11 +3,6 @@
 #define L1_INDEX_H
 #include "l1/ring.h"
 
-#if PLATFORM_SSE2
-#include <emmintrin.h>
-#endif
-
-#define SLOT_UNIT_MASK ((UINT64_C(1) << 47) - 1)
 #define OFFSET_MAX (UINT64_C(1) << 50) /* offsets are below: units of 8 bytes in 47 bits */
 
 static force_inline uint64_t slot_make(uint64_t hash, enum ring r, uint64_t offset)
@@ -22,13 +17,13 @@ static force_inline enum ring slot_ring(uint64_t slot)
 
 static force_inline uint64_t slot_offset(uint64_t slot)
 {
-    return (slot & SLOT_UNIT_MASK) << 3;
+    return slot << 17 >> 14;
 }
 
 /*
- * A stripe's shape in one word: buckets in use (32 bits), the bits that number them (8), and how often slots were moved or
- * the stripe was reset (24). The bits are kept, not computed, because counting leading zeroes in every get is slow where
- * the compiler may not use lzcnt: a fifth of a hit.
+ * A stripe's shape in one word: buckets in use (32 bits), how many of 32 bits are not needed to number them (8), and how
+ * often slots were moved or the stripe was reset (24). The second is kept, not computed, because counting leading zeroes in
+ * every get is slow where the compiler may not use lzcnt: a fifth of a hit.
  */
 #define SHAPE_CHANGE (UINT64_C(1) << 40)
 
@@ -39,7 +34,7 @@ static force_inline uint32_t shape_buckets(uint64_t shape)
 
 static force_inline uint64_t shape_with(uint64_t shape, uint32_t buckets)
 {
-    return (shape & ~(SHAPE_CHANGE - 1)) | (uint64_t)(32 - __builtin_clz(buckets)) << 32 | buckets;
+    return (shape & ~(SHAPE_CHANGE - 1)) | (uint64_t)__builtin_clz(buckets) << 32 | buckets;
 }
 
 /* 1 when no slot was moved and the stripe not reset in between; it may have grown. */
@@ -48,17 +43,22 @@ static force_inline int shape_kept(uint64_t before, uint64_t now)
     return (before ^ now) < SHAPE_CHANGE;
 }
 
-/* 1 when its bits number its buckets and those are at most so many: then bucket_of stays among them. */
+/* 1 when its other bits number its buckets and those are at most so many: then bucket_of stays among them. */
 static force_inline int shape_sane(uint64_t shape, uint64_t most)
 {
     uint64_t n = shape_buckets(shape);
-    return n - 2 <= most - 2 && n >> (((shape >> 32) - 1) & 31) == 1;
+    return n - 2 <= most - 2 && n >> (31 - (shape >> 32 & 31)) == 1;
+}
+
+static force_inline uint32_t shape_mask(uint64_t shape)
+{
+    return UINT32_MAX >> (shape >> 32 & 31);
 }
 
 /* A bucket of a hash: as many bits as number the buckets, and one fewer where that one does not exist yet. */
 static force_inline uint32_t bucket_of(uint32_t h, uint64_t shape)
 {
-    uint32_t mask = (UINT32_C(1) << (shape >> 32 & 31)) - 1, b = h & mask;
+    uint32_t mask = shape_mask(shape), b = h & mask;
     return b < shape_buckets(shape) ? b : b & (mask >> 1);
 }
 
@@ -87,9 +87,8 @@ static force_inline unsigned bucket_match(const struct bucket *b, uint64_t hash)
     __m128 v2 = _mm_castsi128_ps(_mm_load_si128(lines + 2)), v3 = _mm_castsi128_ps(_mm_load_si128(lines + 3));
     __m128i low = _mm_srli_epi32(_mm_castps_si128(_mm_shuffle_ps(v0, v1, 0xdd)), 16);
     __m128i high = _mm_srli_epi32(_mm_castps_si128(_mm_shuffle_ps(v2, v3, 0xdd)), 16);
-    unsigned bits = (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(low, tag))) |
-                    (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(high, tag))) << 4;
-    return bits & 0x7f;
+    __m128i both = _mm_packs_epi32(_mm_cmpeq_epi32(low, tag), _mm_cmpeq_epi32(high, tag));
+    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(both, both)) & 0x7f;
 #else
     unsigned bits = 0;
     for (int i = 0; i < BUCKET_SLOTS; i++)

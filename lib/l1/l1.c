@@ -2,8 +2,8 @@
 #include "l1/l1.h"
 
 #include "base/error.h"
+#include "l1/index.h"
 #include "l1/lock.h"
-#include "l1/stripe.h"
 
 static void prepare_new(struct l1 *l1)
 {
@@ -35,9 +35,14 @@ static int make_shards(struct l1 *l1)
 {
     const struct layout *layout = &l1->layout;
 
-    l1->shards = memory_get(l1->allocator, l1->stripes * sizeof *l1->shards);
-    for (uint32_t i = 0; l1->shards && i < l1->stripes; i++) {
+    l1->quick = memory_zero_aligned(l1->allocator, l1->stripes * (sizeof *l1->quick + sizeof *l1->shards),
+                                    _Alignof(struct quick), &l1->shards_raw);
+    if (!l1->quick)
+        return 0;
+    l1->shards = (struct shard *)(void *)(l1->quick + l1->stripes);
+    for (uint32_t i = 0; i < l1->stripes; i++) {
         struct shard *sh = &l1->shards[i];
+        struct quick *quick = &l1->quick[i];
         sh->s = (struct stripe *)(void *)(l1->segment.base + layout->blocks_at + i * layout->block_bytes);
         sh->region = l1->segment.base + layout->regions_at + i * layout->region_bytes;
         sh->region_bytes = layout->region_bytes;
@@ -46,14 +51,49 @@ static int make_shards(struct l1 *l1)
             sh->shift[r] = layout->ring_shift[r];
             sh->ring[r] = sh->region + (r == SMALL ? 0 : layout->small_bytes);
             sh->ring_bytes[r] = r == SMALL ? layout->small_bytes : layout->region_bytes - layout->small_bytes;
-            sh->last_entry[r] = sh->ring_bytes[r] - ENTRY_HEADER - 8;
             sh->lap_mask[r] = (UINT64_C(1) << layout->ring_shift[r]) - 1;
+            quick->place[r] = sh->lap_mask[r] >> 3;
+            quick->ring[r] = sh->ring[r];
+            quick->last[r] = layout->verify ? NULL : sh->ring[r] + sh->ring_bytes[r] - QUICK_ROOM;
         }
-        sh->quick_buckets = layout->verify ? 0 : (uint32_t)(sh->ring_bytes[MAIN] / sizeof(struct bucket));
+        quick->s = sh->s;
+        quick->first_bucket = index_bucket(sh, 0);
         sh->l1 = l1;
         sh->now = 0;
     }
-    return l1->shards != NULL;
+    return 1;
+}
+
+struct l1_view l1_view_of(struct l1 *l1, uint32_t ns, uint64_t soft_ttl_ms, uint64_t grace_ms)
+{
+    return (struct l1_view){ .quick = l1->quick,
+                             .stripes = l1->stripes,
+                             .lean = 1,
+                             .mark_all = &l1->head->mark_all,
+                             .mark = &l1->spaces[ns].mark,
+                             .soft_ttl_ms = soft_ttl_ms,
+                             .grace_ms = grace_ms,
+                             .timed = soft_ttl_ms || l1->max_stale_ms,
+                             .what = entry_what(0, 0, 0, ns, 0),
+                             .hash = hash_seeded(l1_seed(l1, ns)),
+                             .l1 = l1,
+                             .ns = ns };
+}
+
+/*
+ * The shape is stored last, and all with release: a reader with this shape has these numbers or later ones, and one that
+ * met any of them finds at his end that the stripe's shape is not the one he began with.
+ */
+void quick_refresh(struct quick *quick, const struct shard *sh)
+{
+    uint64_t shape = load_acquire(&sh->s->shape);
+
+    if (shape == load_relaxed(&quick->shape) || !shape_sane(shape, sh->region_bytes / sizeof(struct bucket)))
+        return;
+    store_release(&quick->buckets, shape_buckets(shape));
+    store_release(&quick->mask, shape_mask(shape));
+    store_release(&quick->half, shape_mask(shape) >> 1);
+    store_release(&quick->shape, shape);
 }
 
 int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *error)
@@ -87,6 +127,8 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
         adopt(l1);
     if (options->prepare_upper && (l1->segment.made || l1->segment.sole))
         options->prepare_upper(l1_upper(l1));
+    for (uint32_t i = 0; i < l1->stripes; i++)
+        quick_refresh(&l1->quick[i], &l1->shards[i]);
     segment_let_in(&l1->segment);
     return LIBCACHE_OK;
 }
@@ -99,7 +141,7 @@ void *l1_upper(const struct l1 *l1)
 void l1_close(struct l1 *l1)
 {
     segment_close(&l1->segment);
-    memory_free(l1->allocator, l1->shards);
+    memory_free(l1->allocator, l1->shards_raw);
 }
 
 int l1_check(struct l1 *l1, const char **what)

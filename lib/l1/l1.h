@@ -21,16 +21,33 @@ struct shard {
     uint64_t region_bytes, small_bytes;
     uint64_t lap_mask[2];   /* of each ring: offset & mask is the place in it */
     unsigned char *ring[2]; /* where its bytes begin */
-    uint64_t last_entry[2]; /* the last place where an entry's head could be read */
-    uint32_t quick_buckets; /* that the region could hold: bounds the quick hit; 0 where values are verified */
     uint64_t ring_bytes[2]; /* how many may be read, what the index has claimed of main included */
     unsigned shift[2];
     struct l1 *l1;
     uint64_t now;         /* in the copy that a writing call makes of it: when it began */
 };
 
+#define QUICK_ROOM 32u /* bytes that an entry has at least */
+
+/*
+ * What the quick hit (hit.h) needs of a shard. The shape (index.h) is the one that this process saw last, taken apart; what
+ * was found by it counts only if it is still the stripe's. Every number here, whichever refresh it is of, keeps
+ * quick_index within the index. `last` is NULL where values are verified: no hit is quick there.
+ */
+struct quick {
+    struct stripe *s;
+    struct bucket *first_bucket; /* the others lie before it */
+    uint64_t shape;
+    uint32_t buckets, mask, half; /* half: one bit fewer, for a bucket that does not exist yet */
+    uint64_t place[2];            /* of each ring: slot & place is where in it, in units of 8 bytes */
+    unsigned char *ring[2];       /* where its bytes begin ... */
+    unsigned char *last[2];       /* ... and where its last entry may */
+} __attribute__((aligned(2 * PLATFORM_LINE)));
+
 struct l1 {
     struct shard *shards; /* by number */
+    struct quick *quick;  /* the same */
+    void *shards_raw;     /* the memory of both */
     uint64_t seed, origin_ms;
     uint64_t (*clock_ms)(void *arg);
     void *clock_arg;
@@ -94,6 +111,23 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
 void l1_close(struct l1 *l1);
 
 uint64_t l1_now(const struct l1 *l1); /* in the segment's time */
+
+/* What a look-up in one namespace needs, side by side: copies that never change, so that no hit computes them anew. */
+struct l1_view {
+    struct quick *quick;
+    uint64_t stripes;
+    int lean;                        /* relaxed: 0 once a get has needed more than the lean half of hit.h can do */
+    const uint64_t *mark_all, *mark; /* invalidations that concern the namespace */
+    uint64_t soft_ttl_ms, grace_ms;  /* the policy's, 0: none */
+    int timed;                       /* 1: a hit needs the time even if the entry does not expire */
+    uint64_t what;                   /* the namespace's bits in an entry's first word */
+    struct hash_seeded hash;
+    struct l1 *l1;
+    uint32_t ns;
+};
+
+struct l1_view l1_view_of(struct l1 *l1, uint32_t ns, uint64_t soft_ttl_ms, uint64_t grace_ms);
+
 /* Of the hash of a key in a namespace. */
 static force_inline uint64_t l1_seed(const struct l1 *l1, uint32_t ns)
 {
@@ -107,7 +141,7 @@ static inline struct l1_key l1_key_of(const struct l1 *l1, uint32_t ns, const vo
 
 /*
  * Reading (hit.h, read.c). Results of libcache_get; `soft_ttl_ms` 0: never stale. value NULL: only look, count no use.
- * int l1_get(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags);
+ * int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash, libcache_value *value, int lean);
  */
 void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key);
 void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key);
@@ -160,6 +194,15 @@ static force_inline int l1_unheard(const struct l1 *l1, uint64_t now)
     return l1->max_stale_ms && now > load_relaxed(&l1->head->heard_ms) + l1->max_stale_ms;
 }
 
+/* How long an entry of a namespace is kept after its end. */
+static force_inline uint64_t l1_grace(const struct l1 *l1, uint32_t ns)
+{
+    return load_relaxed(&l1->spaces[ns].grace_ms);
+}
+
+#define L1_LATE (1u << 31)              /* a flag of reads: what is past its end, but kept, is STALE */
+#define LOAD_MS_MAX ((1u << 23) - 1)    /* that an entry can remember */
+
 /* Bytes of the segment for who uses L1, all zero in a new one. */
 void *l1_upper(const struct l1 *l1);
 
@@ -190,9 +233,23 @@ size_t l1_number_text(char *text, int64_t number);
 /* In a forked child of a private segment, makes its locks usable. One load when there is nothing to do. */
 void l1_notice_fork(struct l1 *l1);
 
+static force_inline uint64_t stripe_of(uint64_t hash, uint64_t stripes)
+{
+    return (hash & UINT64_C(0xffff) << 32) * stripes >> 48;
+}
+
 static force_inline uint32_t stripe_number(const struct l1 *l1, uint64_t hash)
 {
-    return (uint32_t)((hash >> 32 & 0xffff) * l1->stripes >> 16);
+    return (uint32_t)stripe_of(hash, l1->stripes);
+}
+
+/* Looks at the stripe's shape again (l1.c). */
+void quick_refresh(struct quick *quick, const struct shard *sh);
+
+static force_inline uint32_t quick_index(const struct quick *quick, uint32_t h)
+{
+    uint32_t b = h & load_relaxed(&quick->mask), folded = h & load_relaxed(&quick->half);
+    return b < load_relaxed(&quick->buckets) ? b : folded;
 }
 
 static force_inline const struct shard *l1_shard(const struct l1 *l1, uint64_t hash)

@@ -13,6 +13,7 @@
  *      said only when `shape` is what it was, or a split may have moved the slot between our looks at the two buckets.
  *   4. A dead slot (behind the tail) is a ghost, unless it has been swung to a survivor's copy meanwhile: read it again.
  *   5. `shape` also counts moves between buckets, and resets of the stripe, after which offsets may begin anew.
+ *      The quick look-up (hit.h) begins with the shape this process saw last and ends with the stripe's: equal means the same.
  * Everything a header says is checked against the region before it is used, so nonsense cannot lead outside.
  *
  * Whoever loses that race 16 times takes the lock.
@@ -96,12 +97,14 @@ static force_inline int out_of_touch(const struct l1 *l1, const struct entry *e,
     return l1_unheard(l1, now) && e->created <= l1_last_heard(l1) + l1->max_stale_ms;
 }
 
-/* HIT, STALE, NEGATIVE or MISS, of an entry that is the key's, at a time. */
+/* HIT, STALE, NEGATIVE or MISS, of an entry that is the key's, at a time. Past its end it is STALE for who asks with L1_LATE. */
 static force_inline int judge_at(const struct l1 *l1, const unsigned char *p, const struct entry *e, uint64_t soft_ttl_ms,
-                                 uint64_t now)
+                                 uint64_t now, unsigned flags)
 {
     if (entry_expired(e, now) || unlikely(!stripe_vouch(l1, p, e)) || unlikely(out_of_touch(l1, e, now)))
         return LIBCACHE_MISS;
+    if (unlikely(entry_late(e, now, l1_grace(l1, e->ns))))
+        return (flags & L1_LATE) && !(e->flags & ENTRY_NEGATIVE) ? LIBCACHE_STALE : LIBCACHE_MISS;
     if (unlikely(e->flags & ENTRY_NEGATIVE))
         return LIBCACHE_NEGATIVE;
     return soft_ttl_ms && now >= e->created + soft_ttl_ms ? LIBCACHE_STALE : LIBCACHE_HIT;
@@ -113,18 +116,19 @@ static force_inline int judge(const struct l1 *l1, const unsigned char *p, const
 {
     if (e->expiry || soft_ttl_ms || l1->max_stale_ms || (flags & LIBCACHE_TIMES))
         *now = l1_now(l1);
-    return judge_at(l1, p, e, soft_ttl_ms, *now);
+    return judge_at(l1, p, e, soft_ttl_ms, *now, flags);
 }
 
 /* What goes with the bytes. */
-static force_inline void describe(libcache_value *value, const struct entry *e, uint64_t now, unsigned flags)
+static force_inline void describe(const struct l1 *l1, libcache_value *value, const struct entry *e, uint64_t now, unsigned flags)
 {
     value->codec = e->codec;
     value->flags = e->user_flags;
     value->tier = LIBCACHE_TIER_L1;
     if (flags & LIBCACHE_TIMES) {
         value->age_ms = now > e->created ? now - e->created : 0;
-        value->ttl_left_ms = e->expiry ? e->expiry - now : LIBCACHE_FOREVER;
+        value->ttl_left_ms = entry_left(e, now, l1_grace(l1, e->ns));
+        value->load_ms = e->load_ms;
     }
 }
 
@@ -251,7 +255,7 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
             return LIBCACHE_MISS;
         result = find(&sh, key, &f, &place);
         if (result == LIBCACHE_HIT)
-            result = judge_at(l1, f.p, &f.e, soft_ttl_ms, sh.now);
+            result = judge_at(l1, f.p, &f.e, soft_ttl_ms, sh.now, flags);
         if (value && (result == LIBCACHE_HIT || result == LIBCACHE_STALE)) {
             void *(*reserve)(libcache_value *, size_t) = value->reserve;
             size = size_out(&f);
@@ -276,7 +280,7 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
         if (result == RACED)
             continue;
         if (value && result != LIBCACHE_MISS)
-            describe(value, &f.e, sh.now, flags);
+            describe(l1, value, &f.e, sh.now, flags);
         return result;
     }
     return LIBCACHE_MISS;
@@ -284,8 +288,10 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
 
 int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
 {
-    const struct shard *sh = l1_shard(l1, key->hash);
+    uint32_t number = stripe_number(l1, key->hash);
+    const struct shard *sh = &l1->shards[number];
 
+    quick_refresh(&l1->quick[number], sh);
     for (int races = 0; races < RACES_MAX; races++) {
         struct found f;
         struct place place;
@@ -308,7 +314,7 @@ int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, li
             continue;
         }
         if (value && result != LIBCACHE_MISS)
-            describe(value, &f.e, now, flags);
+            describe(l1, value, &f.e, now, flags);
         return result;
     }
     return get_locked(l1, key, soft_ttl_ms, value, flags);
@@ -330,7 +336,7 @@ int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, 
         }
         result = find(&sh, key, &f, &place);
         if (result == LIBCACHE_HIT) {
-            result = judge_at(l1, f.p, &f.e, 0, now) == LIBCACHE_MISS ? LIBCACHE_MISS : LIBCACHE_OK;
+            result = judge_at(l1, f.p, &f.e, 0, now, 0) == LIBCACHE_MISS ? LIBCACHE_MISS : LIBCACHE_OK;
             if (!still_there(sh.s, f.r, f.offset, f.shape))
                 result = RACED;
         }
@@ -338,7 +344,7 @@ int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, 
     if (locked)
         stripe_unlock(&sh);
     if (result == LIBCACHE_OK)
-        *ttl_left_ms = f.e.expiry ? f.e.expiry - now : LIBCACHE_FOREVER;
+        *ttl_left_ms = entry_left(&f.e, now, l1_grace(l1, f.e.ns));
     return result;
 }
 

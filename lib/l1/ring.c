@@ -33,6 +33,8 @@
 #define BATCH_BYTES 2048        /* reclaim a little more than is needed, for locality */
 #define DEAD_SHARE 16           /* more than this part of main dead: compact */
 
+#define AHEAD_LEAST_BYTES (UINT64_C(4) << 20) /* smaller stripes are in the processor's cache anyway */
+
 /* What one reclaim may still do. */
 struct effort {
     unsigned survivors;
@@ -236,6 +238,25 @@ static int is_spent(const struct effort *effort, uint64_t bytes)
 
 static int make_room(struct shard *sh, enum ring r, uint64_t bytes, struct effort *effort, int promotion);
 
+/*
+ * Asks for the memory that reclaiming the entry behind this one will need: its buckets, and the entry after it. A store in
+ * a large cache is bound by these misses, which would otherwise follow each other under the lock.
+ */
+static void prefetch_next(const struct shard *sh, enum ring r, uint64_t offset)
+{
+    uint64_t next = settled(sh, r, offset), hash, shape = load_relaxed(&sh->s->shape);
+    struct entry e;
+    unsigned char *p;
+
+    if (sh->region_bytes < AHEAD_LEAST_BYTES || next >= sh->s->ring[r].head || !ring_entry(sh, r, next, &e, &p))
+        return;
+    prefetch(p + e.bytes);
+    prefetch(p + e.bytes + PLATFORM_LINE);
+    hash = l1_key_of(sh->l1, e.ns, p + e.key_at, e.key_size).hash;
+    prefetch(index_bucket(sh, bucket_of(hash_first(hash), shape)));
+    prefetch(index_bucket(sh, bucket_of(hash_second(hash), shape)));
+}
+
 /* Takes the entry at the tail out of its ring. 0: the ring is empty, or the stripe was found corrupt and emptied. */
 static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
 {
@@ -255,6 +276,7 @@ static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
         stripe_reset(sh);
         return 0;
     }
+    prefetch_next(sh, r, tail + e.bytes);
     hash = l1_key_of(sh->l1, e.ns, p + e.key_at, e.key_size).hash;
     place = index_find_slot(sh, hash, slot_make(hash, r, tail));
     if (!place.bucket) {

@@ -33,12 +33,13 @@ static int entry_at(struct l1 *l1, const struct shard *sh, const struct bucket *
                 out->value_bytes = e.value_size;
                 out->memory_bytes = e.bytes;
                 out->age_ms = sh->now > e.created ? sh->now - e.created : 0;
-                out->ttl_left_ms = e.expiry ? e.expiry - sh->now : LIBCACHE_FOREVER;
+                out->ttl_left_ms = entry_left(&e, sh->now, l1_grace(l1, e.ns));
                 out->n_tags = e.n_tags;
                 out->uses = load_relaxed(&b->uses[i]);
                 out->user_flags = e.user_flags;
                 out->codec = e.codec;
-                out->result = e.flags & ENTRY_NEGATIVE ? LIBCACHE_NEGATIVE : LIBCACHE_HIT;
+                out->result = e.flags & ENTRY_NEGATIVE ? LIBCACHE_NEGATIVE
+                              : entry_late(&e, sh->now, l1_grace(l1, e.ns)) ? LIBCACHE_STALE : LIBCACHE_HIT;
                 *ns = e.ns;
                 return LIBCACHE_HIT;
             }

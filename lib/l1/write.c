@@ -47,7 +47,7 @@ struct draft {
     const void *value;
     size_t size;
     const uint64_t *tags;
-    uint32_t n_tags, user_flags;
+    uint32_t n_tags, user_flags, load_ms;
     uint64_t stamp, expiry, created;
     uint64_t word; /* number, or the value's checksum */
     uint8_t codec, flags;
@@ -93,6 +93,7 @@ static struct draft draft_of(const struct shard *sh, const struct l1_key *key, c
     d.tags = item->tags;
     d.n_tags = (uint32_t)item->n_tags;
     d.user_flags = item->user_flags;
+    d.load_ms = item->load_ms;
     d.stamp = item->since.position;
     d.expiry = expiry_of(sh, item->ttl_ms);
     if (l1_unheard(sh->l1, sh->now))
@@ -109,7 +110,7 @@ static struct draft draft_of(const struct shard *sh, const struct l1_key *key, c
 
 static uint64_t draft_bytes(const struct draft *d)
 {
-    int extra = d->n_tags || d->user_flags || (d->has_word && !(d->flags & ENTRY_NUMBER));
+    int extra = d->n_tags || d->user_flags || d->load_ms || (d->has_word && !(d->flags & ENTRY_NUMBER));
     uint64_t bytes = ENTRY_HEADER + (extra ? 8u : 0u) + (d->has_word ? 8u : 0u) + d->n_tags * UINT64_C(8) + d->key->size + d->size;
     return (bytes + 7) & ~UINT64_C(7);
 }
@@ -117,14 +118,15 @@ static uint64_t draft_bytes(const struct draft *d)
 static void draft_write(const struct draft *d, unsigned char *p)
 {
     uint64_t *word = (uint64_t *)(void *)p;
-    int check = d->has_word && !(d->flags & ENTRY_NUMBER), extra = d->n_tags || d->user_flags || check;
+    int check = d->has_word && !(d->flags & ENTRY_NUMBER), extra = d->n_tags || d->user_flags || d->load_ms || check;
 
     store_relaxed(word++, entry_what((uint32_t)d->size, (uint32_t)d->key->size, d->codec, d->key->ns,
                                      (uint8_t)(d->flags | (extra ? ENTRY_EXTRA : 0))));
-    store_relaxed(word++, entry_life(d->expiry, d->stamp));
+    store_relaxed(word++, entry_life(d->expiry, d->created));
     store_relaxed(word++, entry_birth(d->created, d->stamp));
     if (extra)
-        store_relaxed(word++, (uint64_t)d->user_flags | (uint64_t)d->n_tags << 32 | (uint64_t)(check ? EXTRA_CHECK : 0) << 40);
+        store_relaxed(word++, (uint64_t)d->user_flags | (uint64_t)d->n_tags << 32 | (uint64_t)(check ? EXTRA_CHECK : 0) << 40 |
+                                  (uint64_t)d->load_ms << EXTRA_LOAD_SHIFT);
     if (d->has_word)
         store_relaxed(word++, d->word);
     for (uint32_t i = 0; i < d->n_tags; i++)
@@ -153,7 +155,7 @@ static struct found look(const struct shard *sh, const struct l1_key *key)
     f.place = index_find_key(sh, key, &f.e, &f.p);
     if (f.place.bucket) {
         f.slot = load_relaxed(&f.place.bucket->slot[f.place.i]);
-        f.live = !entry_expired(&f.e, sh->now) && stripe_vouch(sh->l1, f.p, &f.e);
+        f.live = stripe_vouch(sh->l1, f.p, &f.e) && !entry_late(&f.e, sh->now, l1_grace(sh->l1, f.e.ns));
     }
     return f;
 }
@@ -286,10 +288,15 @@ static int set_locked(struct shard *sh, const struct l1_key *key, const struct l
 
 int l1_set(struct l1 *l1, const struct l1_key *key, const struct l1_item *item, int no_wait)
 {
-    struct shard sh = shard_of(l1, key);
-    struct draft d = draft_of(&sh, key, item);
-    int result = stripe_lock(&sh, no_wait);
+    struct shard sh;
+    struct draft d;
+    int result;
 
+    l1_prefetch_index(l1, key);
+    sh = shard_of(l1, key);
+    d = draft_of(&sh, key, item);
+    l1_prefetch_entry(l1, key); /* waits for the index here rather than under the lock */
+    result = stripe_lock(&sh, no_wait);
     if (result != LIBCACHE_OK)
         return result;
     result = set_locked(&sh, key, item, &d);
@@ -343,7 +350,7 @@ int l1_touch(struct l1 *l1, const struct l1_key *key, uint64_t ttl_ms, int no_wa
         uint64_t expiry = expiry_of(&sh, ttl_ms);
         if (l1_unheard(l1, sh.now) && f.e.expiry && (!expiry || expiry > f.e.expiry))
             expiry = f.e.expiry; /* as it was bounded when it was stored */
-        store_release((uint64_t *)(void *)f.p + 1, entry_life(expiry, f.e.stamp));
+        store_release((uint64_t *)(void *)f.p + 1, entry_life(expiry, f.e.created));
         stripe_note_expiry(&sh, expiry);
     }
     stripe_unlock(&sh);
@@ -399,6 +406,7 @@ static int convert(struct shard *sh, const struct l1_key *key, struct found *f, 
     d.tags = tags;
     d.n_tags = f->e.n_tags;
     d.user_flags = f->e.user_flags;
+    d.load_ms = f->e.load_ms;
     d.stamp = f->e.stamp;
     d.expiry = f->e.expiry;
     d.created = f->e.created;

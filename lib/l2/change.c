@@ -340,7 +340,7 @@ static int make_counter(struct l2 *l2, const struct l2_key *key, int quiet, stru
     int result;
 
     replies_init(&replies, l2->allocator);
-    result = l2_get(l2, key, 1, &replies, deadline);
+    result = l2_get(l2, key, 1, NULL, &replies, deadline);
     if (result == LIBCACHE_OK)
         result = l2_found(l2, &replies, 0, key, &e);
     if (result == LIBCACHE_HIT) {

@@ -254,8 +254,19 @@ static int add_get(struct l2 *l2, struct request *request, const struct l2_key *
     return request_add(request, 2, argv);
 }
 
-int l2_get(struct l2 *l2, const struct l2_key *keys, size_t n, struct replies *out, uint64_t deadline)
+/* The last answer is where the history stands; it is taken off. */
+static void take_history(struct replies *out, struct history *now)
 {
+    const struct reply *r = &out->item[--out->n];
+
+    if (r->kind != REPLY_ARRAY || r->size != 3 || !reply_history(r->items, now))
+        memset(now, 0, sizeof *now);
+}
+
+int l2_get(struct l2 *l2, const struct l2_key *keys, size_t n, struct history *now, struct replies *out, uint64_t deadline)
+{
+    const libcache_slice history[] = { LIBCACHE_STR("HMGET"), l2->meta, LIBCACHE_STR("epoch"), LIBCACHE_STR("seq"),
+                                       LIBCACHE_STR("token") };
     struct request request;
     int result = LIBCACHE_OK;
 
@@ -265,15 +276,19 @@ int l2_get(struct l2 *l2, const struct l2_key *keys, size_t n, struct replies *o
     else
         for (size_t from = 0; from < n && result == LIBCACHE_OK; from += KEYS_PER_COMMAND)
             result = add_mget(l2, &request, keys + from, n - from < KEYS_PER_COMMAND ? n - from : KEYS_PER_COMMAND);
+    if (result == LIBCACHE_OK && now)
+        result = request_add(&request, 5, history);
     if (result == LIBCACHE_OK)
         result = transport_exchange(l2->transport, &request, out, deadline, EXCHANGE_REPEATABLE);
     request_free(&request);
+    if (result == LIBCACHE_OK && now)
+        take_history(out, now);
     if (result == LIBCACHE_OK && n > 1)
-        for (size_t i = 0; i < out->n; i++)
-            if (out->item[i].kind != REPLY_ERROR &&
-                (out->item[i].kind != REPLY_ARRAY ||
-                 out->item[i].size != (n - i * KEYS_PER_COMMAND < KEYS_PER_COMMAND ? n - i * KEYS_PER_COMMAND : KEYS_PER_COMMAND)))
+        for (size_t i = 0; i < out->n; i++) {
+            size_t here = n - i * KEYS_PER_COMMAND < KEYS_PER_COMMAND ? n - i * KEYS_PER_COMMAND : KEYS_PER_COMMAND;
+            if (out->item[i].kind != REPLY_ERROR && (out->item[i].kind != REPLY_ARRAY || out->item[i].size != here))
                 return LIBCACHE_EPROTOCOL;
+        }
     return result;
 }
 

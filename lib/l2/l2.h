@@ -49,8 +49,11 @@ struct l2_key {
     libcache_slice ns, key;
 };
 
-/* Gets n values into `out`; l2_found says what the i-th is. OK or an error of transport_exchange, EREMOTE, ... */
-int l2_get(struct l2 *l2, const struct l2_key *keys, size_t n, struct replies *out, uint64_t deadline);
+/*
+ * Gets n values into `out`; l2_found says what the i-th is. now: NULL, or where the history stood after that, by the same round trip
+ * (epoch 0: not known). OK or an error of transport_exchange.
+ */
+int l2_get(struct l2 *l2, const struct l2_key *keys, size_t n, struct history *now, struct replies *out, uint64_t deadline);
 
 /* HIT (*envelope is filled, its slices point into the reply), MISS, or EPROTOCOL (not ours). */
 int l2_found(struct l2 *l2, const struct replies *replies, size_t i, const struct l2_key *key, struct envelope *envelope);

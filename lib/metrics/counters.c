@@ -18,6 +18,12 @@ struct counter_block *counters_claim(struct counters *counters, uintptr_t self)
     return NULL;
 }
 
+int counters_add_first(struct counters *counters, enum counter which, int result)
+{
+    counters_add(counters, which, 1);
+    return result;
+}
+
 uint64_t counters_sum(const struct counters *counters, enum counter which)
 {
     uint64_t sum = load_relaxed(&counters->shared[which]);

@@ -40,9 +40,24 @@ static force_inline void counters_add(struct counters *counters, enum counter wh
     if (unlikely(load_relaxed(&block->owner) != self))
         block = counters_claim(counters, self);
     if (likely(block != NULL))
-        store_relaxed(&block->count[which], load_relaxed(&block->count[which]) + n);
+        add_own(&block->count[which], n);
     else
         __atomic_fetch_add(&counters->shared[which], n, __ATOMIC_RELAXED);
+}
+
+/* counters_add for a caller without a block, in a call that need not return to him; returns `result`. */
+int counters_add_first(struct counters *counters, enum counter which, int result);
+
+/* counters_add of 1 at the end of a function that gives back `result`. */
+static force_inline int counters_add_one(struct counters *counters, enum counter which, int result)
+{
+    uintptr_t self = (uintptr_t)__builtin_thread_pointer();
+    struct counter_block *block = &counters->block[COUNTER_HASH(self)];
+
+    if (unlikely(load_relaxed(&block->owner) != self))
+        return counters_add_first(counters, which, result);
+    add_own(&block->count[which], 1);
+    return result;
 }
 
 /* The sum over all threads. */
