@@ -107,6 +107,7 @@ enum libcache_result {
     LIBCACHE_LEAD = 7,     /* libcache_load_begin: yours to load */
     LIBCACHE_WAIT = 8,     /* libcache_load_begin: somebody else is loading it */
     LIBCACHE_BYPASS = 9,   /* libcache_load_begin: load it for yourself, others may be at it too */
+    LIBCACHE_LIMITED = 10, /* libcache_rate_hit: more hits than the window allows */
 
     LIBCACHE_EINVAL = -1,        /* an argument is wrong: null, unknown flag, wrong struct size */
     LIBCACHE_ENOMEM = -2,        /* the allocator or mmap had no memory */
@@ -570,6 +571,42 @@ LIBCACHE_API int libcache_load_wait(libcache_load **load, libcache_value *value,
 LIBCACHE_API int libcache_warm(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t batch,
                                libcache_many_loader loader, void *arg,
                                int (*progress)(void *arg, size_t done, size_t n), const libcache_load_options *options);
+
+/*
+ * Locks for applications. A lock has a name, an owner and an end (ttl_ms from when it was taken or kept): who has not given it back
+ * by then has lost it. With a Redis tier it holds among all hosts, else among the processes of the segment. `owner` is filled by
+ * lock_take, unless it already has one (text[0] is not 0): then it is taken, or still held, in that name. Keep the text to go on with the
+ * lock elsewhere: it is all that is needed.
+ *
+ * lock_take waits for at most wait_ms (0: not at all), asleep: it is woken when the lock is given back. OK, or EXISTS: another has it.
+ * lock_keep, lock_free: OK, or ELOST: it is not yours any more. lock_break frees it whoever has it: OK, or MISS. lock_owner: OK
+ * (owner and, if not NULL, left_ms are filled) or MISS: nobody has it.
+ * Errors: EINVAL, EKEY (name: 1 to LIBCACHE_KEY_MAX bytes), EBUSY (too many locks in the segment), and those of Redis: then nobody knows.
+ */
+typedef struct libcache_owner {
+    char text[33]; /* 32 characters and a zero */
+} libcache_owner;
+
+LIBCACHE_API int libcache_lock_take(libcache *cache, const void *name, size_t name_size, libcache_owner *owner,
+                                    uint64_t ttl_ms, unsigned wait_ms);
+LIBCACHE_API int libcache_lock_keep(libcache *cache, const void *name, size_t name_size, const libcache_owner *owner,
+                                    uint64_t ttl_ms);
+LIBCACHE_API int libcache_lock_free(libcache *cache, const void *name, size_t name_size, const libcache_owner *owner);
+LIBCACHE_API int libcache_lock_break(libcache *cache, const void *name, size_t name_size);
+LIBCACHE_API int libcache_lock_owner(libcache *cache, const void *name, size_t name_size, libcache_owner *owner,
+                                     uint64_t *left_ms);
+
+/*
+ * Counts a hit of `name` in a window that begins with its first hit and lasts window_ms. OK: at most `limit` hits so far, this one
+ * included; LIMITED: more. *rate (may be NULL) says how many are left and when the window ends. With a Redis tier all hosts count
+ * together; while Redis cannot be reached, each host by itself. Errors: EINVAL, EKEY, EBUSY.
+ */
+typedef struct libcache_rate {
+    uint64_t hits, remaining, reset_ms;
+} libcache_rate;
+
+LIBCACHE_API int libcache_rate_hit(libcache *cache, const void *name, size_t name_size, uint64_t limit, uint64_t window_ms,
+                                   libcache_rate *rate);
 
 /* ---- 8. Invalidating ----------------------------------------------------------------------------- */
 

@@ -58,6 +58,9 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
 
 /* Between the public calls. */
 
+/* L2_OWNER_BYTES of random hexadecimal digits. */
+void random_owner(libcache *cache, char *owner);
+
 /* A get that looks in L1 only. */
 int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value);
 

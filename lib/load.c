@@ -45,7 +45,7 @@ struct libcache_load {
     struct flight_ref flight;
     int leads, waits;         /* of the flight; neither: a bypass */
     int leased;               /* holds the lease in Redis */
-    uint64_t lease_owner;
+    char lease_owner[L2_OWNER_BYTES];
     uint64_t begun_ms;
     unsigned flags;
 };
@@ -96,16 +96,16 @@ static void free_load(libcache_load *load)
 
 static void give_back_lease(libcache_load *load)
 {
-    const struct l2_key key = { space_slice(load->ns), { load->key.data, load->key.size } };
-    struct history now;
+    libcache *cache = load->ns->cache;
+    const struct l2_lock lease = { { space_slice(load->ns), { load->key.data, load->key.size } }, 1, load->lease_owner, 0 };
+    struct l2_lock_state state;
     libcache_stamp at;
 
     if (!load->leased)
         return;
     load->leased = 0;
-    if (l2_release(coherence_l2(load->ns->cache->coherence), &key, load->lease_owner, &now,
-                   deadline_after_ms(load->ns->cache->timeout_ms)) == LIBCACHE_OK)
-        coherence_learn(load->ns->cache->coherence, &now, &at);
+    if (l2_lock(coherence_l2(cache->coherence), &lease, L2_LOCK_FREE, &state, deadline_after_ms(cache->timeout_ms)) == LIBCACHE_OK)
+        coherence_learn(cache->coherence, &state.now, &at);
 }
 
 static void end_load(libcache_load *load, enum flight_end how)
@@ -179,16 +179,17 @@ static int refresh_early(libcache_ns *ns, const libcache_value *value)
 static int take_lease(struct beginning *b)
 {
     libcache *cache = b->ns->cache;
-    const struct l2_key key = { space_slice(b->ns), { b->key.data, b->key.size } };
-    uint64_t owner = cache_random(cache) | 1, lease_ms = b->ns->policy.load_timeout_ms;
+    const struct l2_lock lease = { { space_slice(b->ns), { b->key.data, b->key.size } }, 1, b->load->lease_owner,
+                                   b->ns->policy.load_timeout_ms };
 
+    random_owner(cache, b->load->lease_owner);
     for (;;) {
         uint32_t seen = flight_nudges(&cache->l1, &b->load->flight);
+        struct l2_lock_state state;
         uint64_t now, until;
-        int result = l2_lease(coherence_l2(cache->coherence), &key, owner, lease_ms, deadline_after_ms(cache->timeout_ms));
+        int result = l2_lock(coherence_l2(cache->coherence), &lease, L2_LOCK_TAKE, &state, deadline_after_ms(cache->timeout_ms));
         if (result != LIBCACHE_EXISTS) {
             b->load->leased = result == LIBCACHE_OK;
-            b->load->lease_owner = owner;
             if (result != LIBCACHE_OK) {
                 count_in(cache, COUNT_L2_ERROR, 1);
                 return LIBCACHE_LEAD;
@@ -201,7 +202,7 @@ static int take_lease(struct beginning *b)
         if (now >= b->deadline)
             return LIBCACHE_MISS;
         until = deadline_after_ms(LEASE_LOOK_MS);
-        flight_extend(&cache->l1, &b->load->flight, lease_ms);
+        flight_extend(&cache->l1, &b->load->flight, lease.ttl_ms);
         flight_wait_nudge(&cache->l1, &b->load->flight, seen, until < b->deadline ? until : b->deadline);
         result = look_in_redis(b, 0);
         if (result == LIBCACHE_HIT || result == LIBCACHE_NEGATIVE)

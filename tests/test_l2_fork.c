@@ -193,7 +193,11 @@ START_TEST(forks_while_threads_hold_locks_and_sockets)
 }
 END_TEST
 
-/* As if another thread had held it: the child has the lock, and nobody who would give it back. */
+/*
+ * As if another thread had held it: the child has the lock, and nobody who would give it back. ThreadSanitizer remembers
+ * the holder across the fork, and that the lock was made anew it does not believe.
+ */
+#if !PLATFORM_TSAN
 START_TEST(a_lock_held_during_the_fork_does_not_bind_the_child)
 {
     static const struct pool_limits limits = { 1, 2, 0, 50, 1000 };
@@ -217,6 +221,7 @@ START_TEST(a_lock_held_during_the_fork_does_not_bind_the_child)
     pool_free(&pool);
 }
 END_TEST
+#endif
 
 START_TEST(an_inherited_connection_of_ones_own_is_of_no_use)
 {
@@ -250,6 +255,8 @@ int main(void)
 {
     return RUN_TESTS("l2_fork", a_forked_child_gets_its_own_sockets,
                      a_child_that_only_closes_does_not_disturb_its_parent, a_fork_in_the_middle_of_an_exchange,
-                     forks_while_threads_hold_locks_and_sockets, a_lock_held_during_the_fork_does_not_bind_the_child,
-                     an_inherited_connection_of_ones_own_is_of_no_use);
+#if !PLATFORM_TSAN
+                     a_lock_held_during_the_fork_does_not_bind_the_child,
+#endif
+                     forks_while_threads_hold_locks_and_sockets, an_inherited_connection_of_ones_own_is_of_no_use);
 }

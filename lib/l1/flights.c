@@ -248,7 +248,12 @@ uint32_t flight_nudges(const struct l1 *l1, const struct flight_ref *ref)
 
 void flight_wait_nudge(struct l1 *l1, const struct flight_ref *ref, uint32_t seen, uint64_t deadline)
 {
-    sleep_on(&l1->flights[ref->slot].nudges, seen, now_ns(), deadline);
+    uint32_t nothing = 0;
+
+    if (ref)
+        sleep_on(&l1->flights[ref->slot].nudges, seen, now_ns(), deadline);
+    else
+        sleep_on(&nothing, 0, now_ns(), deadline);
 }
 
 int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, enum flight_end *how)
@@ -278,4 +283,96 @@ void flight_nudge(struct l1 *l1, const struct l1_key *key)
         wake(&f->nudges);
     }
     lock_give(&l1->head->flights_lock);
+}
+
+/* ---- Locks --------------------------------------------------------------------------------------------------------------- */
+
+static int enter(struct l1 *l1)
+{
+    int died = 0;
+
+    l1_notice_fork(l1);
+    return lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) == LIBCACHE_OK;
+}
+
+static int is_locked(const struct l1 *l1, const struct flight *f)
+{
+    return word_end(load_relaxed(&f->word)) == FLIGHT_FLYING && l1_now(l1) < load_relaxed(&f->until_ms);
+}
+
+int flight_lock(struct l1 *l1, const struct l1_key *key, const char *owner, uint64_t ttl_ms)
+{
+    struct flight *f;
+    int result = LIBCACHE_EBUSY;
+
+    if (!enter(l1))
+        return result;
+    f = find(l1, key_number(key), 1);
+    if (f && load_relaxed(&f->key) == key_number(key) && is_locked(l1, f) && memcmp(f->owner, owner, sizeof f->owner) != 0) {
+        result = LIBCACHE_EXISTS;
+    } else if (f) {
+        memcpy(f->owner, owner, sizeof f->owner);
+        take(l1, f, key_number(key), ttl_ms);
+        result = LIBCACHE_OK;
+    }
+    lock_give(&l1->head->flights_lock);
+    return result;
+}
+
+int flight_relock(struct l1 *l1, const struct l1_key *key, const char *owner, uint64_t ttl_ms)
+{
+    struct flight *f;
+    int result = LIBCACHE_MISS;
+
+    if (!enter(l1))
+        return LIBCACHE_EBUSY;
+    f = find(l1, key_number(key), 0);
+    if (f && is_locked(l1, f) && (!owner || memcmp(f->owner, owner, sizeof f->owner) == 0)) {
+        result = LIBCACHE_OK;
+        if (ttl_ms) {
+            store_relaxed(&f->until_ms, l1_now(l1) + ttl_ms);
+        } else {
+            store_release(&f->word, load_relaxed(&f->word) | FLIGHT_STORED);
+            __atomic_fetch_add(&f->nudges, 1, __ATOMIC_RELEASE);
+            wake(&f->nudges);
+        }
+    }
+    lock_give(&l1->head->flights_lock);
+    return result;
+}
+
+int flight_lock_look(struct l1 *l1, const struct l1_key *key, char *owner, uint64_t *left_ms)
+{
+    struct flight *f;
+    int result = LIBCACHE_MISS;
+
+    if (!enter(l1))
+        return LIBCACHE_EBUSY;
+    f = find(l1, key_number(key), 0);
+    if (f && is_locked(l1, f)) {
+        memcpy(owner, f->owner, sizeof f->owner);
+        *left_ms = load_relaxed(&f->until_ms) - l1_now(l1);
+        result = LIBCACHE_OK;
+    }
+    lock_give(&l1->head->flights_lock);
+    return result;
+}
+
+int flight_watch(struct l1 *l1, const struct l1_key *key, struct flight_ref *ref)
+{
+    struct flight *f;
+
+    if (!enter(l1))
+        return 0;
+    f = find(l1, key_number(key), 1);
+    if (f && load_relaxed(&f->key) != key_number(key)) {
+        store_relaxed(&f->not_before_ms, 0);
+        store_release(&f->key, key_number(key));
+        store_release(&f->word, word_next(load_relaxed(&f->word)) | FLIGHT_STORED);
+        wake(&f->word);
+    }
+    if (f)
+        *ref = (struct flight_ref){ (uint32_t)(f - l1->flights), load_relaxed(&f->word) };
+    lock_give(&l1->head->flights_lock);
+    return f != NULL;
 }

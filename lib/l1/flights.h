@@ -47,10 +47,24 @@ int flight_ended(struct l1 *l1, const struct flight_ref *ref, enum flight_end *h
 
 /*
  * Between hosts the leader of this one waits for another's: how much news there has been for the key, and a wait for more, until
- * the deadline.
+ * the deadline. ref NULL: there is no place for news, only the deadline.
  */
 uint32_t flight_nudges(const struct l1 *l1, const struct flight_ref *ref);
 void flight_wait_nudge(struct l1 *l1, const struct flight_ref *ref, uint32_t seen, uint64_t deadline);
+
+/* ---- Locks of the application live in the same table: held until freed or over, whoever dies ------------------ */
+
+/* OK: ours now, or still. EXISTS: another's. EBUSY: no room, or no lock of the table in time. */
+int flight_lock(struct l1 *l1, const struct l1_key *key, const char *owner, uint64_t ttl_ms);
+
+/* owner NULL: whoever has it. OK or MISS, or EBUSY. ttl_ms 0: frees it and wakes who waits; else it lasts for so long from now. */
+int flight_relock(struct l1 *l1, const struct l1_key *key, const char *owner, uint64_t ttl_ms);
+
+/* OK (*owner, *left_ms) or MISS, or EBUSY. */
+int flight_lock_look(struct l1 *l1, const struct l1_key *key, char *owner, uint64_t *left_ms);
+
+/* A place to wait for news of a key: flight_nudges, flight_wait_nudge. 1; 0: there is no room for one. */
+int flight_watch(struct l1 *l1, const struct l1_key *key, struct flight_ref *ref);
 
 /* Whoever waits for this key's flight looks again (a value has come from elsewhere). */
 void flight_nudge(struct l1 *l1, const struct l1_key *key);

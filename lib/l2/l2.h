@@ -107,9 +107,33 @@ int l2_touch(struct l2 *l2, const struct l2_key *key, uint64_t ttl_ms, int quiet
 int l2_increment(struct l2 *l2, const struct l2_key *key, const struct envelope *envelope, uint64_t ttl_ms, int64_t delta,
                  int subtract, int quiet, int64_t *out, struct history *now, uint64_t deadline);
 
-/* The lease of a load, for all hosts. OK, or EXISTS: another has it, and will say in the log when he gives it back. */
-int l2_lease(struct l2 *l2, const struct l2_key *key, uint64_t owner, uint64_t lease_ms, uint64_t deadline);
-int l2_release(struct l2 *l2, const struct l2_key *key, uint64_t owner, struct history *now, uint64_t deadline);
+/* ---- Locks and leases ----------------------------------------------------------------------------------- */
+
+#define L2_OWNER_BYTES 32u
+
+struct l2_lock {
+    struct l2_key name;
+    int is_lease;              /* of a load: a name beside the value's */
+    const char *owner;         /* L2_OWNER_BYTES */
+    uint64_t ttl_ms;           /* TAKE, KEEP */
+};
+
+enum l2_lock_step { L2_LOCK_TAKE, L2_LOCK_KEEP, L2_LOCK_FREE, L2_LOCK_BREAK, L2_LOCK_LOOK };
+
+struct l2_lock_state {
+    struct history now;
+    char owner[L2_OWNER_BYTES]; /* before the step; zeroes: nobody */
+    uint64_t left_ms;           /* after it */
+};
+
+/*
+ * One step. OK: done (LOOK: somebody has it); EXISTS: not done, because another has it, or nobody. Who could not take it is woken by a
+ * name in the log (NAME_WAKE) when it is given back.
+ */
+int l2_lock(struct l2 *l2, const struct l2_lock *lock, enum l2_lock_step step, struct l2_lock_state *state, uint64_t deadline);
+
+/* Counts a hit in a window. */
+int l2_rate(struct l2 *l2, const struct l2_key *name, uint64_t window_ms, uint64_t *count, uint64_t *left_ms, uint64_t deadline);
 
 /* ---- The log ---------------------------------------------------------------------------------------------- */
 

@@ -6,7 +6,8 @@
  *      {PREFIX}:scratch                  where increment.lua adds
  *      PREFIX:SIZE:NAMESPACE:KEY         a value; SIZE is that of the namespace's name in decimal, so that no other
  *                                        namespace and key give the same
- *      PREFIX:lease:..., PREFIX:waits:... the lease of a load of ..., and whether another host waits for it
+ *      PREFIX:lease:...                  the lease of a load of SIZE:NAMESPACE:KEY; PREFIX:lease-waits:... somebody waits for it
+ *      PREFIX:lock:..., PREFIX:lock-waits:..., PREFIX:rate:...   locks and rates of the application
  *      PREFIX:SIZE:NAMESPACE#HASH        the same for keys over 200 bytes; the envelope has the whole key
  *
  * A name in the log: kind (one letter), size (2 bytes, little-endian), bytes.
@@ -20,7 +21,7 @@
 
 #define PREFIX_MAX 64
 #define PLAIN_KEY_MAX 200
-#define DATA_NAME_MAX (PREFIX_MAX + LIBCACHE_NAMESPACE_NAME_MAX + PLAIN_KEY_MAX + 16)
+#define DATA_NAME_MAX (PREFIX_MAX + LIBCACHE_NAMESPACE_NAME_MAX + PLAIN_KEY_MAX + 24)
 #define KEY_SLOTS 4096u
 #define FIELD_MAX (LIBCACHE_NAMESPACE_NAME_MAX + 2)
 

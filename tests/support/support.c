@@ -208,11 +208,13 @@ libcache_slice slice_of(const char *text)
 
 const char *result_name(int result)
 {
-    static const char *const positive[] = { "OK", "HIT", "STALE", "NEGATIVE", "MISS", "EXISTS", "FENCED" };
+    static const char *const positive[] = { "OK",     "HIT",    "STALE", "NEGATIVE", "MISS",
+                                            "EXISTS", "FENCED", "LEAD",  "WAIT",     "BYPASS" };
     static const char *const negative[] = { "OK",       "EINVAL",      "ENOMEM",        "EKEY",      "ETAG",
                                             "ETOOBIG",  "EPOLICY",     "ENAME",         "ENUMBER",   "EOVERFLOW",
                                             "EBUSY",    "EACCESS",     "EINCOMPATIBLE", "ENOTFOUND", "ESYSTEM",
-                                            "ECORRUPT", "EUNSUPPORTED" };
+                                            "ECORRUPT", "EUNSUPPORTED", "EUNAVAILABLE", "ETIMEDOUT", "EREMOTE",
+                                            "EDENIED",  "EPROTOCOL",   "ELOAD",         "ELOST" };
     if (result >= 0 && (size_t)result < sizeof positive / sizeof *positive)
         return positive[result];
     if (result < 0 && (size_t) - (long)result < sizeof negative / sizeof *negative)
