@@ -29,6 +29,10 @@ const char *libcache_describe(int code)
     case LIBCACHE_MISS: return "not found";
     case LIBCACHE_EXISTS: return "an entry is already there";
     case LIBCACHE_FENCED: return "invalidated since the stamp was taken, not stored";
+    case LIBCACHE_LEAD: return "yours to load";
+    case LIBCACHE_WAIT: return "somebody else is loading it";
+    case LIBCACHE_BYPASS: return "load it for yourself";
+    case LIBCACHE_LIMITED: return "more hits than the window allows";
     case LIBCACHE_EINVAL: return "an argument is wrong";
     case LIBCACHE_ENOMEM: return "out of memory";
     case LIBCACHE_EKEY: return "key is null, empty or too long";
@@ -45,6 +49,13 @@ const char *libcache_describe(int code)
     case LIBCACHE_ESYSTEM: return "the operating system refused";
     case LIBCACHE_ECORRUPT: return "segment's contents contradict themselves";
     case LIBCACHE_EUNSUPPORTED: return "this cache does not have what was asked for";
+    case LIBCACHE_EUNAVAILABLE: return "Redis is not to be had now";
+    case LIBCACHE_ETIMEDOUT: return "Redis did not answer in time";
+    case LIBCACHE_EREMOTE: return "Redis refused";
+    case LIBCACHE_EDENIED: return "Redis wants other credentials, or forbids it";
+    case LIBCACHE_EPROTOCOL: return "what answers is not Redis, or its answer is too large";
+    case LIBCACHE_ELOAD: return "a load failed";
+    case LIBCACHE_ELOST: return "the lock is not, or no longer, yours";
     default: return "unknown code";
     }
 }
