@@ -217,7 +217,7 @@ $(BIN)/bench-replay: $(call objects,$(REPLAY_SOURCES) $(HARNESS)) $(STATIC)
 $(TESTS): $(OUT)/tests/%: $(OBJ)/tests/%.o $(TEST_SUPPORT) $(STATIC)
 	$(call link,$(CC),$(CHECK_LIBS))
 
-$(COHERENCE): $(call objects,$(sort $(wildcard tests/coherence/*.c)) tests/support/redis_server.c) $(STATIC)
+$(COHERENCE): $(call objects,$(sort $(wildcard tests/coherence/*.c)) tests/support/redis_server.c tests/support/guards.c) $(STATIC)
 	$(call link,$(CC))
 
 ifeq ($(VARIANT),libfuzzer)

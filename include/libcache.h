@@ -15,6 +15,10 @@
  * carries a *policy* (how long entries live, how large they may be). An entry may carry *tags*; one
  * call invalidates everything under a tag, in constant time, however many entries carry it.
  *
+ * That memory is the first *tier*, L1. With options.redis_url there is a second one, L2: a Redis (or Valkey) that
+ * several hosts share. A get that L1 cannot answer asks Redis and keeps a copy; a change goes to Redis first, and
+ * every other host hears of it through a log there, and gives up its copies. See docs/redis.md.
+ *
  * A value is bytes, plus one *codec* byte and 32 bits of user *flags* that libcache stores and gives
  * back but never interprets.
  *
@@ -43,8 +47,11 @@
  *     default. A larger struct (from a newer header) is accepted if what this build does not know is 0.
  *   - Every function may be called from any thread at any time, unless it says otherwise.
  *   - No callback of yours is ever called while libcache holds a lock.
- *   - Nothing here prints, exits, aborts, installs a signal handler, starts a thread or leaves a file
- *     descriptor open across exec.
+ *   - Nothing here prints, exits, aborts, installs a signal handler, starts a thread (but for the one that
+ *     LIBCACHE_LISTEN_IN_THREAD asks for) or leaves a file descriptor open across exec.
+ *   - A fault of Redis is never a fault of a read: it becomes a miss. A change that Redis did not take gives one of
+ *     EUNAVAILABLE, ETIMEDOUT, EREMOTE, EDENIED, EPROTOCOL; below these five are "Redis's errors".
+ *   - A call spends at most redis_timeout_ms on Redis, connecting included, and nothing while the breaker is open.
  */
 #ifndef LIBCACHE_H
 #define LIBCACHE_H
@@ -231,7 +238,9 @@ typedef struct libcache_options {
 /*
  * Opens a cache. options NULL: a private one with all defaults. A named segment is created when there
  * is none, else joined; when nobody alive uses it and it was made with other options, it is replaced.
- * Errors: EINVAL, ENOMEM, ENAME, EACCESS, EINCOMPATIBLE, ECORRUPT, EPOLICY (policy file), ESYSTEM.
+ * Does not connect to Redis: that it is down is no error here. A segment belongs to one redis_url and redis_prefix:
+ * who names others is refused with EINCOMPATIBLE.
+ * Errors: EINVAL, ENOMEM, ENAME, EACCESS, EINCOMPATIBLE, ECORRUPT, EPOLICY (policy file), ESYSTEM, EUNSUPPORTED (rediss://).
  * A named segment's memory is allocated at once, so that a full /dev/shm is ENOMEM here and not a SIGBUS later; other
  * segments take memory as they fill. May block on the file system, and for lock_wait_ms on another process that is
  * opening the same segment (EBUSY).
@@ -240,7 +249,7 @@ LIBCACHE_API int libcache_open(libcache **out, const libcache_options *options, 
 
 /*
  * Joins the named segment that exists, with the geometry it was made with; never creates one. Only the
- * callbacks, identity, policy_file and lock_wait_ms of options are used.
+ * callbacks, identity, policy_file, lock_wait_ms and what concerns Redis are used of options.
  * Errors: as libcache_open, and ENOTFOUND.
  */
 LIBCACHE_API int libcache_attach(libcache **out, const char *name, const libcache_options *options,
@@ -249,7 +258,8 @@ LIBCACHE_API int libcache_attach(libcache **out, const char *name, const libcach
 /*
  * Ends the handle and its namespaces. Entries of a named segment stay for the others, and for whoever
  * opens the name next, until the host restarts or libcache_remove_segment. NULL is allowed. The caller sees to it that no other thread
- * still uses the handle.
+ * still uses the handle. A listening thread is woken and waited for: at once, or a second at most when it is just talking
+ * to a Redis that does not answer. What Redis is owed (see 8) stays in a segment that others use; a private one takes it along.
  */
 LIBCACHE_API void libcache_close(libcache *cache);
 
@@ -319,7 +329,7 @@ enum libcache_flag {
     LIBCACHE_TIMES = 1u << 1,    /* get: fill age_ms and ttl_left_ms */
     LIBCACHE_NEG = 1u << 2,      /* set, add: store "known missing" with the negative TTL; value is ignored */
     LIBCACHE_SKIP_L1 = 1u << 3,  /* reads: do not look in L1. Writes: leave nothing of the key in L1 */
-    LIBCACHE_SKIP_L2 = 1u << 4,  /* do not go to Redis: what is changed is changed on this host only */
+    LIBCACHE_SKIP_L2 = 1u << 4,  /* do not go to Redis, so never wait for it: what is changed is changed on this host only */
     LIBCACHE_READ_ONLY = 1u << 5,/* reads: keep no copy in L1 of what was found in Redis */
     LIBCACHE_NO_PUBLISH = 1u << 6,/* writes: other hosts are not told, and keep their copies until these expire */
     LIBCACHE_NO_BLOCK = 1u << 7, /* load_begin: LIBCACHE_WAIT rather than wait for another's load */
@@ -362,13 +372,17 @@ LIBCACHE_API void libcache_release_value(libcache_value *value);
  * Looks a key up and copies its value out. HIT, STALE: value is filled. NEGATIVE: only its codec, flags
  * and times. MISS: value is untouched.
  * Takes no lock, unless writers changed the entry 16 times during the call (see LIBCACHE_NO_WAIT).
+ * A hit in L1 does not touch the network; with LIBCACHE_LISTEN_ON_CALLS one call of the host every poll_ms does, to read the log,
+ * for a quarter of redis_timeout_ms at most. What L1 does not have costs one round trip to Redis, or two where it must be
+ * asked for marks that this host does not know. All faults of Redis are a MISS (l2_errors counts them).
  * Errors: EKEY, EINVAL, ENOMEM, ETOOBIG.
  */
 LIBCACHE_API int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
                               unsigned flags);
 
 /*
- * Looks up n keys, faster than n gets. results[i] is what libcache_get would have returned for keys[i].
+ * Looks up n keys, faster than n gets: what L1 does not have, in one round trip. results[i] is what libcache_get would have
+ * returned for keys[i].
  * Returns OK when all were looked up, however many were found (*found, may be NULL, counts HIT and STALE).
  */
 LIBCACHE_API int libcache_get_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values,
@@ -377,7 +391,8 @@ LIBCACHE_API int libcache_get_many(libcache_ns *ns, const libcache_slice *keys, 
 /* As libcache_get, without the value and without counting as a use. HIT, STALE, NEGATIVE or MISS. */
 LIBCACHE_API int libcache_exists(libcache_ns *ns, const void *key, size_t key_size, unsigned flags);
 
-/* How long an entry has to live. OK (*ttl_left_ms is set; LIBCACHE_FOREVER if it does not expire) or MISS. */
+/* How long an entry has to live. OK (*ttl_left_ms is set; LIBCACHE_FOREVER if it does not expire) or MISS. With a Redis tier
+ * it is Redis that is asked, where the entry may live longer than its copy in L1. */
 LIBCACHE_API int libcache_ttl_left(libcache_ns *ns, const void *key, size_t key_size, uint64_t *ttl_left_ms,
                                    unsigned flags);
 
@@ -385,6 +400,20 @@ LIBCACHE_API int libcache_ttl_left(libcache_ns *ns, const void *key, size_t key_
 
 #define LIBCACHE_TAGS_MAX 64    /* per entry */
 #define LIBCACHE_TAG_MAX 4095   /* bytes of one tag */
+
+/*
+ * With a Redis tier, what is changed is changed in Redis first, by one round trip, and then here; other hosts hear of it within
+ * milliseconds, and within max_staleness_ms at the latest. If Redis does not take it (one of Redis's errors):
+ *
+ *     set                   the value is kept in L1 and the key is owed to Redis (see 8): other hosts may be given older ones until
+ *                           it can be told; then the value goes from both tiers
+ *     set with a stamp      the value is kept in L1, and nothing is owed: nothing has changed
+ *     delete                gone from L1, owed
+ *     touch                 done in L1
+ *     add, increment        not done here; after ETIMEDOUT it may have been done in Redis
+ *
+ * Whatever L1 is given while the host is out of touch with Redis, it serves for max_staleness_ms at most.
+ */
 
 /* What a load must remember (see 7). Treat it as opaque; copy it freely. */
 typedef struct libcache_stamp {
@@ -400,7 +429,7 @@ typedef struct libcache_set_options {
     size_t n_tags;
     uint32_t user_flags;         /* kept with the value */
     uint8_t codec;               /* kept with the value */
-    unsigned flags;              /* LIBCACHE_NO_WAIT, LIBCACHE_NEG */
+    unsigned flags;              /* LIBCACHE_NO_WAIT, _NEG, _SKIP_L1, _SKIP_L2, _NO_PUBLISH */
     const libcache_stamp *stamp; /* store only if nothing was invalidated since (see 7). Default: store */
 } libcache_set_options;
 
@@ -408,14 +437,15 @@ typedef struct libcache_set_options {
 
 /*
  * Stores a value, replacing what was there. When it has returned OK, no reader of this segment gets the
- * older value any more. options NULL: all defaults. On an error the old entry is still there, except
- * after ETOOBIG, when it has been deleted (it was not what you wanted to be read any more).
- * Returns OK, or FENCED (with options->stamp). Errors: EKEY, ETAG, ETOOBIG, EINVAL, EBUSY.
+ * older value any more. options NULL: all defaults. On an error the old entry is still there, except after ETOOBIG, when it
+ * has been deleted (it was not what you wanted to be read any more), and after Redis's errors: see above.
+ * Returns OK, or FENCED (with options->stamp). Errors: EKEY, ETAG, ETOOBIG, EINVAL, EBUSY, ENOMEM, Redis's errors.
  */
 LIBCACHE_API int libcache_set(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
                               const libcache_set_options *options);
 
-/* Stores only if there is no entry (an expired or invalidated one is none). OK, EXISTS or FENCED; errors as set. */
+/* Stores only if there is no entry (an expired or invalidated one is none): in Redis, where the namespace has that tier, so that
+ * of several hosts one succeeds. OK, EXISTS or FENCED; errors as set. */
 LIBCACHE_API int libcache_add(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
                               const libcache_set_options *options);
 
@@ -427,24 +457,28 @@ typedef struct libcache_item {
     int result;
 } libcache_item;
 
-/* Stores n items; a failed one does not stop the others. Returns OK, or the first error among the results. */
+/* Stores n items, 64 in a round trip; a failed one does not stop the others. OK, or the first error among the results. */
 LIBCACHE_API int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n);
 
-/* Deletes an entry; loads of this key that have begun are fenced. OK (it was there) or MISS. Errors: EKEY, EBUSY. */
+/* Deletes an entry; loads of this key that have begun are fenced, on every host. OK (it was there, in either tier) or MISS.
+ * Errors: EKEY, EINVAL, EBUSY, ENOMEM, Redis's errors. With LIBCACHE_NO_PUBLISH loads of other hosts are not fenced. */
 LIBCACHE_API int libcache_delete(libcache_ns *ns, const void *key, size_t key_size, unsigned flags);
 
-/* Deletes n keys. *deleted (may be NULL) counts those that were there. Returns OK or the first error; all are tried. */
+/* Deletes n keys, 256 in a round trip. *deleted (may be NULL) counts those that were there. OK or the first error; all are tried. */
 LIBCACHE_API int libcache_delete_many(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t *deleted,
                                       unsigned flags);
 
-/* Gives an entry a new TTL from now (0: the policy's). OK or MISS. Errors: EKEY, EINVAL, EBUSY. */
+/* Gives an entry a new TTL from now (0: the policy's). OK or MISS. Errors: EKEY, EINVAL, EBUSY, Redis's errors. Other hosts
+ * are told where it ends earlier than before; where it ends later, their copies end when they would have. */
 LIBCACHE_API int libcache_touch(libcache_ns *ns, const void *key, size_t key_size, uint64_t ttl_ms, unsigned flags);
 
 /*
  * Adds delta to a decimal number, atomically, and keeps its remaining TTL, tags and flags. An absent key
  * counts as 0 and is created with options (NULL: the policy's TTL). *out (may be NULL) is the new number.
- * The value reads as decimal text. Errors: EKEY, ENUMBER, EOVERFLOW (nothing changes), EBUSY, ETAG, EINVAL,
- * ECORRUPT (with verify_values: the bytes are not those that were stored).
+ * The value reads as decimal text. In a namespace with a Redis tier the number is Redis's alone: all hosts count together, L1
+ * keeps no copy, and every get of it is a round trip. Without one it is this host's own.
+ * Errors: EKEY, ENUMBER, EOVERFLOW (nothing changes), EBUSY, ETAG, EINVAL, ENOMEM, Redis's errors (after ETIMEDOUT it may have
+ * been counted), ECORRUPT (with verify_values: the bytes are not those that were stored).
  */
 LIBCACHE_API int libcache_increment(libcache_ns *ns, const void *key, size_t key_size, int64_t delta,
                                     const libcache_set_options *options, int64_t *out);
@@ -464,6 +498,7 @@ LIBCACHE_API int libcache_decrement(libcache_ns *ns, const void *key, size_t key
  *     options.stamp = &stamp;
  *     libcache_set(ns, key, key_size, row, size, &options); OK, or FENCED: use the row, it is not stored
  *
+ * That holds among hosts as well: Redis refuses what was invalidated by anybody since. Such a set is told to nobody.
  * Never fails for a valid key. Errors: EKEY, EINVAL.
  */
 LIBCACHE_API int libcache_take_stamp(libcache_ns *ns, const void *key, size_t key_size, libcache_stamp *stamp);
@@ -566,6 +601,16 @@ LIBCACHE_API void libcache_load_abort(libcache_load *load, int error);
  */
 LIBCACHE_API int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wait_ms);
 
+/*
+ * For event loops: a descriptor that becomes readable when a load may have ended that somebody waits for through this handle
+ * (LIBCACHE_WAIT). Then call load_drain, and load_wait with wait_ms 0 on each load that waits. Ask for it once, before the first
+ * load_begin with LIBCACHE_NO_BLOCK, and again in a forked child. It belongs to the cache and is closed with it. It is a hint: a leader
+ * that was killed wakes nobody, so look at waiting loads now and then without it (every 100 ms, say). One call at a time.
+ * Returns the descriptor, or EBUSY (64 handles of the segment have one), ESYSTEM, EINVAL.
+ */
+LIBCACHE_API int libcache_load_fd(libcache *cache);
+LIBCACHE_API void libcache_load_drain(libcache *cache);
+
 /* Loads n keys into the cache, `batch` at a time; progress (may be NULL) is told after each batch and ends it by returning
  * other than 0. Returns OK, or the first error. Those that are fresh already are not loaded. */
 LIBCACHE_API int libcache_warm(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t batch,
@@ -613,7 +658,16 @@ LIBCACHE_API int libcache_rate_hit(libcache *cache, const void *name, size_t nam
 /*
  * When one of these has returned OK, no process that shares the segment is given an entry that carried
  * the tag (or was in the namespace, or was there at all) before, and no load that began before can bring
- * one back. Cost does not depend on the number of entries. No tags: OK, nothing happens. Errors: ETAG, EINVAL, EBUSY.
+ * one back. Cost does not depend on the number of entries. No tags: OK, nothing happens.
+ *
+ * With a Redis tier that holds on all hosts: no load that began before, anywhere, is stored in Redis after, and other hosts stop
+ * serving what they have as soon as they hear of it: within milliseconds, and within max_staleness_ms in any case.
+ *
+ * After one of Redis's errors it is done in this segment, and Redis is *owed* the names: they are kept in the segment (as one
+ * "everything" when there is no room for more) and told as soon as Redis can be reached, by any process of the host.
+ * Until then other hosts, and Redis itself, have the old entries. The call need not be made again, unless the segment may end before:
+ * owed_bytes in the statistics says whether there is something. With LIBCACHE_SKIP_L2 or LIBCACHE_NO_PUBLISH only this host does it.
+ * Errors: ETAG, EINVAL, EBUSY, ENOMEM, Redis's errors.
  */
 LIBCACHE_API int libcache_invalidate_tags(libcache *cache, const libcache_slice *tags, size_t n, unsigned flags);
 LIBCACHE_API int libcache_invalidate_namespace(libcache_ns *ns, unsigned flags);
@@ -724,8 +778,18 @@ LIBCACHE_API int libcache_read_stats(libcache *cache, libcache_stats *stats);
  * - An explicit set is "last writer wins". It cannot know whose database write came later: where the source
  *   may change concurrently, invalidate and load with a stamp, do not set.
  * - It is a cache: any entry may be gone at any time. Never keep in it what you cannot get again.
+ * - Redis: an error of a set, a delete or an invalidation means that other hosts do not know yet. While a host is out of touch with
+ *   Redis for longer than max_staleness_ms, its L1 serves nothing from before, and what it stores for max_staleness_ms at most:
+ *   the source sees more load then. max_staleness_ms is how long a host may not know that it is out of touch.
+ * - Redis: a failover may lose invalidations that Redis had acknowledged. A host that knew of one notices, and a new history
+ *   begins, which costs misses. One that no surviving host knew of is lost: entries end by their TTL then.
+ * - Redis: with maxmemory and noeviction, a full Redis refuses invalidations (EREMOTE). See docs/redis.md for policies that do not.
+ * - Redis: who can write to it can forge entries and marks. Who only shares the server needs a user and a prefix of his own.
+ * - Redis: set_many, delete_many and invalidate_tags beyond 64, 256 and 64 items go in several exchanges, each with a
+ *   redis_timeout_ms of its own.
  * - fork: SHARED and NAMED segments are used on by parent and child; a PRIVATE one becomes the child's own
- *   copy. The handle is valid in both. Fork from a thread while another one uses the handle is allowed.
+ *   copy. The handle is valid in both. Fork from a thread while another one uses the handle is allowed. A child makes connections,
+ *   and where it was asked for a listening thread, of its own as soon as a call of its needs Redis.
  * - A process that is *stopped* (SIGSTOP, a debugger) in the middle of a write holds up writers of one stripe,
  *   which give up with EBUSY after lock_wait_ms; readers go on. A process that is *killed* holds up nobody.
  * - Readers trust a segment of their own user as far as bounds and keys go; bytes of a value that somebody

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "coherence.h"
 #include "l1/l1.h"
+#include "l1/wakers.h"
 #include "libcache.h"
 #include "metrics/counters.h"
 #include "policy.h"
@@ -34,6 +35,7 @@ struct libcache {
     int (*execute)(void *arg, void (*job)(void *), void *job_arg); /* NULL: none */
     void *execute_arg;
     struct coherence *coherence;  /* NULL: no Redis tier */
+    struct waker waker;           /* of libcache_load_fd */
     unsigned timeout_ms;          /* for Redis, of one call */
     int listens_on_calls;         /* LIBCACHE_LISTEN_ON_CALLS, with a Redis tier */
     struct libcache_ns *spaces;   /* published by compare-and-swap; nodes are never removed before close */

@@ -40,6 +40,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "l1/flights.h"
+#include "l1/hook.h"
 #include "l1/lock.h"
 
 #include <string.h>
@@ -70,7 +71,7 @@ void coherence_prepare(void *upper)
 void mirror_read(const struct coherence *c, struct mirror *out)
 {
     const struct upper *u = c->upper;
-    uint64_t before, *to = (uint64_t *)(void *)out;
+    uint64_t before, epoch, *to = (uint64_t *)(void *)out;
 
     do {
         const uint64_t *from;
@@ -80,8 +81,11 @@ void mirror_read(const struct coherence *c, struct mirror *out)
             to[i] = load_acquire(&from[i]);
         fence_acquire();
     } while (load_acquire(&u->sequence) != before);
-    if (out->l1_epoch != l1_epoch(c->l1))
+    epoch = l1_epoch(c->l1);
+    if (out->l1_epoch != epoch) {
         memset(out, 0, sizeof *out);
+        out->l1_epoch = epoch;
+    }
 }
 
 /* Under the marks lock. */
@@ -94,6 +98,7 @@ static void mirror_write(struct coherence *c, const struct mirror *m)
 
     for (size_t i = 0; i < MIRROR_WORDS; i++)
         store_release(&to[i], from[i]);
+    hook(HOOK_MIRROR_WRITTEN);
     store_release(&u->sequence, sequence);
 }
 
@@ -108,20 +113,32 @@ static int spilled(const struct coherence *c, const struct mirror *m)
     return l1_position(c->l1) >= local_of(m, m->latest + 1);
 }
 
-/* The mirror of another history, from what Redis says now. Under the marks lock. */
+/*
+ * The mirror of another history, from what Redis says now; or of the same one, from the latest that we know of it: marks up to
+ * there are not known here any more. Under the marks lock.
+ */
 static void begin_mirror(struct coherence *c, struct mirror *m, const struct history *now)
 {
+    if (m->redis_epoch != now->epoch || m->latest < now->position) {
+        m->latest = now->position;
+        m->latest_token = now->token;
+    }
     m->redis_epoch = now->epoch;
-    m->first = m->applied = m->latest = now->position;
-    m->applied_token = m->latest_token = now->token;
+    m->first = m->applied = m->latest;
+    m->applied_token = m->latest_token;
     m->base = l1_begin_epoch(c->l1, APART);
+    hook(HOOK_EPOCH_BEGUN);
     m->l1_epoch = l1_epoch(c->l1);
     mirror_write(c, m);
     __atomic_fetch_add(&c->upper->epochs, 1, __ATOMIC_RELAXED);
 }
 
-/* Notes that the history has come to `now`; anew: that it is not the one that we knew. OK or EBUSY. */
-static int note(struct coherence *c, const struct history *now, int anew, struct mirror *m)
+/*
+ * Notes that the history has come to `now`; anew: that it is not the one that we knew. OK or EBUSY. `asked`: the segment's epoch
+ * when Redis was asked. If another one has begun since, nobody can say which of the two histories is the later one, and this
+ * answer is passed over: the next one will tell.
+ */
+static int note(struct coherence *c, const struct history *now, int anew, uint64_t asked, struct mirror *m)
 {
     mirror_read(c, m);
     if (!anew && m->redis_epoch == now->epoch && now->position <= m->latest)
@@ -130,7 +147,8 @@ static int note(struct coherence *c, const struct history *now, int anew, struct
         return LIBCACHE_EBUSY;
     mirror_read(c, m);
     if (anew || m->redis_epoch != now->epoch || spilled(c, m)) {
-        begin_mirror(c, m, now);
+        if (m->l1_epoch == asked)
+            begin_mirror(c, m, now);
     } else if (now->position > m->latest) {
         m->latest = now->position;
         m->latest_token = now->token;
@@ -153,15 +171,29 @@ static int contact(void *arg, const struct history *now, enum l2_contact how)
 {
     struct mirror m;
 
-    return note(arg, now, how == L2_GAP, &m);
+    mirror_read(arg, &m);
+    if (how != L2_OTHER && m.redis_epoch != now->epoch)
+        return LIBCACHE_OK; /* it was what we knew when we said hello, and is not now: passed over, as in note */
+    return note(arg, now, !guard(GUARD_GAP, how != L2_GAP), m.l1_epoch, &m);
 }
 
-int coherence_learn(struct coherence *c, const struct history *now, libcache_stamp *out)
+struct asked coherence_ask(const struct coherence *c)
+{
+    struct mirror m;
+
+    mirror_read(c, &m);
+    return (struct asked){ m.l1_epoch, m.redis_epoch, m.latest };
+}
+
+int coherence_learn(struct coherence *c, const struct history *now, const struct asked *asked, int issued, libcache_stamp *out)
 {
     struct mirror m;
 
     memset(out, 0, sizeof *out);
-    if (!now->epoch || note(c, now, 0, &m) != LIBCACHE_OK || m.redis_epoch != now->epoch || now->position < m.first)
+    if (issued && now->epoch == asked->redis_epoch && now->position <= asked->position)
+        return LIBCACHE_MISS; /* issued again: an older copy, under a connection that lives on. Who reads the log next sees to it */
+    if (!now->epoch || note(c, now, 0, asked->epoch, &m) != LIBCACHE_OK || m.redis_epoch != now->epoch ||
+        now->position < m.first)
         return LIBCACHE_MISS;
     out->epoch = m.l1_epoch;
     out->position = local_of(&m, now->position);
@@ -174,7 +206,7 @@ int coherence_to_local(const struct coherence *c, uint64_t redis_epoch, uint64_t
 
     mirror_read(c, &m);
     memset(out, 0, sizeof *out);
-    if (!redis_epoch || m.redis_epoch != redis_epoch)
+    if (!redis_epoch || !guard(GUARD_EPOCH, m.redis_epoch == redis_epoch))
         return LIBCACHE_MISS;
     out->epoch = m.l1_epoch;
     if (redis_position < m.first)
@@ -188,7 +220,7 @@ int coherence_to_redis(const struct coherence *c, const libcache_stamp *stamp, s
     struct mirror m;
 
     mirror_read(c, &m);
-    if (!m.redis_epoch || stamp->epoch != m.l1_epoch || stamp->position < m.base)
+    if (!m.redis_epoch || !guard(GUARD_LOAD_EPOCH, stamp->epoch == m.l1_epoch && stamp->position >= m.base))
         return 0;
     out->epoch = m.redis_epoch;
     out->position = m.first + (stamp->position - m.base) / APART;
@@ -291,6 +323,7 @@ int coherence_invalidate_here(struct coherence *c, const struct name *names, siz
 
 int coherence_invalidate(struct coherence *c, const struct name *names, size_t n, size_t *there, int no_wait, uint64_t deadline)
 {
+    struct asked asked = coherence_ask(c);
     struct history now;
     libcache_stamp at;
     size_t gone = 0, here = 0;
@@ -298,7 +331,10 @@ int coherence_invalidate(struct coherence *c, const struct name *names, size_t n
 
     coherence_notice_fork(c);
     result = burst_invalidate(&c->burst, c->l2, names, n, &gone, &now, deadline);
-    if (result == LIBCACHE_OK && coherence_learn(c, &now, &at) == LIBCACHE_HIT)
+    hook(HOOK_ANSWERED);
+    if (broken(GUARD_OWN_HOST) && result == LIBCACHE_OK)
+        applied = LIBCACHE_OK;
+    else if (result == LIBCACHE_OK && coherence_learn(c, &now, &asked, 1, &at) == LIBCACHE_HIT)
         applied = apply_names(c, names, n, &at, &here, no_wait);
     else
         applied = apply_names(c, names, n, NULL, &here, no_wait);
@@ -363,7 +399,7 @@ static int apply_records(struct coherence *c, const struct mirror *m, const stru
         int result = l2_log_record(&page->records[i], &record);
         if (result != LIBCACHE_OK)
             return LIBCACHE_MISS; /* what nobody of ours has written: as if it were not there */
-        if (record.position != *upto + 1 || record.previous_token != *token)
+        if (!guard(GUARD_GAP, record.position == *upto + 1 && guard(GUARD_TOKEN, record.previous_token == *token)))
             return LIBCACHE_MISS;
         at.position = local_of(m, record.position);
         result = apply_record(c, &record, &at);
@@ -383,12 +419,13 @@ int coherence_apply(struct coherence *c, const struct mirror *seen, const struct
     uint64_t upto, token;
     int result;
 
+    hook(HOOK_LOG_READ);
     /* No history, or one that ends before what we knew when we asked: it was lost. Hello sees to it, and says what there is. */
     if (!page->now.epoch || (page->now.epoch == seen->redis_epoch && page->now.position < seen->latest)) {
         result = l2_hello(c->l2, deadline);
         return result == LIBCACHE_OK ? LIBCACHE_MISS : result;
     }
-    result = note(c, &page->now, 0, &m);
+    result = note(c, &page->now, 0, seen->l1_epoch, &m);
     if (result != LIBCACHE_OK)
         return result;
     if (m.l1_epoch != seen->l1_epoch || !seen->redis_epoch)
@@ -396,10 +433,11 @@ int coherence_apply(struct coherence *c, const struct mirror *seen, const struct
     result = apply_records(c, seen, page, &upto, &token);
     if (result < 0)
         return result;
-    if (result == LIBCACHE_MISS || (page->n < asked_for && upto < page->now.position)) {
-        result = note(c, &page->now, 1, &m);
+    if (result == LIBCACHE_MISS || (page->n < asked_for && !guard(GUARD_GAP, upto >= page->now.position))) {
+        result = note(c, &page->now, 1, seen->l1_epoch, &m);
         return result == LIBCACHE_OK ? LIBCACHE_MISS : result;
     }
+    hook(HOOK_LOG_APPLIED);
     if (upto > seen->applied)
         result = advance(c, seen, upto, token);
     if (result == LIBCACHE_OK && page->n == asked_for)

@@ -42,8 +42,17 @@ int coherence_to_local(const struct coherence *c, uint64_t redis_epoch, uint64_t
 /* What a load that began at `stamp` may claim to Redis. 1; 0: its history is gone (its epoch differs from this), or none is known. */
 int coherence_to_redis(const struct coherence *c, const libcache_stamp *stamp, struct history *out);
 
-/* An answer told where Redis's history stands. HIT, and the position in the segment's numbers; MISS: it is already gone again. */
-int coherence_learn(struct coherence *c, const struct history *now, libcache_stamp *out);
+/* What is known before Redis is asked: an answer that comes late, of a history that is gone, is told by it. */
+struct asked {
+    uint64_t epoch, redis_epoch, position;
+};
+struct asked coherence_ask(const struct coherence *c);
+
+/*
+ * An answer told where Redis's history stands; issued: the position is that of a change that we asked for. HIT, and the
+ * position in the segment's numbers; MISS: it means nothing here (any more).
+ */
+int coherence_learn(struct coherence *c, const struct history *now, const struct asked *asked, int issued, libcache_stamp *out);
 
 /* ---- Invalidating ------------------------------------------------------------------------------------------------- */
 

@@ -99,13 +99,15 @@ static void give_back_lease(libcache_load *load)
     libcache *cache = load->ns->cache;
     const struct l2_lock lease = { { space_slice(load->ns), { load->key.data, load->key.size } }, 1, load->lease_owner, 0 };
     struct l2_lock_state state;
+    struct asked asked;
     libcache_stamp at;
 
     if (!load->leased)
         return;
     load->leased = 0;
+    asked = coherence_ask(cache->coherence);
     if (l2_lock(coherence_l2(cache->coherence), &lease, L2_LOCK_FREE, &state, deadline_after_ms(cache->timeout_ms)) == LIBCACHE_OK)
-        coherence_learn(cache->coherence, &state.now, &at);
+        coherence_learn(cache->coherence, &state.now, &asked, 0, &at);
 }
 
 static void end_load(libcache_load *load, enum flight_end how)
@@ -322,6 +324,8 @@ static int begin_flight(struct beginning *b)
             } else if (b->flags & LIBCACHE_NO_BLOCK) {
                 b->load->waits = 1;
                 b->load->flight = flight;
+                if (b->ns->cache->waker.fd >= 0 && !flight_tell(l1, &flight, b->ns->cache->waker.place))
+                    wakers_wake(l1, UINT64_C(1) << b->ns->cache->waker.place); /* it ended just now: look at once */
                 return LIBCACHE_WAIT;
             } else {
                 result = wait_for(b, &flight);
@@ -505,6 +509,22 @@ int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wai
         drop_load(&b, FLIGHT_FENCED);
     *load = b.load;
     return result;
+}
+
+int libcache_load_fd(libcache *cache)
+{
+    int result;
+
+    if (!cache)
+        return LIBCACHE_EINVAL;
+    result = waker_open(&cache->l1, &cache->waker, cache_random(cache));
+    return result == LIBCACHE_OK ? cache->waker.fd : result;
+}
+
+void libcache_load_drain(libcache *cache)
+{
+    if (cache)
+        waker_drain(&cache->waker);
 }
 
 int libcache_load_recheck(libcache_load *load, libcache_value *value)

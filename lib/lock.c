@@ -61,13 +61,15 @@ static int owner_ok(const libcache_owner *owner)
 static int step(const struct lock *lock, enum l2_lock_step what, struct l2_lock_state *state)
 {
     libcache *cache = lock->cache;
+    struct asked asked;
     libcache_stamp at;
     int result;
 
     coherence_notice_fork(cache->coherence);
+    asked = coherence_ask(cache->coherence);
     result = l2_lock(coherence_l2(cache->coherence), &lock->l2, what, state, deadline_after_ms(cache->timeout_ms));
     if (result >= 0)
-        coherence_learn(cache->coherence, &state->now, &at);
+        coherence_learn(cache->coherence, &state->now, &asked, 0, &at);
     else
         count_in(cache, COUNT_L2_ERROR, 1);
     return result;

@@ -240,6 +240,7 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
         return error_set(error, LIBCACHE_ENOMEM, "no memory for the handle");
     cache->raw = raw;
     cache->allocator = *allocator;
+    cache->waker.fd = -1;
     cache->random = o->random;
     cache->random_arg = o->random_arg;
     cache->execute = o->execute;
@@ -338,6 +339,7 @@ void libcache_close(libcache *cache)
     if (!cache)
         return;
     coherence_close(cache->coherence);
+    waker_close(&cache->l1, &cache->waker);
     l1_close(&cache->l1);
     policy_book_free(cache->policies);
     while (cache->spaces) {

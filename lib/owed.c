@@ -13,6 +13,7 @@
  */
 #include "coherence_internal.h"
 
+#include "l1/hook.h"
 #include "l1/lock.h"
 
 #include <string.h>
@@ -56,13 +57,14 @@ static void owe_one(struct upper *u, const struct name *name)
     if (has(u, from, to, bytes, size))
         return;
     memcpy(u->owed + to, bytes, size);
+    hook(HOOK_OWED_WRITTEN);
     store_relaxed(&u->owed_from, from);
     store_release(&u->owed_to, to + size);
 }
 
 void coherence_owe(struct coherence *c, const struct name *names, size_t n)
 {
-    if (l1_lock_marks(c->l1, 0) != LIBCACHE_OK)
+    if (broken(GUARD_OWED) || l1_lock_marks(c->l1, 0) != LIBCACHE_OK)
         return;
     for (size_t i = 0; i < n; i++)
         owe_one(c->upper, &names[i]);
@@ -110,12 +112,14 @@ static void paid(struct coherence *c, size_t size, int all)
 /* Tells Redis of one load of names, and this host at what position. */
 static int tell(struct coherence *c, const struct name *names, size_t n, uint64_t deadline)
 {
+    struct asked asked = coherence_ask(c);
     struct history now;
     libcache_stamp at;
     int result = l2_invalidate(c->l2, names, n, NULL, &now, deadline);
 
+    hook(HOOK_OWED_TOLD);
     if (result == LIBCACHE_OK)
-        coherence_learn(c, &now, &at); /* the log tells the rest, here as everywhere */
+        coherence_learn(c, &now, &asked, 1, &at); /* the log tells the rest, here as everywhere */
     return result;
 }
 

@@ -16,6 +16,7 @@
 #include "cache.h"
 
 #include "l1/hit.h"
+#include "l1/hook.h"
 
 #include <string.h>
 
@@ -43,7 +44,7 @@ static int judge(libcache_ns *ns, struct found *f)
     if (known != LIBCACHE_HIT)
         return known;
     read_tags(&f->e, f->tags);
-    known = l1_judge(l1, ns->id, f->tags, f->e.n_tags, f->stamp.position);
+    known = broken(GUARD_JUDGE) ? LIBCACHE_HIT : l1_judge(l1, ns->id, f->tags, f->e.n_tags, f->stamp.position);
     return known == LIBCACHE_HIT && l1_unheard(l1, l1_now(l1)) ? LIBCACHE_STALE : known;
 }
 
@@ -97,7 +98,7 @@ static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct fo
     item.tags = f->tags;
     item.n_tags = f->e.n_tags;
     item.since = *begun;
-    item.since.position = f->stamp.position;
+    item.since.position = broken(GUARD_COPY_STAMP) ? l1_position(l1) : f->stamp.position;
     item.how = L1_FENCED;
     item.ttl_ms = ns->policy.l1_ttl_ms == LIBCACHE_FOREVER ? left_ms : ns->policy.l1_ttl_ms + ns->policy.grace_ms;
     item.ttl_ms = left_ms < item.ttl_ms ? left_ms : item.ttl_ms;
@@ -127,6 +128,7 @@ static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *
         result = LIBCACHE_NEGATIVE;
     else if (k->value)
         result = copy_out(ns, &f->e, k->value);
+    hook(HOOK_JUDGED);
     if (result == LIBCACHE_MISS)
         count_in(ns->cache, COUNT_L2_FOREIGN, 1);
     if (result == LIBCACHE_MISS || result < 0) {
@@ -165,6 +167,7 @@ static void verify(libcache_ns *ns, struct pending *p, unsigned flags, uint64_t 
 {
     struct coherence *coherence = ns->cache->coherence;
     struct l2_question questions[VERIFIED_AT_ONCE];
+    struct asked asked = coherence_ask(coherence);
     struct history now;
     libcache_stamp at;
     int result, known;
@@ -177,10 +180,10 @@ static void verify(libcache_ns *ns, struct pending *p, unsigned flags, uint64_t 
     count_in(ns->cache, result == LIBCACHE_OK ? COUNT_L2_VERIFIED : COUNT_L2_ERROR, result == LIBCACHE_OK ? p->n : 1);
     if (result != LIBCACHE_OK)
         return;
-    known = coherence_learn(coherence, &now, &at);
+    known = coherence_learn(coherence, &now, &asked, 0, &at);
     for (size_t i = 0; i < p->n; i++) {
         struct found *f = &p->item[i].found;
-        if (!questions[i].valid) {
+        if (!guard(GUARD_VERIFY, questions[i].valid)) {
             count_in(ns->cache, COUNT_L2_INVALIDATED, 1);
             continue;
         }
@@ -206,6 +209,7 @@ static void take(libcache_ns *ns, struct remote_key *k, const struct replies *re
         count_in(cache, result == LIBCACHE_EPROTOCOL ? COUNT_L2_FOREIGN : COUNT_L2_ERROR, 1);
         return;
     }
+    hook(HOOK_FOUND);
     result = judge(ns, &f);
     if (result == LIBCACHE_HIT) {
         give_out(ns, k, &f, begun, flags);
@@ -223,10 +227,10 @@ static void take(libcache_ns *ns, struct remote_key *k, const struct replies *re
  * happened before the load begins, whether this host has heard of it or not.
  */
 static void give_stamps(libcache_ns *ns, const struct remote_key *keys, size_t n, const libcache_stamp *begun,
-                        const struct history *now)
+                        const struct history *now, const struct asked *asked)
 {
     libcache_stamp at;
-    int known = coherence_learn(ns->cache->coherence, now, &at);
+    int known = coherence_learn(ns->cache->coherence, now, asked, 0, &at);
 
     for (size_t i = 0; i < n; i++) {
         if (!keys[i].stamp)
@@ -245,6 +249,7 @@ static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigne
     libcache *cache = ns->cache;
     struct replies replies;
     struct pending aside;
+    struct asked asked = coherence_ask(cache->coherence);
     struct history now;
     int result, wanted = 0;
 
@@ -256,7 +261,7 @@ static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigne
     replies_init(&replies, &cache->allocator);
     result = l2_get(coherence_l2(cache->coherence), names, n, wanted ? &now : NULL, &replies, deadline);
     if (result == LIBCACHE_OK && wanted)
-        give_stamps(ns, keys, n, begun, &now);
+        give_stamps(ns, keys, n, begun, &now, &asked);
     if (result == LIBCACHE_OK) {
         aside.n = 0;
         for (size_t i = 0; i < n; i++) {

@@ -19,6 +19,7 @@
 #include "cache.h"
 
 #include "base/hash.h"
+#include "l1/hook.h"
 #include "base/options.h"
 
 #include <string.h>
@@ -232,14 +233,15 @@ static int prepare(libcache_ns *ns, struct storing *s, struct sending *out)
 }
 
 /* What Redis's answer means for L1, and what the caller gets. */
-static int follow(libcache_ns *ns, struct storing *s, const struct l2_store *store)
+static int follow(libcache_ns *ns, struct storing *s, const struct l2_store *store, const struct asked *asked)
 {
     struct coherence *coherence = ns->cache->coherence;
     const struct name name = { .kind = NAME_KEY, .ns = space_slice(ns), .key = { s->key.data, s->key.size } };
     libcache_stamp at;
-    int here, learned;
+    int here, learned, issued = store->result == LIBCACHE_OK && store->how != L2_FILL && !store->quiet;
 
-    learned = store->result >= 0 && coherence_learn(coherence, &store->now, &at) == LIBCACHE_HIT;
+    hook(HOOK_ANSWERED);
+    learned = store->result >= 0 && coherence_learn(coherence, &store->now, asked, issued, &at) == LIBCACHE_HIT;
     if (store->result == LIBCACHE_EXISTS || store->result == LIBCACHE_FENCED)
         return store->result;
     if (store->result == LIBCACHE_OK) {
@@ -264,6 +266,7 @@ static int follow(libcache_ns *ns, struct storing *s, const struct l2_store *sto
 static int tell_and_store(libcache_ns *ns, struct storing *s)
 {
     const struct name name = { .kind = NAME_KEY, .ns = space_slice(ns), .key = { s->key.data, s->key.size } };
+    struct asked asked;
     struct history now;
     libcache_stamp at;
     int result, here;
@@ -271,10 +274,11 @@ static int tell_and_store(libcache_ns *ns, struct storing *s)
     if (s->item.how == L1_FENCED || s->item.only_absent)
         return store_here(ns, s);
     coherence_notice_fork(ns->cache->coherence);
+    asked = coherence_ask(ns->cache->coherence);
     result = failed(ns->cache, l2_invalidate(coherence_l2(ns->cache->coherence), &name, 1, NULL, &now, deadline_of(ns->cache)));
     if (result != LIBCACHE_OK) {
         coherence_owe(ns->cache->coherence, &name, 1);
-    } else if (coherence_learn(ns->cache->coherence, &now, &at) == LIBCACHE_HIT) {
+    } else if (coherence_learn(ns->cache->coherence, &now, &asked, 1, &at) == LIBCACHE_HIT) {
         s->item.how = L1_ORDERED;
         s->item.since = at;
     }
@@ -287,6 +291,7 @@ static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct 
                            int *results)
 {
     libcache *cache = ns->cache;
+    struct asked asked;
     uint64_t deadline = 0;
     size_t m = 0;
     int result;
@@ -305,11 +310,12 @@ static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct 
         stores[m] = sending[i].store;
         sending[i].store.result = (int)m++;
     }
+    asked = coherence_ask(cache->coherence);
     result = m ? l2_store(coherence_l2(cache->coherence), stores, m, coherence_deadline(cache->coherence, &deadline)) : LIBCACHE_OK;
     (void)result; /* each item has it */
     for (size_t i = 0; i < n; i++) {
         if (results[i] == LIBCACHE_OK && sending[i].storing)
-            results[i] = follow(ns, &s[i], &stores[sending[i].store.result]);
+            results[i] = follow(ns, &s[i], &stores[sending[i].store.result], &asked);
         memory_free(&cache->allocator, sending[i].compressed);
     }
 }
@@ -578,13 +584,14 @@ int libcache_touch(libcache_ns *ns, const void *key, size_t key_size, uint64_t t
     ttl_ms = jittered(ns, ttl_ms ? ttl_ms : ns->policy.ttl_ms);
     if ((ns->tiers & LIBCACHE_TIER_L2) && is_remote(ns, flags)) {
         const struct l2_key l2_key = { space_slice(ns), { key, key_size } };
+        struct asked asked = coherence_ask(ns->cache->coherence);
         struct history now;
         libcache_stamp at;
         coherence_notice_fork(ns->cache->coherence);
         there = failed(ns->cache, l2_touch(coherence_l2(ns->cache->coherence), &l2_key, kept(ns, ttl_ms),
                                            (flags & LIBCACHE_NO_PUBLISH) != 0, &now, deadline_of(ns->cache)));
         if (there >= 0)
-            coherence_learn(ns->cache->coherence, &now, &at);
+            coherence_learn(ns->cache->coherence, &now, &asked, 0, &at);
     }
     result = l1_touch(&ns->cache->l1, &k, l1_kept(ns, ttl_ms), (flags & LIBCACHE_NO_WAIT) != 0);
     if (there < 0)
@@ -604,6 +611,7 @@ static int add_remotely(libcache_ns *ns, struct storing *s, int64_t delta, int s
     void *compressed;
     struct envelope e = envelope_of(ns, s, tags, &compressed);
     const struct l2_key key = { e.ns, e.key };
+    struct asked asked = coherence_ask(coherence);
     struct history now;
     libcache_stamp at;
     int64_t number = 0;
@@ -616,7 +624,7 @@ static int add_remotely(libcache_ns *ns, struct storing *s, int64_t delta, int s
     memory_free(&ns->cache->allocator, compressed);
     if (result != LIBCACHE_OK)
         return result;
-    if (coherence_learn(coherence, &now, &at) == LIBCACHE_HIT)
+    if (coherence_learn(coherence, &now, &asked, 0, &at) == LIBCACHE_HIT)
         here = l1_delete_before(&ns->cache->l1, &s->key, at.position, (s->flags & LIBCACHE_NO_WAIT) != 0);
     else
         here = l1_delete(&ns->cache->l1, &s->key, (s->flags & LIBCACHE_NO_WAIT) != 0);

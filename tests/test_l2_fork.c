@@ -149,6 +149,8 @@ START_TEST(a_fork_in_the_middle_of_an_exchange)
 }
 END_TEST
 
+/* AddressSanitizer's allocator (gcc 12) does not survive a fork while another thread allocates. */
+#if !defined(__SANITIZE_ADDRESS__)
 static int enough;
 
 static void *get_until_enough(void *arg)
@@ -192,6 +194,7 @@ START_TEST(forks_while_threads_hold_locks_and_sockets)
     down();
 }
 END_TEST
+#endif
 
 /*
  * As if another thread had held it: the child has the lock, and nobody who would give it back. ThreadSanitizer remembers
@@ -258,5 +261,8 @@ int main(void)
 #if !PLATFORM_TSAN
                      a_lock_held_during_the_fork_does_not_bind_the_child,
 #endif
-                     forks_while_threads_hold_locks_and_sockets, an_inherited_connection_of_ones_own_is_of_no_use);
+#if !defined(__SANITIZE_ADDRESS__)
+                     forks_while_threads_hold_locks_and_sockets,
+#endif
+                     an_inherited_connection_of_ones_own_is_of_no_use);
 }

@@ -19,6 +19,7 @@
 
 #include "l1/hook.h"
 #include "l1/lock.h"
+#include "l1/wakers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +47,14 @@ static enum flight_end word_end(uint32_t word)
 static void wake(uint32_t *word)
 {
     syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+/* Threads that sleep on the word, and event loops. */
+static void wake_all(const struct l1 *l1, struct flight *f)
+{
+    wake(&f->word);
+    if (__atomic_load_n(&f->waiting, __ATOMIC_SEQ_CST))
+        wakers_wake(l1, __atomic_exchange_n(&f->waiting, 0, __ATOMIC_ACQ_REL));
 }
 
 /* When a process began: tells a reused pid from the one that was meant. 0: there is none, or it cannot be known. */
@@ -143,7 +152,7 @@ static void take(struct l1 *l1, struct flight *f, uint64_t key, uint64_t lease_m
     store_release(&f->key, key);
     hook(HOOK_FLIGHT_TAKEN);
     store_release(&f->word, next);
-    wake(&f->word); /* who waited for a dead leader, or for another key that had this slot */
+    wake_all(l1, f); /* who waited for a dead leader, or for another key that had this slot */
 }
 
 enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, struct flight_ref *ref)
@@ -203,8 +212,8 @@ void flight_end(struct l1 *l1, const struct flight_ref *ref, enum flight_end how
             lock_give(&l1->head->flights_lock);
         }
     }
-    if (__atomic_compare_exchange_n(&f->word, &word, word | (uint32_t)how, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        wake(&f->word);
+    if (__atomic_compare_exchange_n(&f->word, &word, word | (uint32_t)how, 0, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        wake_all(l1, f);
 }
 
 int flight_ended(struct l1 *l1, const struct flight_ref *ref, enum flight_end *how)
@@ -219,6 +228,14 @@ int flight_ended(struct l1 *l1, const struct flight_ref *ref, enum flight_end *h
     }
     *how = word_end(word);
     return *how != FLIGHT_FLYING || l1_now(l1) >= load_relaxed(&f->until_ms) || !is_alive(f);
+}
+
+int flight_tell(struct l1 *l1, const struct flight_ref *ref, unsigned waker)
+{
+    enum flight_end how;
+
+    __atomic_fetch_or(&l1->flights[ref->slot].waiting, UINT64_C(1) << waker, __ATOMIC_SEQ_CST);
+    return !flight_ended(l1, ref, &how); /* looked at after the bit was set: whoever ends it later sees the bit */
 }
 
 static uint64_t now_ns(void)

@@ -42,6 +42,9 @@ void flight_end(struct l1 *l1, const struct flight_ref *ref, enum flight_end how
  */
 int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, enum flight_end *how);
 
+/* Has an event loop (wakers.h) woken when it ends. 1; 0: it has ended already. */
+int flight_tell(struct l1 *l1, const struct flight_ref *ref, unsigned waker);
+
 /* How it stands, without waiting. 1: it has ended, or its leader is dead or late. */
 int flight_ended(struct l1 *l1, const struct flight_ref *ref, enum flight_end *how);
 

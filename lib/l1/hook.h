@@ -1,6 +1,7 @@
 /*
- * Points inside multi-word changes where a test may look, let another thread run, or kill the process. They exist in the
- * `hooks` build variant only; elsewhere they compile to nothing. SPDX-License-Identifier: MIT
+ * Points inside multi-word changes where a test may look, let another thread run, or kill the process; and guards, rules
+ * that a test may break one at a time, to see that somebody notices. Both exist in the `hooks` build variant only;
+ * elsewhere they compile to nothing. SPDX-License-Identifier: MIT
  */
 #ifndef L1_HOOK_H
 #define L1_HOOK_H
@@ -24,14 +25,50 @@ enum hook_point {
     HOOK_FLIGHT_TAKEN,    /* a flight's fields are written, its word not yet */
     HOOK_READ_SLOT,       /* a reader has read a slot, not yet the entry */
     HOOK_READ_COPIED,     /* a reader has copied the bytes, not yet validated them */
-    HOOK_POINTS
+    HOOK_POINTS,          /* those of l1 end here */
+
+    HOOK_ANSWERED = HOOK_POINTS + 8, /* Redis has done a change, nothing is applied here yet */
+    HOOK_FOUND,           /* a value was found in Redis, not yet judged */
+    HOOK_JUDGED,          /* it was given out, not yet copied to L1 */
+    HOOK_EPOCH_BEGUN,     /* a segment epoch has begun, its mirror is not yet written */
+    HOOK_MIRROR_WRITTEN,  /* a mirror is written, not yet the one that holds */
+    HOOK_LOG_READ,        /* a page of the log was read, nothing of it is applied yet */
+    HOOK_LOG_APPLIED,     /* its records are applied, which is not yet noted */
+    HOOK_OWED_WRITTEN,    /* an owed name is written, not yet counted */
+    HOOK_OWED_TOLD,       /* Redis was told what it is owed, which is not yet noted */
+    HOOK_ALL_POINTS
+};
+
+enum guard {
+    GUARD_NONE,
+    GUARD_GENERATION,     /* a fill of L1 stores nothing if its key's slot has changed since it began */
+    GUARD_MARKS,          /* L1 serves nothing that a mark has overtaken */
+    GUARD_JUDGE,          /* nor does it take such from Redis */
+    GUARD_VERIFY,         /* what the marks here cannot judge is served only if Redis's can */
+    GUARD_COPY_STAMP,     /* a copy from Redis keeps its stamp */
+    GUARD_EPOCH,          /* what Redis has of another history is not there */
+    GUARD_LOAD_EPOCH,     /* a load of another history stores nothing in Redis */
+    GUARD_DROP,           /* L1 gives up what it has when the history is another one */
+    GUARD_ORDER,          /* of two sets the one with the later position stays */
+    GUARD_OWN_HOST,       /* an invalidation is applied here before it returns */
+    GUARD_TOKEN,          /* a record of the log names the one before it */
+    GUARD_GAP,            /* and follows it; a log that has forgotten some is noticed */
+    GUARD_STALENESS,      /* what the last news does not cover is not served for longer than max_staleness */
+    GUARD_SPACE_HORIZON,  /* marks of a namespace from before it was registered here are not known here */
+    GUARD_OWED,           /* what Redis could not be told is kept for later */
+    GUARDS
 };
 
 #ifdef LIBCACHE_HOOKS
 extern void (*hook_function)(enum hook_point point);
+extern int broken_guard; /* enum guard */
 #define hook(point) do { if (hook_function) hook_function(point); } while (0)
+#define guard(which, holds) (broken_guard == (which) || (holds))
+#define broken(which) (broken_guard == (which))
 #else
 #define hook(point) ((void)0)
+#define guard(which, holds) (holds)
+#define broken(which) 0
 #endif
 
 #endif

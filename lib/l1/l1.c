@@ -107,6 +107,7 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
     l1->spaces = (struct space *)(void *)(l1->segment.base + l1->layout.spaces_at);
     l1->marks = (struct mark_set *)(void *)(l1->segment.base + l1->layout.marks_at);
     l1->flights = (struct flight *)(void *)(l1->segment.base + l1->layout.flights_at);
+    l1->wakers = (struct waker_place *)(void *)(l1->segment.base + l1->layout.wakers_at);
     l1->start_pid = 0;
     l1->stripes = l1->layout.stripes;
     l1->seed = l1->head->seed;

@@ -11,6 +11,7 @@
 #define L1_L1_H
 #include "base/hash.h"
 #include "base/memory.h"
+#include "l1/hook.h"
 #include "l1/segment.h"
 #include "libcache.h"
 
@@ -59,6 +60,7 @@ struct l1 {
     struct space *spaces;
     struct mark_set *marks;
     struct flight *flights;
+    struct waker_place *wakers;
     uint64_t start;       /* when process `start_pid` began; relaxed */
     uint32_t start_pid;
     struct layout layout; /* copy of the segment's */
@@ -191,7 +193,7 @@ void l1_heard(struct l1 *l1, uint64_t when_ms);
 uint64_t l1_last_heard(const struct l1 *l1);
 static force_inline int l1_unheard(const struct l1 *l1, uint64_t now)
 {
-    return l1->max_stale_ms && now > load_relaxed(&l1->head->heard_ms) + l1->max_stale_ms;
+    return l1->max_stale_ms && !guard(GUARD_STALENESS, now <= load_relaxed(&l1->head->heard_ms) + l1->max_stale_ms);
 }
 
 /* How long an entry of a namespace is kept after its end. */

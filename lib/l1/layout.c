@@ -37,7 +37,8 @@ int layout_compute(struct layout *l)
     l->flights = l->total_bytes / FLIGHT_SHARE < FLIGHTS_MAX ? (uint32_t)(l->total_bytes / FLIGHT_SHARE) : FLIGHTS_MAX;
     l->flights = l->flights > FLIGHTS_MIN ? l->flights : FLIGHTS_MIN;
     l->flights_at = round_up(l->upper_at + l->upper_bytes, PLATFORM_LINE);
-    l->spaces_at = l->flights_at + l->flights * sizeof(struct flight);
+    l->wakers_at = l->flights_at + l->flights * sizeof(struct flight);
+    l->spaces_at = round_up(l->wakers_at + WAKER_PLACES * sizeof(struct waker_place), PLATFORM_LINE);
     l->marks_at = round_up(l->spaces_at + (uint64_t)l->spaces * sizeof(struct space), PLATFORM_LINE);
     l->blocks_at = l->marks_at + l->mark_sets * sizeof(struct mark_set);
     l->block_bytes = round_up(sizeof(struct stripe) + (uint64_t)l->spaces * 8, 2 * PLATFORM_LINE);

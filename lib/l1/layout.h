@@ -92,8 +92,19 @@ struct flight {
     uint64_t not_before_ms; /* after a failure */
     uint32_t nudges;        /* counts news from elsewhere; waited for */
     uint32_t unused;
+    uint64_t waiting;       /* event loops that want to be woken, a bit for each place in the table of wakers; atomic */
+    uint64_t unused_too;
     char owner[32];         /* of a lock */
 };
+
+/* An event loop that can be woken; see wakers.c. */
+struct waker_place {
+    uint32_t pid;   /* 0: free; by compare-and-swap */
+    uint32_t unused;
+    uint64_t id[2]; /* of its address */
+};
+
+#define WAKER_PLACES 64
 
 #define BUCKET_SLOTS 7
 
@@ -160,7 +171,7 @@ struct layout {
     uint32_t stripes, spaces, verify, upper_bytes;
     uint64_t mark_sets;                 /* a power of two */
     uint32_t flights;
-    uint64_t upper_at, flights_at, spaces_at, marks_at, blocks_at, block_bytes, regions_at, region_bytes;
+    uint64_t upper_at, flights_at, wakers_at, spaces_at, marks_at, blocks_at, block_bytes, regions_at, region_bytes;
     uint64_t small_bytes;               /* of a region; main and index share the rest */
     unsigned ring_shift[2];             /* a lap of offsets is 1 << ring_shift, at least the ring's bytes */
 };

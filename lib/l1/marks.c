@@ -105,7 +105,8 @@ uint64_t l1_begin_epoch(struct l1 *l1, uint64_t apart)
     uint64_t first = load_relaxed(&head->position) / apart * apart + apart;
 
     raise(&head->horizon, first);
-    raise(&head->mark_all, first);
+    if (!broken(GUARD_DROP))
+        raise(&head->mark_all, first);
     hook(HOOK_POSITION);
     raise(&head->position, first);
     store_release(&head->epoch, load_relaxed(&head->epoch) + 2); /* it is odd: never 0 */

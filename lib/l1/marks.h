@@ -1,6 +1,7 @@
 /* Whether an entry is still valid; see marks.c. SPDX-License-Identifier: MIT */
 #ifndef L1_MARKS_H
 #define L1_MARKS_H
+#include "l1/hook.h"
 #include "l1/l1.h"
 
 /* The slow half of marks_vouch_tag. */
@@ -15,7 +16,7 @@ static force_inline struct mark_set *marks_set(const struct l1 *l1, uint64_t tag
 static force_inline int marks_vouch_tag(const struct l1 *l1, uint64_t tag, uint64_t stamp)
 {
     const struct mark_set *set = marks_set(l1, tag);
-    return load_acquire(&set->newest) <= stamp || marks_search(set, tag, stamp);
+    return guard(GUARD_MARKS, load_acquire(&set->newest) <= stamp || marks_search(set, tag, stamp));
 }
 
 /* 1: none of the tags was; they may lie in shared memory. */
@@ -39,7 +40,7 @@ static force_inline int marks_quiet(const struct l1 *l1, const uint64_t *tags, s
 /* 1: neither everything nor the namespace was. */
 static force_inline int marks_vouch_space(const struct l1 *l1, uint32_t ns, uint64_t stamp)
 {
-    return load_acquire(&l1->head->mark_all) <= stamp && load_acquire(&l1->spaces[ns].mark) <= stamp;
+    return guard(GUARD_MARKS, load_acquire(&l1->head->mark_all) <= stamp && load_acquire(&l1->spaces[ns].mark) <= stamp);
 }
 
 #endif

@@ -49,8 +49,9 @@ static int space_begin(struct l1 *l1, struct space *space)
     if (result != LIBCACHE_OK)
         return result;
     if (load_relaxed(&space->horizon) == UINT64_MAX) {
-        store_release(&space->mark, load_relaxed(&l1->head->position));
-        store_release(&space->horizon, load_relaxed(&l1->head->position));
+        uint64_t now = broken(GUARD_SPACE_HORIZON) ? 0 : load_relaxed(&l1->head->position);
+        store_release(&space->mark, now);
+        store_release(&space->horizon, now);
     }
     l1_unlock_marks(l1);
     return LIBCACHE_OK;

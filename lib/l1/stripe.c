@@ -11,6 +11,7 @@
 
 #ifdef LIBCACHE_HOOKS
 void (*hook_function)(enum hook_point point);
+int broken_guard;
 #endif
 
 void stripe_make(struct shard *sh)

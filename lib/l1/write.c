@@ -251,7 +251,7 @@ static int turn(struct shard *sh, const struct l1_key *key, uint64_t position)
         store_relaxed(latest, position);
         overtake(sh, key);
     }
-    return last <= position;
+    return guard(GUARD_ORDER, last <= position);
 }
 
 static int take_turn(struct shard *sh, const struct l1_key *key, const struct l1_item *item)
@@ -264,7 +264,7 @@ static int overtaken(const struct shard *sh, const struct l1_key *key, const str
     uint64_t position = item->since.position;
 
     return item->since.epoch != l1_epoch(sh->l1) || position > l1_position(sh->l1) ||
-           (uint32_t)item->since.generation != load_relaxed(generation_of(sh->l1, key)) ||
+           !guard(GUARD_GENERATION, (uint32_t)item->since.generation == load_relaxed(generation_of(sh->l1, key))) ||
            !marks_vouch_space(sh->l1, key->ns, position) || !marks_vouch_tags(sh->l1, item->tags, item->n_tags, position);
 }
 

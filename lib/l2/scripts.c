@@ -23,12 +23,29 @@ static const struct {
 #include "l2/scripts.inc"
 };
 
+#ifdef LIBCACHE_HOOKS
+const char *(*script_hook)(const char *text);
+#endif
+
+/* The text with a rule broken, or NULL. */
+static const char *altered(const char *text)
+{
+#ifdef LIBCACHE_HOOKS
+    return script_hook ? script_hook(text) : NULL;
+#else
+    (void)text;
+    return NULL;
+#endif
+}
+
 int script_add(struct request *request, const struct script_call *call, int whole)
 {
     char count[24];
     size_t n = call->n_keys, digits = 0;
-    const char *what = whole ? scripts[call->script].text : scripts[call->script].sha;
+    const char *other = altered(scripts[call->script].text);
+    const char *what = other ? other : whole ? scripts[call->script].text : scripts[call->script].sha;
 
+    whole |= other != NULL;
     do
         count[sizeof count - ++digits] = (char)('0' + n % 10);
     while (n /= 10);

@@ -16,6 +16,10 @@ struct script_call {
 /* Adds the call: by its hash, or with the whole text. OK or ENOMEM. */
 int script_add(struct request *request, const struct script_call *call, int whole);
 
+#ifdef LIBCACHE_HOOKS
+extern const char *(*script_hook)(const char *text); /* gives the text that is sent instead, with a rule broken, or NULL */
+#endif
+
 /* The answers; `again` holds the memory of those that needed the text. */
 struct script_answers {
     struct replies first, again;

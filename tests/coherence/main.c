@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE /* getopt_long */
 #include "coherence/coherence.h"
+#include "support/guards.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -279,17 +280,18 @@ static void usage(void)
          "  --keep            Redis with an append-only file\n"
          "  --no-redis        L1 only, with one host\n"
          "  --sabotage WHAT   do it wrong, to see that it is noticed: no-stamp, late-stamp, no-publish, forget\n"
+         "  --break GUARD     the same with a rule of the library's own, in the hooks variant (--break list); see prove.sh\n"
          "Exit status: 0 no violation, 1 violation, 2 it could not begin. Actions:");
     chaos_print_actions();
 }
 
-enum { SEED, SECONDS, HOSTS, KEYS, CHAOS, STALENESS, SLACK, TIMEOUT, TIME_SLACK, PACE, KEEP, NO_REDIS, SABOTAGE, HELP };
+enum { SEED, SECONDS, HOSTS, KEYS, CHAOS, STALENESS, SLACK, TIMEOUT, TIME_SLACK, PACE, KEEP, NO_REDIS, SABOTAGE, BREAK, HELP };
 
 static const struct option long_options[] = {
     { "seed", 1, NULL, SEED }, { "seconds", 1, NULL, SECONDS }, { "hosts", 1, NULL, HOSTS }, { "keys", 1, NULL, KEYS },
     { "chaos", 1, NULL, CHAOS }, { "staleness", 1, NULL, STALENESS }, { "slack", 1, NULL, SLACK },
     { "timeout", 1, NULL, TIMEOUT }, { "time-slack", 1, NULL, TIME_SLACK }, { "pace", 1, NULL, PACE },
-    { "keep", 0, NULL, KEEP }, { "no-redis", 0, NULL, NO_REDIS }, { "sabotage", 1, NULL, SABOTAGE },
+    { "keep", 0, NULL, KEEP }, { "no-redis", 0, NULL, NO_REDIS }, { "sabotage", 1, NULL, SABOTAGE }, { "break", 1, NULL, BREAK },
     { "help", 0, NULL, HELP }, { NULL, 0, NULL, 0 },
 };
 
@@ -327,6 +329,11 @@ static int take(struct settings *s, int option)
             return -1;
         s->sabotage = (enum sabotage)sabotage_of(optarg);
         return 0;
+    case BREAK:
+        if (guards_break(optarg) == 0)
+            return 0;
+        guards_print();
+        exit(2);
     default: return -1;
     }
 }
