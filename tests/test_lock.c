@@ -1,0 +1,262 @@
+/* Locks and rates for applications: in a segment, and with Redis as the arbiter. SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "libcache.h"
+#include "support/redis_server.h"
+#include "support/support.h"
+
+#define LOCK "deploy", 6
+#define LONG_MS 60000
+
+static struct redis_server redis;
+static libcache_owner nobody;
+
+static libcache *open_segment(void)
+{
+    libcache_options options = LIBCACHE_OPTIONS_INIT;
+    libcache *cache = NULL;
+
+    options.segment = LIBCACHE_SHARED;
+    options.memory_bytes = 4 << 20;
+    ck_result(libcache_open(&cache, &options, NULL), LIBCACHE_OK);
+    return cache;
+}
+
+/* A host of its own on the Redis that `redis_up` has started. */
+static libcache *open_host(int listener)
+{
+    libcache_options options = LIBCACHE_OPTIONS_INIT;
+    libcache_error error = { 0 };
+    libcache *cache = NULL;
+
+    options.memory_bytes = 4 << 20;
+    options.redis_url = redis.url;
+    options.redis_timeout_ms = 5000;
+    options.listener = listener;
+    ck_assert_msg(libcache_open(&cache, &options, &error) == LIBCACHE_OK, "%s", error.text);
+    return cache;
+}
+
+/* What holds wherever the arbiter is. */
+static void check_rules(libcache *cache, libcache *other)
+{
+    libcache_owner a = nobody, b = nobody, seen = nobody;
+    uint64_t left_ms = 0;
+
+    ck_result(libcache_lock_owner(cache, LOCK, &seen, NULL), LIBCACHE_MISS);
+    ck_result(libcache_lock_take(cache, LOCK, &a, LONG_MS, 0), LIBCACHE_OK);
+    ck_assert_uint_eq(strlen(a.text), 32);
+    ck_result(libcache_lock_take(other, LOCK, &b, LONG_MS, 0), LIBCACHE_EXISTS);
+    ck_assert_msg(!b.text[0], "an owner is filled in though the lock was not to be had");
+    ck_result(libcache_lock_take(other, "other", 5, &b, LONG_MS, 0), LIBCACHE_OK);
+    ck_result(libcache_lock_take(other, LOCK, &a, LONG_MS, 0), LIBCACHE_OK); /* restored by its owner */
+    ck_result(libcache_lock_owner(other, LOCK, &seen, &left_ms), LIBCACHE_OK);
+    ck_assert_str_eq(seen.text, a.text);
+    ck_assert(left_ms > LONG_MS / 2 && left_ms <= LONG_MS);
+    ck_result(libcache_lock_free(other, LOCK, &b), LIBCACHE_ELOST);
+    ck_result(libcache_lock_keep(other, LOCK, &b, LONG_MS), LIBCACHE_ELOST);
+    ck_result(libcache_lock_keep(other, LOCK, &a, 2 * LONG_MS), LIBCACHE_OK);
+    ck_result(libcache_lock_owner(cache, LOCK, &seen, &left_ms), LIBCACHE_OK);
+    ck_assert(left_ms > LONG_MS);
+    ck_result(libcache_lock_free(cache, LOCK, &a), LIBCACHE_OK);
+    ck_result(libcache_lock_free(cache, LOCK, &a), LIBCACHE_ELOST);
+    ck_result(libcache_lock_break(cache, LOCK), LIBCACHE_MISS);
+    ck_result(libcache_lock_take(cache, LOCK, &a, LONG_MS, 0), LIBCACHE_OK);
+    ck_result(libcache_lock_break(other, LOCK), LIBCACHE_OK);
+    ck_result(libcache_lock_free(cache, LOCK, &a), LIBCACHE_ELOST);
+    ck_result(libcache_lock_free(other, "other", 5, &b), LIBCACHE_OK);
+}
+
+struct waiter {
+    libcache *cache;
+    libcache_owner owner;
+    int result, waiting;
+    uint64_t took_ms;
+};
+
+static void *wait_for_lock(void *arg)
+{
+    struct waiter *w = arg;
+    uint64_t begun = real_ms();
+
+    __atomic_store_n(&w->waiting, 1, __ATOMIC_RELEASE);
+    w->result = libcache_lock_take(w->cache, LOCK, &w->owner, LONG_MS, 20000);
+    w->took_ms = real_ms() - begun;
+    return NULL;
+}
+
+/* Frees a lock while another waits for it; it must get it, long before its wait is over. */
+static void check_waking(libcache *cache, libcache *other)
+{
+    struct waiter w = { .cache = other };
+    libcache_owner a = nobody;
+    pthread_t thread;
+
+    ck_result(libcache_lock_take(cache, LOCK, &a, LONG_MS, 0), LIBCACHE_OK);
+    ck_assert_int_eq(pthread_create(&thread, NULL, wait_for_lock, &w), 0);
+    while (!__atomic_load_n(&w.waiting, __ATOMIC_ACQUIRE))
+        sched_yield();
+    ck_result(libcache_lock_free(cache, LOCK, &a), LIBCACHE_OK);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_result(w.result, LIBCACHE_OK);
+    ck_assert_msg(w.took_ms < 10000, "woken after %lu ms", (unsigned long)w.took_ms);
+    ck_result(libcache_lock_free(other, LOCK, &w.owner), LIBCACHE_OK);
+}
+
+START_TEST(a_segment_arbitrates_where_there_is_no_redis)
+{
+    libcache *cache = open_segment();
+
+    check_rules(cache, cache);
+    check_waking(cache, cache);
+    libcache_close(cache);
+}
+END_TEST
+
+START_TEST(redis_arbitrates_between_hosts)
+{
+    libcache *a, *b;
+
+    REDIS_UP(&redis, NULL);
+    a = open_host(LIBCACHE_LISTEN_IN_THREAD);
+    b = open_host(LIBCACHE_LISTEN_IN_THREAD);
+    check_rules(a, b);
+    check_waking(a, b);
+    libcache_close(a);
+    libcache_close(b);
+    redis_server_stop(&redis);
+}
+END_TEST
+
+START_TEST(a_lock_outlives_its_process_until_its_end)
+{
+    struct rig rig;
+    libcache_owner owner = nobody;
+    pid_t child;
+    int status;
+
+    rig_prepare(&rig);
+    rig.options.segment = LIBCACHE_SHARED;
+    rig_open(&rig);
+    child = fork();
+    ck_assert(child >= 0);
+    if (child == 0)
+        _exit(libcache_lock_take(rig.cache, LOCK, &owner, 1000, 0) != LIBCACHE_OK);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    rig.random = 1; /* another owner */
+    ck_result(libcache_lock_take(rig.cache, LOCK, &owner, 1000, 0), LIBCACHE_EXISTS);
+    fake_clock_advance(&rig.clock, 1000);
+    ck_result(libcache_lock_take(rig.cache, LOCK, &owner, 1000, 0), LIBCACHE_OK);
+    fake_clock_advance(&rig.clock, 1000);
+    ck_result(libcache_lock_keep(rig.cache, LOCK, &owner, 1000), LIBCACHE_ELOST);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(locks_are_not_evicted_by_loads_or_values)
+{
+    struct rig rig;
+    libcache_owner owners[16], other;
+
+    rig_up(&rig);
+    memset(owners, 0, sizeof owners);
+    for (int i = 0; i < 16; i++)
+        ck_result(libcache_lock_take(rig.cache, &i, sizeof i, &owners[i], LONG_MS, 0), LIBCACHE_OK);
+    for (int i = 0; i < 20000; i++) {
+        libcache_value value = LIBCACHE_VALUE_INIT;
+        libcache_load *load = NULL;
+        if (libcache_load_begin(&load, rig.ns, &i, sizeof i, &value, NULL) != LIBCACHE_HIT && load)
+            ck_assert(libcache_load_commit(load, "v", 1, NULL) >= 0);
+        libcache_release_value(&value);
+    }
+    rig.random = 1; /* another owner */
+    for (int i = 0; i < 16; i++) {
+        other = nobody;
+        ck_result(libcache_lock_take(rig.cache, &i, sizeof i, &other, LONG_MS, 0), LIBCACHE_EXISTS);
+        ck_result(libcache_lock_free(rig.cache, &i, sizeof i, &owners[i]), LIBCACHE_OK);
+    }
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(bad_calls_are_refused)
+{
+    libcache *cache = open_segment();
+    libcache_owner owner = nobody, bad = { "short" };
+    char big[LIBCACHE_KEY_MAX + 1];
+
+    memset(big, 'x', sizeof big);
+    ck_result(libcache_lock_take(NULL, LOCK, &owner, 1, 0), LIBCACHE_EINVAL);
+    ck_result(libcache_lock_take(cache, NULL, 1, &owner, 1, 0), LIBCACHE_EKEY);
+    ck_result(libcache_lock_take(cache, "", 0, &owner, 1, 0), LIBCACHE_EKEY);
+    ck_result(libcache_lock_take(cache, big, sizeof big, &owner, 1, 0), LIBCACHE_EKEY);
+    ck_result(libcache_lock_take(cache, LOCK, NULL, 1, 0), LIBCACHE_EINVAL);
+    ck_result(libcache_lock_take(cache, LOCK, &owner, 0, 0), LIBCACHE_EINVAL);
+    ck_result(libcache_lock_take(cache, LOCK, &owner, LIBCACHE_TTL_MAX_MS + 1, 0), LIBCACHE_EINVAL);
+    ck_result(libcache_lock_take(cache, LOCK, &bad, 1, 0), LIBCACHE_EINVAL);
+    ck_result(libcache_lock_free(cache, LOCK, &owner), LIBCACHE_EINVAL);
+    ck_result(libcache_lock_free(cache, LOCK, NULL), LIBCACHE_EINVAL);
+    ck_result(libcache_lock_keep(cache, LOCK, &bad, 1), LIBCACHE_EINVAL);
+    ck_result(libcache_lock_owner(cache, LOCK, NULL, NULL), LIBCACHE_EINVAL);
+    ck_result(libcache_rate_hit(NULL, LOCK, 1, 1, NULL), LIBCACHE_EINVAL);
+    ck_result(libcache_rate_hit(cache, "", 0, 1, 1, NULL), LIBCACHE_EKEY);
+    ck_result(libcache_rate_hit(cache, LOCK, 1, 0, NULL), LIBCACHE_EINVAL);
+    libcache_close(cache);
+}
+END_TEST
+
+START_TEST(a_rate_counts_its_window_and_begins_anew)
+{
+    struct rig rig;
+    libcache_rate rate;
+
+    rig_up(&rig);
+    for (uint64_t i = 1; i <= 5; i++) {
+        ck_result(libcache_rate_hit(rig.cache, "ip", 2, 3, 1000, &rate), i <= 3 ? LIBCACHE_OK : LIBCACHE_LIMITED);
+        ck_assert_uint_eq(rate.hits, i);
+        ck_assert_uint_eq(rate.remaining, i < 3 ? 3 - i : 0);
+        ck_assert_uint_eq(rate.reset_ms, 1000 - (i - 1) * 100);
+        fake_clock_advance(&rig.clock, 100);
+    }
+    ck_result(libcache_rate_hit(rig.cache, "else", 4, 3, 1000, NULL), LIBCACHE_OK);
+    fake_clock_advance(&rig.clock, 500);
+    ck_result(libcache_rate_hit(rig.cache, "ip", 2, 3, 1000, &rate), LIBCACHE_OK);
+    ck_assert_uint_eq(rate.hits, 1);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(hosts_count_together_and_each_alone_without_redis)
+{
+    libcache *a, *b;
+    libcache_rate rate;
+
+    REDIS_UP(&redis, NULL);
+    a = open_host(LIBCACHE_LISTEN_ON_CALLS);
+    b = open_host(LIBCACHE_LISTEN_ON_CALLS);
+    ck_result(libcache_rate_hit(a, "ip", 2, 3, LONG_MS, &rate), LIBCACHE_OK);
+    ck_result(libcache_rate_hit(b, "ip", 2, 3, LONG_MS, &rate), LIBCACHE_OK);
+    ck_result(libcache_rate_hit(a, "ip", 2, 3, LONG_MS, &rate), LIBCACHE_OK);
+    ck_result(libcache_rate_hit(b, "ip", 2, 3, LONG_MS, &rate), LIBCACHE_LIMITED);
+    ck_assert_uint_eq(rate.hits, 4);
+    ck_assert(rate.reset_ms > LONG_MS / 2 && rate.reset_ms <= LONG_MS);
+    redis_server_kill(&redis);
+    ck_result(libcache_rate_hit(b, "ip", 2, 3, LONG_MS, &rate), LIBCACHE_OK);
+    ck_assert_uint_eq(rate.hits, 1);
+    libcache_close(a);
+    libcache_close(b);
+    redis_server_stop(&redis);
+}
+END_TEST
+
+int main(void)
+{
+    return RUN_TESTS("lock", a_segment_arbitrates_where_there_is_no_redis, redis_arbitrates_between_hosts,
+                     a_lock_outlives_its_process_until_its_end, locks_are_not_evicted_by_loads_or_values, bad_calls_are_refused,
+                     a_rate_counts_its_window_and_begins_anew, hosts_count_together_and_each_alone_without_redis);
+}
