@@ -148,7 +148,7 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 # ---- Building ------------------------------------------------------------------------------------------------
 
 .PHONY: all help static shared programs bench-programs test check demo bench deps bench-deps install uninstall \
-	asan ubsan tsan portable hooks debug valgrind fuzz demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
+	asan ubsan tsan portable hooks debug valgrind fuzz coherence model demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
 	lint-analyzer format coverage dist clean print-tests print-fuzzers print-coherence FORCE
 
 all: static shared $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the examples and the benchmarks
@@ -255,6 +255,14 @@ test: ## Everything: check, sanitizers, portable build, fuzz corpora, clang, lin
 
 asan ubsan tsan portable hooks debug: ## Build and run the tests in this variant
 	+@tests/run.sh variant $@
+
+COHERENCE_SECONDS ?= 600
+coherence: ## Several hosts, seeded chaos and a checker for COHERENCE_SECONDS (default 600; COHERENCE_FLAGS=--help)
+	@$(MAKE) --no-print-directory programs
+	@$(COHERENCE) --seconds $(COHERENCE_SECONDS) $(COHERENCE_FLAGS)
+
+model: ## Search the protocol's model with spin, and its mutations
+	@tests/model/run.sh
 
 valgrind: ## Run the quick tests under valgrind
 	+@tests/run.sh valgrind

@@ -402,8 +402,8 @@ LIBCACHE_API int libcache_ttl_left(libcache_ns *ns, const void *key, size_t key_
 #define LIBCACHE_TAG_MAX 4095   /* bytes of one tag */
 
 /*
- * With a Redis tier, what is changed is changed in Redis first, by one round trip, and then here; other hosts hear of it within
- * milliseconds, and within max_staleness_ms at the latest. If Redis does not take it (one of Redis's errors):
+ * With a Redis tier, what is changed is changed in Redis first, by one round trip, and then here. Other hosts hear of it when
+ * they read the log: within milliseconds where a thread listens. If Redis does not take it (one of Redis's errors):
  *
  *     set                   the value is kept in L1 and the key is owed to Redis (see 8): other hosts may be given older ones until
  *                           it can be told; then the value goes from both tiers
@@ -661,7 +661,8 @@ LIBCACHE_API int libcache_rate_hit(libcache *cache, const void *name, size_t nam
  * one back. Cost does not depend on the number of entries. No tags: OK, nothing happens.
  *
  * With a Redis tier that holds on all hosts: no load that began before, anywhere, is stored in Redis after, and other hosts stop
- * serving what they have as soon as they hear of it: within milliseconds, and within max_staleness_ms in any case.
+ * serving what they have as soon as they read the log: within milliseconds where a thread listens. One that hears nothing stops
+ * by itself after max_staleness_ms.
  *
  * After one of Redis's errors it is done in this segment, and Redis is *owed* the names: they are kept in the segment (as one
  * "everything" when there is no room for more) and told as soon as Redis can be reached, by any process of the host.

@@ -143,8 +143,7 @@ int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_val
     return get_lean(ns, key, key_size, value);
 }
 
-/* As libcache_get, but only what L1 has at hand counts; a HIT is counted, nothing else. */
-__attribute__((flatten)) int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+static __attribute__((noinline, flatten)) int look_full(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
 {
     int result;
 
@@ -152,6 +151,26 @@ __attribute__((flatten)) int cache_look(libcache_ns *ns, const void *key, size_t
         return LIBCACHE_MISS;
     result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
     return result == LIBCACHE_HIT ? counters_add_one(&ns->cache->counters, COUNT_HIT, result) : LIBCACHE_MISS;
+}
+
+static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+{
+    int result;
+
+    if (unlikely(!key || key_size - 1 >= LEAN_KEY_MAX))
+        return look_full(ns, key, key_size, value);
+    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 1);
+    if (likely(result == LIBCACHE_HIT))
+        return counters_add_one(&ns->cache->counters, COUNT_HIT, result);
+    return look_full(ns, key, key_size, value);
+}
+
+/* As libcache_get, but only what L1 has at hand counts; a HIT is counted, nothing else. */
+int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+{
+    if (unlikely(value->reserve || ns->slow || !load_relaxed(&ns->view.lean)))
+        return look_full(ns, key, key_size, value);
+    return look_lean(ns, key, key_size, value);
 }
 
 int look_for_late(libcache_ns *ns, const struct l1_key *key, libcache_value *value, uint64_t deadline)

@@ -149,6 +149,21 @@ measure_coverage() {
     fi
 }
 
+# Hosts, chaos, and a checker of every read; seconds of it. The report of a violation is long, and all of it is wanted.
+run_coherence() { # variant, seconds, more options
+    local variant=$1 seconds=$2 program log=$build/logs/$1/coherence.log
+    shift 2
+    program=$($make -s --no-print-directory VARIANT="$variant" print-coherence)
+    mkdir -p "${log%/*}"
+    if timeout --kill-after=10 $((seconds + 120)) $(launcher_of "$variant") "$program" --seconds "$seconds" "$@" \
+        >"$log" 2>&1 </dev/null; then
+        grep -a -A 8 '^seed ' "$log" | sed 's/^/    /'
+    else
+        tail -400 "$log"
+        return 1
+    fi
+}
+
 # No figures are judged here: the programs must run, and every engine must give the right values.
 bench_smoke() { run_make bench-programs && tests/bench_smoke.sh; }
 
@@ -159,6 +174,7 @@ check() {
     step "build with hooks" run_make WERROR=1 VARIANT=hooks programs
     step "tests" test_variant release
     step "tests with hooks" test_variant hooks
+    step "coherence of several hosts under chaos" run_coherence release 15
     step "symbols" tests/symbols.sh
     step "installation and header" tests/install.sh
 }
@@ -170,6 +186,8 @@ check)
 test)
     step "dependencies" tools/deps.sh test
     check
+    step "model of the protocol" tests/model/run.sh
+    step "coherence of several hosts under chaos, for longer" run_coherence release 60 --keep
     step "tests, portable build" build_and_test portable
     step "tests, address sanitizer" build_and_test asan
     step "fuzz corpora, address sanitizer" run_corpora asan

@@ -2,7 +2,7 @@
 # Finds out what is missing to build libcache and installs it with apt.
 #
 #   tools/deps.sh          what building, the demo and the test programs need
-#   tools/deps.sh test     and what `make test` needs: clang, linters, valgrind
+#   tools/deps.sh test     and what `make test` needs: clang, linters, valgrind, spin
 #   tools/deps.sh bench    and the caches that `make bench` compares with
 #
 # It looks for the things themselves (does it compile, link, run?), not for packages. It says what it installs,
@@ -87,6 +87,7 @@ find_missing() {
         need cppcheck has cppcheck
         need "$(clang_runtime_package)" sanitizers_build
         need valgrind has valgrind
+        need spin has spin
         need python3 has python3
     fi
     if [ "$group" = bench ]; then

@@ -296,13 +296,13 @@ int l2_touch(struct l2 *l2, const struct l2_key *key, uint64_t ttl_ms, int quiet
     return code < 0 ? code : code == CODE_YES ? LIBCACHE_OK : LIBCACHE_MISS;
 }
 
-/* 1 when the text is a 64-bit number. */
+/* 1 when the text is a 64-bit number, of no more characters than the longest needs: as in L1. */
 static int parse_i64(const char *text, size_t size, int64_t *out)
 {
     size_t i = size && text[0] == '-';
     int64_t n = 0;
 
-    if (i == size)
+    if (i == size || size > COUNTER_DIGITS)
         return 0;
     for (; i < size; i++) {
         int digit = text[i] - '0';

@@ -416,14 +416,11 @@ static int judge_incomplete(const struct resp_reader *reader)
         return LIBCACHE_MISS; /* not even its first byte is here */
     if (type != REDIS_REPLY_STRING && type != REDIS_REPLY_ARRAY)
         return here > LINE_MAX_BYTES ? LIBCACHE_EPROTOCOL : LIBCACHE_MISS;
-    while (i < here && line[i] != '\r') {
-        if (i >= HEADER_MAX_BYTES)
+    for (; i < here && line[i] != '\r'; i++) {
+        int is_digit = line[i] >= '0' && line[i] <= '9';
+        if (i >= HEADER_MAX_BYTES || (is_digit && __builtin_mul_overflow(announced, 10, &announced)) ||
+            (is_digit && __builtin_add_overflow(announced, (size_t)(line[i] - '0'), &announced)))
             return LIBCACHE_EPROTOCOL;
-        if (line[i] >= '0' && line[i] <= '9' &&
-            (__builtin_mul_overflow(announced, 10, &announced) ||
-             __builtin_add_overflow(announced, (size_t)(line[i] - '0'), &announced)))
-            return LIBCACHE_EPROTOCOL;
-        i++;
     }
     if (type == REDIS_REPLY_STRING && announced > reader->max_bytes - reader->bytes)
         return LIBCACHE_EPROTOCOL;

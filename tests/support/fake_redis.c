@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -426,6 +425,29 @@ int wire_tell(struct wire *wire, const char *words, uint64_t ms, unsigned flags,
 
 /* ---- Descriptors and time -------------------------------------------------------------------------------------- */
 
+/* 1 when it is a socket; *kept when it would survive exec. By /proc: other threads' descriptors are not ours to touch. */
+static int is_socket(const char *fd, int *kept)
+{
+    char path[64], text[256] = "";
+    unsigned long flags = 0;
+    ssize_t n;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/self/fd/%.20s", fd);
+    n = readlink(path, text, sizeof text - 1);
+    if (n < 0 || strncmp(text, "socket:", 7) != 0)
+        return 0;
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%.20s", fd);
+    if ((file = fopen(path, "re"))) {
+        while (fgets(text, sizeof text, file))
+            if (strncmp(text, "flags:", 6) == 0)
+                flags = strtoul(text + 6, NULL, 8);
+        fclose(file);
+    }
+    *kept = !(flags & O_CLOEXEC);
+    return 1;
+}
+
 unsigned open_sockets(unsigned *inherited)
 {
     DIR *directory = opendir("/proc/self/fd");
@@ -434,12 +456,11 @@ unsigned open_sockets(unsigned *inherited)
 
     must(directory, "no /proc/self/fd");
     while ((entry = readdir(directory))) {
-        int fd = atoi(entry->d_name);
-        struct stat info;
-        if (entry->d_name[0] == '.' || fstat(fd, &info) != 0 || !S_ISSOCK(info.st_mode))
-            continue;
-        n++;
-        open_on_exec += !(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+        int kept;
+        if (entry->d_name[0] != '.' && is_socket(entry->d_name, &kept)) {
+            n++;
+            open_on_exec += (unsigned)kept;
+        }
     }
     closedir(directory);
     if (inherited)

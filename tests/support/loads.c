@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+#include "loads.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define ADD(word) __atomic_add_fetch(&(word), 1, __ATOMIC_ACQ_REL)
+
+void nap(void)
+{
+    nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+}
+
+/* ---- Sources --------------------------------------------------------------------------------------------------------- */
+
+static void give_back(void *arg, void *data)
+{
+    struct source *source = arg;
+
+    ADD(source->released);
+    free(data);
+}
+
+static void give(struct source *source, libcache_loaded *out)
+{
+    size_t size = strlen(source->text);
+
+    *out = source->as;
+    out->data = memcpy(malloc(size + 1), source->text, size + 1);
+    out->size = size;
+    out->release = give_back;
+    ADD(source->given);
+}
+
+int source_load(void *arg, const libcache_slice *key, libcache_loaded *out)
+{
+    struct source *source = arg;
+
+    ADD(source->calls);
+    ADD(source->keys);
+    if (source->text)
+        give(source, out);
+    if (source->during)
+        source->during(source, key);
+    return source->error;
+}
+
+int source_load_many(void *arg, const libcache_slice *keys, size_t n, libcache_loaded *out, int *results)
+{
+    struct source *source = arg;
+    size_t at = 0;
+
+    ADD(source->calls);
+    source->asked[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        ADD(source->keys);
+        if (at + keys[i].size + 2 < sizeof source->asked)
+            at += (size_t)snprintf(source->asked + at, sizeof source->asked - at, "%s%.*s", i ? " " : "", (int)keys[i].size,
+                                   (const char *)keys[i].data);
+        if (source->text)
+            give(source, &out[i]);
+        if (source->fails_for && keys[i].size == strlen(source->fails_for) &&
+            memcmp(keys[i].data, source->fails_for, keys[i].size) == 0)
+            results[i] = -7;
+    }
+    if (source->during)
+        source->during(source, keys);
+    return source->error;
+}
+
+void source_done(const struct source *source)
+{
+    unsigned given = __atomic_load_n(&source->given, __ATOMIC_ACQUIRE);
+    unsigned released = __atomic_load_n(&source->released, __ATOMIC_ACQUIRE);
+
+    ck_assert_msg(given == released, "%u pieces of memory were given, %u released", given, released);
+}
+
+/* ---- Short words -------------------------------------------------------------------------------------------------------- */
+
+static void ck_text(const libcache_value *value, const char *what, const char *wanted)
+{
+    ck_assert_msg(value->size == strlen(wanted) && (!value->size || memcmp(value->data, wanted, value->size) == 0),
+                  "\"%s\" is \"%.*s\", not \"%s\"", what, (int)value->size, (const char *)value->data, wanted);
+}
+
+libcache_load *begin_value(libcache_ns *ns, const char *key, unsigned flags, int wanted, const char *text)
+{
+    libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
+    libcache_value value = LIBCACHE_VALUE_INIT;
+    libcache_load *load = NULL;
+    int result;
+
+    options.flags = flags;
+    result = libcache_load_begin(&load, ns, key, strlen(key), &value, &options);
+    ck_assert_msg(result == wanted, "load_begin of \"%s\" gives %s, not %s", key, result_name(result), result_name(wanted));
+    if (text)
+        ck_text(&value, key, text);
+    libcache_release_value(&value);
+    return load;
+}
+
+libcache_load *begin(libcache_ns *ns, const char *key, unsigned flags, int wanted)
+{
+    return begin_value(ns, key, flags, wanted, NULL);
+}
+
+int commit(libcache_load *load, const char *text)
+{
+    return libcache_load_commit(load, text, strlen(text), NULL);
+}
+
+int commit_tagged(libcache_load *load, const char *text, const char *tag)
+{
+    libcache_set_options options = LIBCACHE_SET_OPTIONS_INIT;
+    libcache_slice tags[1] = { slice_of(tag) };
+
+    options.tags = tags;
+    options.n_tags = 1;
+    return libcache_load_commit(load, text, strlen(text), &options);
+}
+
+void ck_wait(libcache_load **load, int wanted)
+{
+    libcache_value value = LIBCACHE_VALUE_INIT;
+
+    ck_result(libcache_load_wait(load, &value, 0), wanted);
+    libcache_release_value(&value);
+}
+
+int fetch(libcache_ns *ns, const char *key, struct source *source, libcache_value *value)
+{
+    return libcache_get_or_load(ns, key, strlen(key), value, source_load, source, NULL);
+}
+
+void ck_fetch(libcache_ns *ns, const char *key, struct source *source, int wanted, const char *text)
+{
+    libcache_value value = LIBCACHE_VALUE_INIT;
+    int result = fetch(ns, key, source, &value);
+
+    ck_assert_msg(result == wanted, "get_or_load of \"%s\" gives %s, not %s", key, result_name(result), result_name(wanted));
+    if (text && (result == LIBCACHE_HIT || result == LIBCACHE_STALE))
+        ck_text(&value, key, text);
+    libcache_release_value(&value);
+}
+
+libcache_ns *space_with(const struct rig *rig, const char *name, const libcache_policy *policy)
+{
+    libcache_error error = { 0 };
+    libcache_ns *ns = NULL;
+    int result = libcache_open_namespace(&ns, rig->cache, name, policy, &error);
+
+    ck_assert_msg(result == LIBCACHE_OK, "namespace %s: %s: %s", name, result_name(result), error.text);
+    return ns;
+}
+
+/* ---- Threads that ask ----------------------------------------------------------------------------------------------------- */
+
+static void *ask(void *arg)
+{
+    struct asker *asker = arg;
+    libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
+    libcache_value value = LIBCACHE_VALUE_INIT;
+
+    options.wait_ms = asker->wait_ms;
+    asker->result = libcache_get_or_load(asker->ns, asker->key, strlen(asker->key), &value, source_load, asker->source, &options);
+    snprintf(asker->text, sizeof asker->text, "%.*s", (int)value.size, value.size ? (const char *)value.data : "");
+    libcache_release_value(&value);
+    return NULL;
+}
+
+void asker_start(struct asker *asker)
+{
+    ck_assert_int_eq(pthread_create(&asker->thread, NULL, ask, asker), 0);
+}
+
+void asker_end(struct asker *asker, int result, const char *text)
+{
+    pthread_join(asker->thread, NULL);
+    ck_assert_msg(asker->result == result, "an asker got %s, not %s", result_name(asker->result), result_name(result));
+    if (text)
+        ck_assert_str_eq(asker->text, text);
+}

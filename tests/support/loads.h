@@ -1,0 +1,90 @@
+/*
+ * What the tests of loads share: a source whose loader counts, fails on order and lets something happen while it runs; short words
+ * for begin and commit; and threads that ask for a key. SPDX-License-Identifier: MIT
+ *
+ *     struct source source = { .text = "value" };
+ *
+ *     ck_fetch(rig.ns, "key", &source, LIBCACHE_HIT, "value");
+ *     ck_assert_uint_eq(source.calls, 1);
+ *
+ * What a loader hands out is memory of its own, which is freed by `release`: a second release, or none, is noticed by
+ * source_done (and by the address sanitizer).
+ */
+#ifndef TESTS_SUPPORT_LOADS_H
+#define TESTS_SUPPORT_LOADS_H
+#include "support/support.h"
+
+#include <pthread.h>
+
+/* Waits until the condition holds; fails the test after 20 s. */
+#define until(condition)                                                    \
+    do {                                                                    \
+        uint64_t last_ = real_ms() + 20000;                                 \
+        while (!(condition)) {                                              \
+            ck_assert_msg(real_ms() < last_, "in vain: %s", #condition);    \
+            nap();                                                          \
+        }                                                                   \
+    } while (0)
+void nap(void);
+
+/* ---- Sources ------------------------------------------------------------------------------------------------------- */
+
+struct source {
+    const char *text;         /* what it gives, each time a copy */
+    int error;                /* not 0: what the loader returns */
+    libcache_loaded as;       /* ttl, tags, flags ... of what it gives */
+    void (*during)(struct source *source, const libcache_slice *key); /* while a load is under way; may be NULL */
+    void *arg;                /* of `during` */
+    const char *fails_for;    /* in a batch: a key that fails with -7 */
+    unsigned calls, keys;     /* atomic, as are all that follow: of the loader; keys that it was asked for */
+    unsigned given, released; /* pieces of memory */
+    char asked[400];          /* keys of the last call of a batch, with blanks between */
+};
+
+int source_load(void *source, const libcache_slice *key, libcache_loaded *out);
+int source_load_many(void *source, const libcache_slice *keys, size_t n, libcache_loaded *out, int *results);
+
+/* Fails the test unless all that was given was released, once. */
+void source_done(const struct source *source);
+
+/* ---- Short words ------------------------------------------------------------------------------------------------------ */
+
+/* load_begin; fails the test unless it gives this result. */
+libcache_load *begin(libcache_ns *ns, const char *key, unsigned flags, int result);
+
+/* The same, and which value it gives. */
+libcache_load *begin_value(libcache_ns *ns, const char *key, unsigned flags, int result, const char *text);
+
+/* load_commit of a string, with defaults, or with one tag. */
+int commit(libcache_load *load, const char *text);
+int commit_tagged(libcache_load *load, const char *text, const char *tag);
+
+/* load_wait with wait_ms 0; fails the test unless it gives this result. */
+void ck_wait(libcache_load **load, int result);
+
+/* get_or_load; fails the test unless it gives this result and, where it is HIT or STALE, this text. */
+int fetch(libcache_ns *ns, const char *key, struct source *source, libcache_value *value);
+void ck_fetch(libcache_ns *ns, const char *key, struct source *source, int result, const char *text);
+
+/* A namespace with a policy; fails the test when it cannot be opened. */
+libcache_ns *space_with(const struct rig *rig, const char *name, const libcache_policy *policy);
+
+/* ---- Threads that ask -------------------------------------------------------------------------------------------------- */
+
+/* Fill in ns, key and source; the rest comes back. */
+struct asker {
+    libcache_ns *ns;
+    const char *key;
+    struct source *source;
+    unsigned wait_ms;
+    int result;
+    char text[40];
+    pthread_t thread;
+};
+
+void asker_start(struct asker *asker);
+
+/* Waits for its end, and fails the test unless it was given this. */
+void asker_end(struct asker *asker, int result, const char *text);
+
+#endif
