@@ -33,10 +33,11 @@ typedef struct l2_options {
     int unix_socket, tcp;              /* which ones */
     const char *benches[L2_NAMES_MAX]; /* NULL-terminated; empty: all */
     unsigned rounds;                   /* contenders interleaved; at most L2_ROUNDS_MAX */
+    unsigned rounds_ms;                /* no further round begins after so long, if there were ROUNDS_LEAST */
     unsigned round_ops, round_batches; /* operations of a round, of one key and of L2_BATCH keys */
     unsigned size_divisor;             /* of the numbers of keys */
     unsigned propagations, flood_ms;
-    unsigned fault_calls, recoveries;  /* of each kind, in each hole */
+    unsigned fault_timeout_ms, fault_calls, recoveries; /* calls of each kind, in each hole */
     unsigned idle_ms;
 } l2_options;
 
@@ -91,7 +92,7 @@ typedef struct l2_cache {
     libcache_ns *ns;
 } l2_cache;
 
-/* All defaults but for what is set in options (which may be NULL); url NULL: no Redis tier. Dies when it cannot. */
+/* All defaults but for what is set in options (which may be NULL), and a long deadline; url NULL: no Redis tier. */
 l2_cache l2_open_cache(const char *url, const libcache_options *options);
 void l2_close_cache(l2_cache *cache);
 libcache_stats l2_stats(const l2_cache *cache);
@@ -131,6 +132,7 @@ typedef struct l2_contender {
     void *self;
     void (*prepare)(void *self, size_t first, size_t n); /* untimed, before each round; may be NULL */
     int (*run)(void *self, size_t i); /* one operation, with key i. 1; 0: this one does not count */
+    unsigned per_run;                 /* operations of one run, where it does many; 0: one */
     /* filled by rounds_run */
     unsigned rounds;
     double round_us[L2_ROUNDS_MAX]; /* means */

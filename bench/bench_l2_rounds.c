@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ROUNDS_LEAST = 5 };
+
 static int compare(const void *left, const void *right)
 {
     double a = *(const double *)left, b = *(const double *)right;
@@ -31,14 +33,14 @@ void l2_distribution(l2_result *result, double *values_us, size_t n)
 static size_t run_round(l2_contender *c, unsigned round, size_t first, size_t warm, size_t ops, size_t keys, double *us)
 {
     size_t counted = 0;
-    double sum = 0;
+    double sum = 0, part = c->per_run != 0 ? 1.0 / c->per_run : 1;
 
     if (c->prepare != NULL)
         c->prepare(c->self, first, warm + ops);
     for (size_t i = 0; i < warm + ops; i++) {
         uint64_t begun = harness_now_ns();
         int counts = c->run(c->self, (first + i) % keys);
-        double took_us = (double)(harness_now_ns() - begun) / 1000;
+        double took_us = (double)(harness_now_ns() - begun) / 1000 * part;
 
         if (i >= warm && counts) {
             us[counted++] = took_us;
@@ -55,29 +57,31 @@ static size_t run_round(l2_contender *c, unsigned round, size_t first, size_t wa
 void rounds_run(const l2_context *context, const char *bench, l2_contender *contenders, unsigned n, unsigned ops,
                 const l2_keys *keys)
 {
-    unsigned rounds = context->options->rounds;
+    const unsigned rounds = context->options->rounds;
+    const uint64_t until = harness_now_ns() + context->options->rounds_ms * UINT64_C(1000000);
+    unsigned done = 0;
     double *us[L2_CONTENDERS_MAX];
     size_t counted[L2_CONTENDERS_MAX] = { 0 }, warm = ops / 8 + 1;
 
     for (unsigned j = 0; j < n; j++)
         us[j] = harness_allocate((size_t)rounds * ops * sizeof **us);
-    for (unsigned round = 0; round < rounds; round++)
+    for (; done < rounds && (done < ROUNDS_LEAST || harness_now_ns() < until); done++)
         for (unsigned turn = 0; turn < n; turn++) {
-            unsigned j = (round + turn) % n;
-            counted[j] += run_round(&contenders[j], round, round * (warm + ops), warm, ops, keys->n, us[j] + counted[j]);
+            unsigned j = (done + turn) % n;
+            counted[j] += run_round(&contenders[j], done, done * (warm + ops), warm, ops, keys->n, us[j] + counted[j]);
         }
     for (unsigned j = 0; j < n; j++) {
         l2_contender *c = &contenders[j];
         double means[L2_ROUNDS_MAX];
 
-        c->rounds = rounds;
+        c->rounds = done;
         memcpy(means, c->round_us, sizeof means);
         c->result = l2_make_result(context, bench, c->operation, c->engine, (double)keys->value_bytes);
         l2_distribution(&c->result, us[j], counted[j]);
-        c->result.mean_us = harness_median(means, rounds);
+        c->result.mean_us = harness_median(means, done);
         c->result.fastest_us = means[0];
-        c->result.slowest_us = means[rounds - 1];
-        l2_add_extra(&c->result, "rounds", rounds);
+        c->result.slowest_us = means[done - 1];
+        l2_add_extra(&c->result, "rounds", done);
         free(us[j]);
     }
 }

@@ -14,6 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Deadlines are measured where they matter; elsewhere a busy machine is no failure. */
+enum { PATIENT_MS = 5000 };
+
 enum { KEY_BYTES = 24, FILL_AT_ONCE = 64 };
 
 /* ---- Handles ---------------------------------------------------------------------------------------------- */
@@ -27,6 +30,8 @@ l2_cache l2_open_cache(const char *url, const libcache_options *options)
     if (options != NULL)
         all = *options;
     all.redis_url = url;
+    if (all.redis_timeout_ms == 0)
+        all.redis_timeout_ms = PATIENT_MS;
     if (libcache_open(&c.cache, &all, &error) != LIBCACHE_OK ||
         libcache_open_namespace(&c.ns, c.cache, L2_SPACE, NULL, &error) != LIBCACHE_OK)
         harness_die("cannot open a cache: %s", error.text);
@@ -66,7 +71,7 @@ void l2_make_keys(l2_keys *keys, size_t n, size_t value_bytes)
     keys->name = harness_allocate(n * sizeof *keys->name);
     keys->bytes = NULL;
     for (size_t i = 0; i < n; i++) {
-        char text[KEY_BYTES + 1];
+        char text[40];
         struct data_name name;
 
         snprintf(text, sizeof text, "user_profile:%011zu", i);

@@ -58,9 +58,9 @@ static int change_user(const char *file, const char *name)
 {
     libcache_slice tag = LIBCACHE_STR("user:42");
     FILE *out = fopen(file, "w");
-    int result;
+    int written = out && fputs(name, out) >= 0, result;
 
-    if (!out || fputs(name, out) < 0 || fclose(out) != 0) {
+    if ((out && fclose(out) != 0) || !written) {
         perror(file);
         return 0;
     }

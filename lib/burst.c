@@ -108,7 +108,7 @@ static void lead(struct burst *burst, struct l2 *l2, struct member *self, uint64
     struct flight flight = { self, self, self->n };
 
     if (burst->flying >= FLIGHTS_MAX) {
-        burst->gathering = &flight;
+        burst->gathering = &flight; /* cppcheck-suppress autoVariables ; it is taken back below, before this returns */
         while (burst->flying >= FLIGHTS_MAX) /* each of them has a deadline */
             pthread_cond_wait(&burst->changed, &burst->lock);
         if (burst->gathering == &flight)

@@ -71,14 +71,20 @@ void coherence_prepare(void *upper)
 void mirror_read(const struct coherence *c, struct mirror *out)
 {
     const struct upper *u = c->upper;
-    uint64_t before, epoch, *to = (uint64_t *)(void *)out;
+    uint64_t before, epoch;
 
     do {
-        const uint64_t *from;
+        const struct mirror *from;
         before = load_acquire(&u->sequence);
-        from = (const uint64_t *)(const void *)&u->mirror[before & 1];
-        for (size_t i = 0; i < MIRROR_WORDS; i++)
-            to[i] = load_acquire(&from[i]);
+        from = &u->mirror[before & 1];
+        out->redis_epoch = load_acquire(&from->redis_epoch);
+        out->l1_epoch = load_acquire(&from->l1_epoch);
+        out->first = load_acquire(&from->first);
+        out->base = load_acquire(&from->base);
+        out->applied = load_acquire(&from->applied);
+        out->applied_token = load_acquire(&from->applied_token);
+        out->latest = load_acquire(&from->latest);
+        out->latest_token = load_acquire(&from->latest_token);
         fence_acquire();
     } while (load_acquire(&u->sequence) != before);
     epoch = l1_epoch(c->l1);
@@ -93,11 +99,16 @@ static void mirror_write(struct coherence *c, const struct mirror *m)
 {
     struct upper *u = c->upper;
     uint64_t sequence = load_relaxed(&u->sequence) + 1;
-    const uint64_t *from = (const uint64_t *)(const void *)m;
-    uint64_t *to = (uint64_t *)(void *)&u->mirror[sequence & 1];
+    struct mirror *to = &u->mirror[sequence & 1];
 
-    for (size_t i = 0; i < MIRROR_WORDS; i++)
-        store_release(&to[i], from[i]);
+    store_release(&to->redis_epoch, m->redis_epoch);
+    store_release(&to->l1_epoch, m->l1_epoch);
+    store_release(&to->first, m->first);
+    store_release(&to->base, m->base);
+    store_release(&to->applied, m->applied);
+    store_release(&to->applied_token, m->applied_token);
+    store_release(&to->latest, m->latest);
+    store_release(&to->latest_token, m->latest_token);
     hook(HOOK_MIRROR_WRITTEN);
     store_release(&u->sequence, sequence);
 }
@@ -413,7 +424,7 @@ static int apply_records(struct coherence *c, const struct mirror *m, const stru
 }
 
 int coherence_apply(struct coherence *c, const struct mirror *seen, const struct log_page *page, unsigned asked_for,
-                    uint64_t heard_ms, uint64_t deadline)
+                    uint64_t asked_ms, uint64_t heard_ms, uint64_t deadline)
 {
     struct mirror m;
     uint64_t upto, token;
@@ -440,10 +451,10 @@ int coherence_apply(struct coherence *c, const struct mirror *seen, const struct
     hook(HOOK_LOG_APPLIED);
     if (upto > seen->applied)
         result = advance(c, seen, upto, token);
-    if (result == LIBCACHE_OK && page->n == asked_for)
-        return LIBCACHE_MISS;
-    if (result == LIBCACHE_OK)
-        l1_heard(c->l1, heard_ms);
+    if (result == LIBCACHE_OK && (page->then.epoch != seen->redis_epoch || page->n == asked_for))
+        return LIBCACHE_MISS; /* another history has begun since, or there is more */
+    if (result == LIBCACHE_OK) /* all that had been issued when it was asked; when nothing has come since, all until the wait's end */
+        l1_heard(c->l1, page->then.position == upto ? heard_ms : asked_ms);
     return result;
 }
 
@@ -474,7 +485,7 @@ static int read_page(struct coherence *c, struct request *request, struct replie
         result = l2_log_page(c->l2, replies, asked_ms, &page);
     if (result == LIBCACHE_OK) {
         coherence_keep_small(c, &page, deadline);
-        result = coherence_apply(c, &m, &page, LOG_PAGE, asked_ms, deadline);
+        result = coherence_apply(c, &m, &page, LOG_PAGE, asked_ms, asked_ms, deadline);
     }
     replies_free(replies);
     return result;

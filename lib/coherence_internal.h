@@ -16,8 +16,6 @@ struct mirror {
     uint64_t latest, latest_token;   /* the latest position known to be issued; never less than applied */
 };
 
-#define MIRROR_WORDS (sizeof(struct mirror) / sizeof(uint64_t))
-
 /* The segment's bytes that are ours. */
 struct upper {
     struct breaker breaker;
@@ -56,9 +54,12 @@ struct coherence {
 
 void mirror_read(const struct coherence *c, struct mirror *out);
 
-/* Applies a page of the log that was asked for after m->applied. OK: all is heard as of `heard_ms`; MISS: there is more; or an error. */
+/*
+ * Applies a page of the log that was asked for, at asked_ms, after m->applied. OK: all is heard as of then, or as of heard_ms, the wait's
+ * end, when nothing came; MISS: there is more; or an error.
+ */
 int coherence_apply(struct coherence *c, const struct mirror *m, const struct log_page *page, unsigned asked_for,
-                    uint64_t heard_ms, uint64_t deadline);
+                    uint64_t asked_ms, uint64_t heard_ms, uint64_t deadline);
 
 /* Goes on forgetting old marks in Redis, where there are too many. */
 void coherence_keep_small(struct coherence *c, const struct log_page *page, uint64_t deadline);

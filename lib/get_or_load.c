@@ -36,8 +36,9 @@ static int hand_over(libcache_ns *ns, const libcache_loaded *loaded, libcache_va
     value->codec = loaded->codec;
     value->flags = loaded->user_flags;
     value->tier = 0;
-    value->age_ms = 0;
-    value->ttl_left_ms = loaded->ttl_ms ? loaded->ttl_ms : ns->policy.ttl_ms;
+    value->age_ms = value->load_ms = 0;
+    value->ttl_left_ms = loaded->ttl_ms ? loaded->ttl_ms
+                         : loaded->flags & LIBCACHE_NEG ? ns->policy.negative_ttl_ms : ns->policy.ttl_ms;
     if (loaded->flags & LIBCACHE_NEG)
         return LIBCACHE_NEGATIVE;
     if (value->reserve || value->capacity < loaded->size) {
@@ -91,17 +92,23 @@ struct job {
     libcache_slice key;
 };
 
-static void refresh(libcache_ns *ns, libcache_load *load, const libcache_slice *key, libcache_loader loader, void *arg)
+/* value NULL: nobody waits. What run_loader gives; HIT or NEGATIVE without a load when another host has done it. */
+static int refresh(libcache_ns *ns, libcache_load *load, const libcache_slice *key, libcache_value *value, libcache_loader loader,
+                   void *arg)
 {
+    struct l1_key k;
+
     if (libcache_load_recheck(load, NULL) == LIBCACHE_MISS)
-        run_loader(ns, load, key, NULL, loader, arg);
+        return run_loader(ns, load, key, value, loader, arg);
+    k = l1_key_of(&ns->cache->l1, ns->id, key->data, key->size);
+    return value ? look_for_late(ns, &k, value, 0) : LIBCACHE_HIT;
 }
 
 static void run_job(void *arg)
 {
     struct job *job = arg;
 
-    refresh(job->ns, job->load, &job->key, job->loader, job->arg);
+    refresh(job->ns, job->load, &job->key, NULL, job->loader, job->arg);
     if (job->drop)
         job->drop(job->arg);
     memory_free(&job->ns->cache->allocator, job);
@@ -160,9 +167,10 @@ static __attribute__((noinline)) int load_one(libcache_ns *ns, const void *key, 
     if (!load)
         return result;
     if (result == LIBCACHE_HIT || result == LIBCACHE_STALE) {
+        int fresh = LIBCACHE_ELOAD;
         if (!refresh_later(ns, load, &slice, loader, arg, given ? &options : NULL))
-            refresh(ns, load, &slice, loader, arg);
-        return result;
+            fresh = refresh(ns, load, &slice, value, loader, arg);
+        return fresh == LIBCACHE_ELOAD || fresh == LIBCACHE_MISS ? result : fresh;
     }
     result = run_loader(ns, load, &slice, value, loader, arg);
     if (result == LIBCACHE_ELOAD) {
@@ -227,14 +235,12 @@ static int run_many(libcache_ns *ns, const libcache_slice *keys, size_t n, struc
         result = failed != LIBCACHE_OK ? failed : outcome[at];
         if (result != LIBCACHE_OK) {
             libcache_load_abort(many[i].load, result);
-            if (results[i] != LIBCACHE_STALE)
+            if (results[i] != LIBCACHE_STALE && results[i] != LIBCACHE_HIT)
                 results[i] = LIBCACHE_ELOAD;
         } else {
             options = options_of(&loaded[at]);
             libcache_load_commit(many[i].load, loaded[at].data, loaded[at].size, &options);
-            result = values ? hand_over(ns, &loaded[at], &values[i]) : LIBCACHE_HIT;
-            if (results[i] != LIBCACHE_STALE || result == LIBCACHE_HIT)
-                results[i] = result;
+            results[i] = hand_over(ns, &loaded[at], &values[i]);
         }
         many[i].load = NULL;
         release(&loaded[at], arg);
@@ -244,21 +250,26 @@ static int run_many(libcache_ns *ns, const libcache_slice *keys, size_t n, struc
     return LIBCACHE_OK;
 }
 
-/* Those that others are loading: waited for, or loaded by ourselves when that takes too long. */
-static void wait_many(size_t n, struct many *many, libcache_value *values, int *results, uint64_t deadline)
+/*
+ * Waits for those that others are loading, until one of them is ours to load: that one is not held up by waiting on, or two
+ * batches might wait for each other. 0: nothing is to be loaded.
+ */
+static int wait_many(size_t n, struct many *many, libcache_value *values, int *results, uint64_t deadline)
 {
+    int ours = 0;
+
     for (size_t i = 0; i < n; i++) {
-        uint64_t now = deadline_after_ms(0);
-        if (results[i] != LIBCACHE_WAIT)
-            continue;
-        results[i] = libcache_load_wait(&many[i].load, &values[i],
-                                        now < deadline ? (unsigned)((deadline - now) / 1000000 + 1) : 0);
-        if (results[i] == LIBCACHE_WAIT) { /* too long: we are not to wait on */
-            libcache_load_abort(many[i].load, 0);
-            many[i].load = NULL;
-            results[i] = LIBCACHE_MISS;
+        while (results[i] == LIBCACHE_WAIT) {
+            uint64_t now = deadline_after_ms(0), left = now < deadline ? deadline - now : 0;
+            results[i] = libcache_load_wait(&many[i].load, &values[i], ours || !left ? 0 : (unsigned)(left / 1000000 + 1));
+            if (results[i] == LIBCACHE_WAIT && !left)
+                results[i] = load_stop_waiting(many[i].load);
+            else if (ours)
+                break;
         }
+        ours |= many[i].load && results[i] != LIBCACHE_WAIT;
     }
+    return ours;
 }
 
 /* One batch. values may be the caller's or scratch. OK or ENOMEM. */
@@ -271,25 +282,19 @@ static int load_batch(libcache_ns *ns, const libcache_slice *keys, size_t n, lib
     if (!many)
         return LIBCACHE_ENOMEM;
     result = begin_many(ns, keys, n, values, results, options, &many[0].load, sizeof *many);
-    for (int round = 0; result == LIBCACHE_OK && round < 2; round++) {
+    while (result == LIBCACHE_OK) {
         for (size_t i = 0; i < n; i++)
             many[i].asked = many[i].load && results[i] != LIBCACHE_WAIT;
         result = run_many(ns, keys, n, many, values, results, loader, arg);
-        if (round == 0 && result == LIBCACHE_OK)
-            wait_many(n, many, values, results, deadline);
+        if (result != LIBCACHE_OK || !wait_many(n, many, values, results, deadline))
+            break;
     }
     for (size_t i = 0; i < n; i++) {
         if (many[i].load)
             libcache_load_abort(many[i].load, 0);
-        if (results[i] == LIBCACHE_MISS && result == LIBCACHE_OK) { /* waited for too long */
-            libcache_loaded loaded;
-            int outcome = LIBCACHE_OK;
-            memset(&loaded, 0, sizeof loaded);
-            results[i] = loader(arg, &keys[i], 1, &loaded, &outcome) == LIBCACHE_OK && outcome == LIBCACHE_OK
-                             ? hand_over(ns, &loaded, &values[i]) : LIBCACHE_ELOAD;
-            release(&loaded, arg);
-        }
-        if (results[i] == LIBCACHE_ELOAD) {
+        if (result != LIBCACHE_OK) {
+            results[i] = result;
+        } else if (results[i] == LIBCACHE_ELOAD) {
             const struct l1_key k = l1_key_of(&ns->cache->l1, ns->id, keys[i].data, keys[i].size);
             results[i] = after_failure(ns, &k, &values[i], 0);
         }

@@ -71,7 +71,7 @@ static int listen_once(struct coherence *c, struct connection *connection, struc
     if (result == LIBCACHE_OK) {
         /* No records: there were none for a whole beat after it was asked, or until now by a slower clock of ours. */
         uint64_t heard_ms = page.n ? asked_ms : asked_ms + beat_ms < answered_ms ? asked_ms + beat_ms : answered_ms;
-        result = coherence_apply(c, &m, &page, LOG_PAGE, heard_ms, deadline_after_ms(CONNECT_MS));
+        result = coherence_apply(c, &m, &page, LOG_PAGE, asked_ms, heard_ms, deadline_after_ms(CONNECT_MS));
         coherence_keep_small(c, &page, deadline_after_ms(CONNECT_MS));
     }
     replies_free(&replies);
@@ -105,6 +105,7 @@ static void be_the_listener(struct coherence *c)
     do {
         struct connection *connection = NULL;
         if (transport_connect(l2_transport(c->l2), &connection, deadline_after_ms(CONNECT_MS), c->wake_fd) == LIBCACHE_OK) {
+            owed_pay(c, deadline_after_ms(c->timeout_ms)); /* at once: the first reading may wait for a beat */
             if (listen_on(c, connection))
                 pause_ms = PAUSE_FIRST_MS;
             connection_close(connection);

@@ -47,6 +47,7 @@ struct libcache_load {
     int leased;               /* holds the lease in Redis */
     char lease_owner[L2_OWNER_BYTES];
     uint64_t begun_ms;
+    uint64_t early_ms;        /* an early refresh: it is for who looks so far ahead */
     unsigned flags;
 };
 
@@ -110,13 +111,16 @@ static void give_back_lease(libcache_load *load)
         coherence_learn(cache->coherence, &state.now, &asked, 0, &at);
 }
 
+/* Who waits here need not wait for Redis to hear of it; but who loads anew would have to wait for the lease. */
 static void end_load(libcache_load *load, enum flight_end how)
 {
     struct l1 *l1 = &load->ns->cache->l1;
 
-    give_back_lease(load);
+    if (how == FLIGHT_FENCED)
+        give_back_lease(load);
     if (load->leads)
         flight_end(l1, &load->flight, how, how == FLIGHT_FAILED ? load->ns->policy.load_backoff_ms : 0);
+    give_back_lease(load);
     free_load(load);
 }
 
@@ -156,18 +160,27 @@ static int look_in_redis(struct beginning *b, unsigned flags)
     return k.result;
 }
 
-/* XFetch, on a fresh value whose times are in *value. */
-static int refresh_early(libcache_ns *ns, const libcache_value *value)
+/* For how long a fresh value, whose times are in *value, stays fresh. */
+static uint64_t fresh_for(const libcache_ns *ns, const libcache_value *value)
 {
-    double random, beta = ns->policy.early_percent / 100.0;
     uint64_t left = value->ttl_left_ms;
 
     if (ns->view.soft_ttl_ms && ns->view.soft_ttl_ms > value->age_ms && ns->view.soft_ttl_ms - value->age_ms < left)
         left = ns->view.soft_ttl_ms - value->age_ms;
+    return left;
+}
+
+/* XFetch, on a fresh value whose times are in *value. 0, or how far ahead this reader looks, and finds its end. */
+static uint64_t refresh_early(libcache_ns *ns, const libcache_value *value)
+{
+    double random, ahead;
+    uint64_t left = fresh_for(ns, value);
+
     if (!value->load_ms || left == LIBCACHE_FOREVER)
         return 0;
     random = (double)((cache_random(ns->cache) >> 11) + 1) / 9007199254740992.0; /* (0, 1] */
-    return (double)value->load_ms * beta * -log(random) >= (double)left;
+    ahead = (double)value->load_ms * (ns->policy.early_percent / 100.0) * -log(random);
+    return ahead >= (double)left ? (uint64_t)ahead + 1 : 0;
 }
 
 /* ---- The lease in Redis --------------------------------------------------------------------------------------------- */
@@ -185,6 +198,7 @@ static int take_lease(struct beginning *b)
                                    b->ns->policy.load_timeout_ms };
 
     random_owner(cache, b->load->lease_owner);
+    flight_owner(&cache->l1, &b->load->flight, b->load->lease_owner);
     for (;;) {
         uint32_t seen = flight_nudges(&cache->l1, &b->load->flight);
         struct l2_lock_state state;
@@ -322,6 +336,7 @@ static int begin_flight(struct beginning *b)
             if (b->stale) {
                 result = LIBCACHE_STALE;
             } else if (b->flags & LIBCACHE_NO_BLOCK) {
+                count(b->ns, COUNT_LOAD_WAIT);
                 b->load->waits = 1;
                 b->load->flight = flight;
                 if (b->ns->cache->waker.fd >= 0 && !flight_tell(l1, &flight, b->ns->cache->waker.place))
@@ -373,11 +388,13 @@ static int begin(struct beginning *b)
             return result;
         if (result == LIBCACHE_HIT) {
             struct flight_ref flight;
-            if (!b->ns->policy.early_percent || !refresh_early(b->ns, b->value) || !make_load(b))
+            uint64_t early_ms = b->ns->policy.early_percent ? refresh_early(b->ns, b->value) : 0;
+            if (!early_ms || !make_load(b))
                 return result;
             if (flight_begin(&b->ns->cache->l1, &b->key, b->ns->policy.load_timeout_ms, &flight) == FLIGHT_LEAD) {
                 b->load->leads = 1;
                 b->load->flight = flight;
+                b->load->early_ms = early_ms;
                 l1_take_stamp(&b->ns->cache->l1, &b->key, &b->load->stamp);
                 count(b->ns, COUNT_REFRESH);
             } else {
@@ -473,7 +490,8 @@ int begin_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_v
         results[i] = begin(&b[i]);
         asked += results[i] == LIBCACHE_LEAD || results[i] == LIBCACHE_BYPASS;
     }
-    if (asked && ns->cache->coherence && (ns->tiers & LIBCACHE_TIER_L2) && !(options->flags & LIBCACHE_SKIP_L2))
+    if (asked && ns->cache->coherence && (ns->tiers & LIBCACHE_TIER_L2) &&
+        !(options->flags & (LIBCACHE_SKIP_L2 | LIBCACHE_REFRESH)))
         result = many_in_redis(ns, n, b, results);
     for (size_t i = 0; i < n; i++) {
         *(libcache_load **)(void *)((char *)loads + i * stride) = b[i].load;
@@ -511,6 +529,13 @@ int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wai
     return result;
 }
 
+int load_stop_waiting(libcache_load *load)
+{
+    struct beginning b = { .ns = load->ns, .key = load->key, .load = load };
+
+    return bypass(&b);
+}
+
 int libcache_load_fd(libcache *cache)
 {
     int result;
@@ -542,6 +567,8 @@ int libcache_load_recheck(libcache_load *load, libcache_value *value)
     b.load = load;
     b.flags = load->flags;
     result = look_in_redis(&b, 0);
+    if (result == LIBCACHE_HIT && fresh_for(b.ns, b.value) <= load->early_ms)
+        result = LIBCACHE_MISS; /* the very value that is to be refreshed, or one that ends as soon */
     libcache_release_value(&own);
     if (result == LIBCACHE_HIT || result == LIBCACHE_NEGATIVE) {
         end_load(load, FLIGHT_STORED);
@@ -567,6 +594,7 @@ int libcache_load_commit(libcache_load *load, const void *value, size_t size, co
         return LIBCACHE_EINVAL;
     }
     o.struct_size = sizeof o;
+    count(load->ns, COUNT_LOAD);
     if (o.flags & LIBCACHE_NOT_STORED) {
         end_load(load, FLIGHT_NOT_STORED);
         return LIBCACHE_OK;
@@ -574,11 +602,10 @@ int libcache_load_commit(libcache_load *load, const void *value, size_t size, co
     now = l1_now(&load->ns->cache->l1);
     o.stamp = &load->stamp;
     result = store_loaded(load->ns, &load->key, value, size, &o, now > load->begun_ms ? now - load->begun_ms : 0);
-    count(load->ns, COUNT_LOAD);
     if (result == LIBCACHE_FENCED)
         how = FLIGHT_FENCED;
-    else if (result == LIBCACHE_EINVAL || result == LIBCACHE_ETAG || result == LIBCACHE_ETOOBIG || result == LIBCACHE_EBUSY)
-        how = FLIGHT_NOT_STORED;
+    else if (result < 0 && (result > LIBCACHE_EUNAVAILABLE || !(load->ns->tiers & LIBCACHE_TIER_L1) || (o.flags & LIBCACHE_SKIP_L1)))
+        how = FLIGHT_NOT_STORED; /* only Redis's errors leave it in L1 */
     end_load(load, how);
     return result;
 }

@@ -56,6 +56,8 @@ static int copy_out(libcache_ns *ns, const struct envelope *e, libcache_value *v
     size_t size = e->value_size;
     int result;
 
+    if ((e->flags & ENVELOPE_COMPRESSED) && size > l1->layout.max_value_bytes)
+        return LIBCACHE_MISS; /* nobody of ours has stored that, and it asks for more memory than its bytes are worth */
     if (e->flags & ENVELOPE_COUNTER) {
         bytes = counter_digits(e->payload.data);
         size = bytes.size;

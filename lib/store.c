@@ -142,10 +142,7 @@ static int is_remote(const libcache_ns *ns, unsigned flags)
            ((ns->tiers & LIBCACHE_TIER_L2) || !(flags & LIBCACHE_NO_PUBLISH));
 }
 
-static uint64_t deadline_of(const libcache *cache)
-{
-    return deadline_after_ms(cache->timeout_ms);
-}
+static int delete_key(libcache_ns *ns, const void *key, size_t key_size, unsigned flags, uint64_t *deadline);
 
 /* A Redis error of a call that changed something, counted. */
 static int failed(libcache *cache, int result)
@@ -275,7 +272,7 @@ static int tell_and_store(libcache_ns *ns, struct storing *s)
         return store_here(ns, s);
     coherence_notice_fork(ns->cache->coherence);
     asked = coherence_ask(ns->cache->coherence);
-    result = failed(ns->cache, l2_invalidate(coherence_l2(ns->cache->coherence), &name, 1, NULL, &now, deadline_of(ns->cache)));
+    result = failed(ns->cache, l2_invalidate(coherence_l2(ns->cache->coherence), &name, 1, NULL, &now, deadline_after_ms(ns->cache->timeout_ms)));
     if (result != LIBCACHE_OK) {
         coherence_owe(ns->cache->coherence, &name, 1);
     } else if (coherence_learn(ns->cache->coherence, &now, &asked, 1, &at) == LIBCACHE_HIT) {
@@ -288,16 +285,15 @@ static int tell_and_store(libcache_ns *ns, struct storing *s)
 
 /* Both tiers. The values of `n` storings go to Redis in one exchange; results[i] is the i-th's. */
 static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct sending *sending, struct l2_store *stores,
-                           int *results)
+                           int *results, uint64_t *deadline)
 {
     libcache *cache = ns->cache;
     struct asked asked;
-    uint64_t deadline = 0;
     size_t m = 0;
     int result;
 
     coherence_notice_fork(cache->coherence);
-    coherence_look(cache->coherence, &deadline);
+    coherence_look(cache->coherence, deadline);
     for (size_t i = 0; i < n; i++) {
         sending[i].compressed = NULL;
         if (results[i] != LIBCACHE_OK)
@@ -311,7 +307,7 @@ static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct 
         sending[i].store.result = (int)m++;
     }
     asked = coherence_ask(cache->coherence);
-    result = m ? l2_store(coherence_l2(cache->coherence), stores, m, coherence_deadline(cache->coherence, &deadline)) : LIBCACHE_OK;
+    result = m ? l2_store(coherence_l2(cache->coherence), stores, m, coherence_deadline(cache->coherence, deadline)) : LIBCACHE_OK;
     (void)result; /* each item has it */
     for (size_t i = 0; i < n; i++) {
         if (results[i] == LIBCACHE_OK && sending[i].storing)
@@ -324,11 +320,12 @@ static int store_remotely_one(libcache_ns *ns, struct storing *s)
 {
     struct sending sending;
     struct l2_store store;
+    uint64_t deadline = 0;
     int result = LIBCACHE_OK;
 
     if (!(ns->tiers & LIBCACHE_TIER_L2))
         return tell_and_store(ns, s);
-    store_remotely(ns, s, 1, &sending, &store, &result);
+    store_remotely(ns, s, 1, &sending, &store, &result, &deadline);
     return result;
 }
 
@@ -353,9 +350,9 @@ static int read_call(libcache_ns *ns, const void *key, size_t key_size, const vo
 }
 
 /* What was refused as too big replaces nothing, but what was there is not what the caller wants read any more. */
-static int give_up_old(libcache_ns *ns, const struct storing *s)
+static int give_up_old(libcache_ns *ns, const struct storing *s, uint64_t *deadline)
 {
-    int deleted = libcache_delete(ns, s->key.data, s->key.size, s->flags & CHANGE_FLAGS);
+    int deleted = delete_key(ns, s->key.data, s->key.size, s->flags & CHANGE_FLAGS, deadline);
 
     return deleted < 0 ? deleted : LIBCACHE_ETOOBIG;
 }
@@ -369,6 +366,7 @@ static int store(libcache_ns *ns, const void *key, size_t key_size, const void *
                  const libcache_set_options *options, int only_absent, uint32_t load_ms)
 {
     struct storing s;
+    uint64_t deadline = 0;
     int result;
 
     if (!ns)
@@ -380,7 +378,7 @@ static int store(libcache_ns *ns, const void *key, size_t key_size, const void *
     if (result == LIBCACHE_OK)
         result = is_remote(ns, s.flags) ? store_remotely_one(ns, &s) : store_here(ns, &s);
     if (result == LIBCACHE_ETOOBIG && !only_absent)
-        result = give_up_old(ns, &s);
+        result = give_up_old(ns, &s, &deadline);
     count_stored(ns, result, only_absent);
     return result;
 }
@@ -407,7 +405,7 @@ int libcache_add(libcache_ns *ns, const void *key, size_t key_size, const void *
 #define SENT_AT_ONCE 64
 
 /* Up to SENT_AT_ONCE items, in one exchange. ENOMEM: none was stored. */
-static int set_some(libcache_ns *ns, libcache_item *items, size_t n)
+static int set_some(libcache_ns *ns, libcache_item *items, size_t n, uint64_t *deadline)
 {
     const libcache_allocator *allocator = &ns->cache->allocator;
     struct {
@@ -426,7 +424,7 @@ static int set_some(libcache_ns *ns, libcache_item *items, size_t n)
             items[i].result = store_here(ns, &all->storing[i]);
             all->result[i] = LIBCACHE_EXISTS; /* done: not for Redis */
         } else if (all->result[i] == LIBCACHE_ETOOBIG) {
-            items[i].result = give_up_old(ns, &all->storing[i]);
+            items[i].result = give_up_old(ns, &all->storing[i], deadline);
             all->result[i] = LIBCACHE_EXISTS;
         } else {
             items[i].result = LIBCACHE_OK;
@@ -436,7 +434,7 @@ static int set_some(libcache_ns *ns, libcache_item *items, size_t n)
         int done[SENT_AT_ONCE];
         for (size_t i = 0; i < n; i++)
             done[i] = all->result[i] == LIBCACHE_EXISTS;
-        store_remotely(ns, all->storing, n, all->sending, all->store, all->result);
+        store_remotely(ns, all->storing, n, all->sending, all->store, all->result, deadline);
         for (size_t i = 0; i < n; i++) {
             if (!done[i])
                 items[i].result = all->result[i];
@@ -450,6 +448,7 @@ static int set_some(libcache_ns *ns, libcache_item *items, size_t n)
 int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n)
 {
     int first_error = LIBCACHE_OK, together;
+    uint64_t deadline = 0; /* one for all */
 
     if (!ns || (n && !items))
         return LIBCACHE_EINVAL;
@@ -457,7 +456,7 @@ int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (together) {
             size_t m = n - i < SENT_AT_ONCE ? n - i : SENT_AT_ONCE;
-            int result = set_some(ns, items + i, m);
+            int result = set_some(ns, items + i, m, &deadline);
             for (size_t j = i; result != LIBCACHE_OK && j < i + m; j++)
                 items[j].result = result;
             i += m - 1;
@@ -479,21 +478,22 @@ int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n)
 /* ---- Deleting, touching, counting ------------------------------------------------------------------------------ */
 
 /* Redis and L1, and nobody is told. */
-static int delete_quietly(libcache_ns *ns, const struct l1_key *k, unsigned flags)
+static int delete_quietly(libcache_ns *ns, const struct l1_key *k, unsigned flags, uint64_t *deadline)
 {
     const struct l2_key key = { space_slice(ns), { k->data, k->size } };
     size_t gone = 0;
     int result, here;
 
     coherence_notice_fork(ns->cache->coherence);
-    result = failed(ns->cache, l2_forget(coherence_l2(ns->cache->coherence), &key, &gone, deadline_of(ns->cache)));
+    result = failed(ns->cache, l2_forget(coherence_l2(ns->cache->coherence), &key, &gone,
+                                         coherence_deadline(ns->cache->coherence, deadline)));
     here = l1_delete(&ns->cache->l1, k, (flags & LIBCACHE_NO_WAIT) != 0);
     if (result != LIBCACHE_OK || here < 0)
         return result != LIBCACHE_OK ? result : here;
     return gone || here == LIBCACHE_OK ? LIBCACHE_OK : LIBCACHE_MISS;
 }
 
-int libcache_delete(libcache_ns *ns, const void *key, size_t key_size, unsigned flags)
+static int delete_key(libcache_ns *ns, const void *key, size_t key_size, unsigned flags, uint64_t *deadline)
 {
     struct l1_key k;
     int result;
@@ -506,12 +506,13 @@ int libcache_delete(libcache_ns *ns, const void *key, size_t key_size, unsigned 
     if (!is_remote(ns, flags)) {
         result = l1_delete(&ns->cache->l1, &k, (int)(flags & LIBCACHE_NO_WAIT));
     } else if (flags & LIBCACHE_NO_PUBLISH) {
-        result = delete_quietly(ns, &k, flags);
+        result = delete_quietly(ns, &k, flags, deadline);
     } else {
         const struct name name = { .kind = NAME_KEY, .ns = space_slice(ns), .key = { key, key_size } };
         size_t there = 0;
         result = failed(ns->cache, coherence_invalidate(ns->cache->coherence, &name, 1, &there,
-                                                        (flags & LIBCACHE_NO_WAIT) != 0, deadline_of(ns->cache)));
+                                                        (flags & LIBCACHE_NO_WAIT) != 0,
+                                                        coherence_deadline(ns->cache->coherence, deadline)));
         if (result == LIBCACHE_OK)
             result = there ? LIBCACHE_OK : LIBCACHE_MISS;
     }
@@ -520,10 +521,18 @@ int libcache_delete(libcache_ns *ns, const void *key, size_t key_size, unsigned 
     return result;
 }
 
+int libcache_delete(libcache_ns *ns, const void *key, size_t key_size, unsigned flags)
+{
+    uint64_t deadline = 0;
+
+    return delete_key(ns, key, key_size, flags, &deadline);
+}
+
 #define NAMES_AT_ONCE 256
 
 /* Up to NAMES_AT_ONCE keys, with one position. OK, or the first error. */
-static int delete_some(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t *deleted, unsigned flags)
+static int delete_some(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t *deleted, unsigned flags,
+                       uint64_t *deadline)
 {
     struct name *names = memory_get(&ns->cache->allocator, n * sizeof *names);
     size_t m = 0, there = 0;
@@ -539,7 +548,8 @@ static int delete_some(libcache_ns *ns, const libcache_slice *keys, size_t n, si
     }
     if (m)
         result = failed(ns->cache, coherence_invalidate(ns->cache->coherence, names, m, &there,
-                                                        (flags & LIBCACHE_NO_WAIT) != 0, deadline_of(ns->cache)));
+                                                        (flags & LIBCACHE_NO_WAIT) != 0,
+                                                        coherence_deadline(ns->cache->coherence, deadline)));
     memory_free(&ns->cache->allocator, names);
     if (result >= 0)
         count_in(ns->cache, COUNT_DELETE, m);
@@ -550,6 +560,7 @@ static int delete_some(libcache_ns *ns, const libcache_slice *keys, size_t n, si
 int libcache_delete_many(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t *deleted, unsigned flags)
 {
     int first_error = LIBCACHE_OK, result, together;
+    uint64_t deadline = 0; /* one for all */
     size_t done = 0;
 
     if (!ns || (n && !keys) || (flags & ~CHANGE_FLAGS))
@@ -558,9 +569,9 @@ int libcache_delete_many(libcache_ns *ns, const libcache_slice *keys, size_t n, 
     for (size_t i = 0, m = 1; i < n; i += m) {
         if (together) {
             m = n - i < NAMES_AT_ONCE ? n - i : NAMES_AT_ONCE;
-            result = delete_some(ns, keys + i, m, &done, flags);
+            result = delete_some(ns, keys + i, m, &done, flags, &deadline);
         } else {
-            result = libcache_delete(ns, keys[i].data, keys[i].size, flags);
+            result = delete_key(ns, keys[i].data, keys[i].size, flags, &deadline);
             done += result == LIBCACHE_OK;
         }
         if (result < 0 && first_error == LIBCACHE_OK)
@@ -589,7 +600,7 @@ int libcache_touch(libcache_ns *ns, const void *key, size_t key_size, uint64_t t
         libcache_stamp at;
         coherence_notice_fork(ns->cache->coherence);
         there = failed(ns->cache, l2_touch(coherence_l2(ns->cache->coherence), &l2_key, kept(ns, ttl_ms),
-                                           (flags & LIBCACHE_NO_PUBLISH) != 0, &now, deadline_of(ns->cache)));
+                                           (flags & LIBCACHE_NO_PUBLISH) != 0, &now, deadline_after_ms(ns->cache->timeout_ms)));
         if (there >= 0)
             coherence_learn(ns->cache->coherence, &now, &asked, 0, &at);
     }
@@ -620,7 +631,7 @@ static int add_remotely(libcache_ns *ns, struct storing *s, int64_t delta, int s
     coherence_notice_fork(coherence);
     memset(&now, 0, sizeof now);
     result = failed(ns->cache, l2_increment(coherence_l2(coherence), &key, &e, s->ttl_ms, delta, subtract,
-                                            (s->flags & LIBCACHE_NO_PUBLISH) != 0, &number, &now, deadline_of(ns->cache)));
+                                            (s->flags & LIBCACHE_NO_PUBLISH) != 0, &number, &now, deadline_after_ms(ns->cache->timeout_ms)));
     memory_free(&ns->cache->allocator, compressed);
     if (result != LIBCACHE_OK)
         return result;
@@ -675,12 +686,14 @@ int libcache_decrement(libcache_ns *ns, const void *key, size_t key_size, int64_
 #define INVALIDATE_FLAGS (unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH)
 
 /* n names, here and, unless the flags say otherwise, everywhere; `here` is the same for L1. */
-static int invalidate(libcache *cache, const struct name *names, size_t n, const struct l1_names *here, unsigned flags)
+static int invalidate(libcache *cache, const struct name *names, size_t n, const struct l1_names *here, unsigned flags,
+                      uint64_t *deadline)
 {
     int no_wait = (flags & LIBCACHE_NO_WAIT) != 0, result;
 
     if (cache->coherence && !(flags & (LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH)))
-        result = failed(cache, coherence_invalidate(cache->coherence, names, n, NULL, no_wait, deadline_of(cache)));
+        result = failed(cache, coherence_invalidate(cache->coherence, names, n, NULL, no_wait,
+                                                    coherence_deadline(cache->coherence, deadline)));
     else
         result = l1_invalidate(&cache->l1, here, 0, L1_NEXT, no_wait);
     if (result == LIBCACHE_OK)
@@ -692,6 +705,7 @@ int libcache_invalidate_tags(libcache *cache, const libcache_slice *tags, size_t
 {
     uint64_t hashes[LIBCACHE_TAGS_MAX];
     struct name names[LIBCACHE_TAGS_MAX];
+    uint64_t deadline = 0; /* one for all */
 
     if (!cache || (n && !tags) || (flags & ~INVALIDATE_FLAGS))
         return LIBCACHE_EINVAL;
@@ -705,7 +719,7 @@ int libcache_invalidate_tags(libcache *cache, const libcache_slice *tags, size_t
         hash_tags(tags + from, m, hashes);
         for (size_t i = 0; i < m; i++)
             names[i] = (struct name){ .kind = NAME_TAG, .tag = hashes[i] };
-        result = invalidate(cache, names, m, &here, flags);
+        result = invalidate(cache, names, m, &here, flags, &deadline);
         if (result != LIBCACHE_OK)
             return result;
     }
@@ -714,15 +728,21 @@ int libcache_invalidate_tags(libcache *cache, const libcache_slice *tags, size_t
 
 int libcache_invalidate_namespace(libcache_ns *ns, unsigned flags)
 {
+    uint64_t deadline = 0;
+
     if (!ns || (flags & ~INVALIDATE_FLAGS))
         return LIBCACHE_EINVAL;
     return invalidate(ns->cache, &(const struct name){ .kind = NAME_SPACE, .ns = space_slice(ns) }, 1,
-                      &(const struct l1_names){ .spaces = &ns->id, .n_spaces = 1 }, flags);
+                      &(const struct l1_names){ .spaces = &ns->id, .n_spaces = 1 }, flags,
+                      &deadline);
 }
 
 int libcache_invalidate_all(libcache *cache, unsigned flags)
 {
+    uint64_t deadline = 0;
+
     if (!cache || (flags & ~INVALIDATE_FLAGS))
         return LIBCACHE_EINVAL;
-    return invalidate(cache, &(const struct name){ .kind = NAME_ALL }, 1, &(const struct l1_names){ .all = 1 }, flags);
+    return invalidate(cache, &(const struct name){ .kind = NAME_ALL }, 1, &(const struct l1_names){ .all = 1 }, flags,
+                      &deadline);
 }

@@ -111,11 +111,10 @@ static int is_alive(const struct flight *f)
 }
 
 /* Under flights_lock. */
-static struct flight *find(struct l1 *l1, uint64_t key, int for_new)
+static struct flight *find(struct l1 *l1, uint64_t key, uint64_t now, int for_new)
 {
     uint32_t n = l1->layout.flights;
     struct flight *best = NULL;
-    uint64_t now = l1_now(l1);
 
     for (uint32_t i = 0; i < PROBES; i++) {
         struct flight *f = &l1->flights[(key + i) % n];
@@ -137,17 +136,24 @@ static uint64_t key_number(const struct l1_key *key)
     return key->hash ? key->hash : 1;
 }
 
-static void take(struct l1 *l1, struct flight *f, uint64_t key, uint64_t lease_ms)
+/* Looks when this process began, once. Before the lock: it reads a file. */
+static void note_start(struct l1 *l1)
 {
-    uint32_t next = word_next(load_relaxed(&f->word)), pid = (uint32_t)getpid();
+    uint32_t pid = (uint32_t)getpid();
 
     if (load_acquire(&l1->start_pid) != pid) { /* racy, and the same for all threads */
         store_relaxed(&l1->start, start_of((pid_t)pid));
         store_release(&l1->start_pid, pid);
     }
-    store_relaxed(&f->pid, pid);
+}
+
+static void take(struct l1 *l1, struct flight *f, uint64_t key, uint64_t until_ms)
+{
+    uint32_t next = word_next(load_relaxed(&f->word));
+
+    store_relaxed(&f->pid, (uint32_t)getpid());
     store_relaxed(&f->start, load_relaxed(&l1->start));
-    store_relaxed(&f->until_ms, l1_now(l1) + lease_ms);
+    store_relaxed(&f->until_ms, until_ms);
     store_relaxed(&f->not_before_ms, 0);
     store_release(&f->key, key);
     hook(HOOK_FLIGHT_TAKEN);
@@ -155,46 +161,83 @@ static void take(struct l1 *l1, struct flight *f, uint64_t key, uint64_t lease_m
     wake_all(l1, f); /* who waited for a dead leader, or for another key that had this slot */
 }
 
-enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, struct flight_ref *ref)
+/* dead: a flight whose leader was found dead, or NULL. */
+static enum flight_role begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, const struct flight_ref *dead,
+                              struct flight_ref *ref)
 {
     enum flight_role role = FLIGHT_LEAD;
+    uint64_t number = key_number(key), now = l1_now(l1);
+    int died = 0, inherits = 0;
     struct flight *f;
-    int died = 0;
 
-    if (!l1->layout.flights)
-        return FLIGHT_NONE;
-    l1_notice_fork(l1);
     if (lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) != LIBCACHE_OK)
         return FLIGHT_NONE;
-    f = find(l1, key_number(key), 1);
+    f = find(l1, number, now, 1);
     if (!f) {
         role = FLIGHT_NONE;
-    } else if (load_relaxed(&f->key) == key_number(key)) {
-        enum flight_end how = word_end(load_relaxed(&f->word));
-        uint64_t now = l1_now(l1);
-        if (how == FLIGHT_FLYING && now < load_relaxed(&f->until_ms) && is_alive(f))
+    } else if (load_relaxed(&f->key) == number) {
+        uint32_t word = load_relaxed(&f->word);
+        inherits = word_end(word) == FLIGHT_FLYING;
+        if (inherits && now < load_relaxed(&f->until_ms) && !(dead && dead->slot == (uint32_t)(f - l1->flights) && dead->word == word))
             role = FLIGHT_WAIT;
-        else if (how == FLIGHT_FAILED && now < load_relaxed(&f->not_before_ms))
+        else if (word_end(word) == FLIGHT_FAILED && now < load_relaxed(&f->not_before_ms))
             role = FLIGHT_BACKOFF;
     }
-    if (f && role == FLIGHT_LEAD)
-        take(l1, f, key_number(key), lease_ms);
+    if (f && role == FLIGHT_LEAD) {
+        if (!inherits)
+            memset(f->owner, 0, sizeof f->owner);
+        take(l1, f, number, now + lease_ms);
+    }
     if (f)
         *ref = (struct flight_ref){ (uint32_t)(f - l1->flights), load_relaxed(&f->word) };
     lock_give(&l1->head->flights_lock);
     return role;
 }
 
+enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, struct flight_ref *ref)
+{
+    struct flight_ref dead;
+    enum flight_role role;
+
+    if (!l1->layout.flights)
+        return FLIGHT_NONE;
+    l1_notice_fork(l1);
+    note_start(l1);
+    role = begin(l1, key, lease_ms, NULL, ref);
+    while (role == FLIGHT_WAIT && !is_alive(&l1->flights[ref->slot])) { /* looked at without the lock: the word tells whose it was */
+        dead = *ref;
+        role = begin(l1, key, lease_ms, &dead, ref);
+    }
+    return role;
+}
+
+void flight_owner(struct l1 *l1, const struct flight_ref *ref, char *owner)
+{
+    struct flight *f = &l1->flights[ref->slot];
+    int died = 0;
+
+    if (lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) != LIBCACHE_OK)
+        return;
+    if (load_relaxed(&f->word) == ref->word) {
+        if (f->owner[0])
+            memcpy(owner, f->owner, sizeof f->owner);
+        else
+            memcpy(f->owner, owner, sizeof f->owner);
+    }
+    lock_give(&l1->head->flights_lock);
+}
+
 int flight_extend(struct l1 *l1, const struct flight_ref *ref, uint64_t lease_ms)
 {
     struct flight *f = &l1->flights[ref->slot];
+    uint64_t now = l1_now(l1);
     int died = 0, ours;
 
     if (lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) != LIBCACHE_OK)
         return 1;
     ours = load_relaxed(&f->word) == ref->word;
     if (ours)
-        store_relaxed(&f->until_ms, l1_now(l1) + lease_ms);
+        store_relaxed(&f->until_ms, now + lease_ms);
     lock_give(&l1->head->flights_lock);
     return ours;
 }
@@ -205,10 +248,11 @@ void flight_end(struct l1 *l1, const struct flight_ref *ref, enum flight_end how
     uint32_t word = ref->word;
 
     if (how == FLIGHT_FAILED && backoff_ms) {
+        uint64_t now = l1_now(l1);
         int died = 0;
         if (lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) == LIBCACHE_OK) {
             if (load_relaxed(&f->word) == word)
-                store_relaxed(&f->not_before_ms, l1_now(l1) + backoff_ms);
+                store_relaxed(&f->not_before_ms, now + backoff_ms);
             lock_give(&l1->head->flights_lock);
         }
     }
@@ -290,11 +334,12 @@ int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, 
 void flight_nudge(struct l1 *l1, const struct l1_key *key)
 {
     struct flight *f;
+    uint64_t now = l1_now(l1);
     int died = 0;
 
     if (!l1->layout.flights || lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) != LIBCACHE_OK)
         return;
-    f = find(l1, key_number(key), 0);
+    f = find(l1, key_number(key), now, 0);
     if (f) {
         __atomic_fetch_add(&f->nudges, 1, __ATOMIC_RELEASE);
         wake(&f->nudges);
@@ -304,32 +349,36 @@ void flight_nudge(struct l1 *l1, const struct l1_key *key)
 
 /* ---- Locks --------------------------------------------------------------------------------------------------------------- */
 
-static int enter(struct l1 *l1)
+/* 1: the table's lock is ours; *now is read before, for the host's clock is not called under a lock. */
+static int enter(struct l1 *l1, uint64_t *now)
 {
     int died = 0;
 
     l1_notice_fork(l1);
+    note_start(l1);
+    *now = l1_now(l1);
     return lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) == LIBCACHE_OK;
 }
 
-static int is_locked(const struct l1 *l1, const struct flight *f)
+static int is_locked(const struct flight *f, uint64_t now)
 {
-    return word_end(load_relaxed(&f->word)) == FLIGHT_FLYING && l1_now(l1) < load_relaxed(&f->until_ms);
+    return word_end(load_relaxed(&f->word)) == FLIGHT_FLYING && now < load_relaxed(&f->until_ms);
 }
 
 int flight_lock(struct l1 *l1, const struct l1_key *key, const char *owner, uint64_t ttl_ms)
 {
     struct flight *f;
+    uint64_t now;
     int result = LIBCACHE_EBUSY;
 
-    if (!enter(l1))
+    if (!enter(l1, &now))
         return result;
-    f = find(l1, key_number(key), 1);
-    if (f && load_relaxed(&f->key) == key_number(key) && is_locked(l1, f) && memcmp(f->owner, owner, sizeof f->owner) != 0) {
+    f = find(l1, key_number(key), now, 1);
+    if (f && load_relaxed(&f->key) == key_number(key) && is_locked(f, now) && memcmp(f->owner, owner, sizeof f->owner) != 0) {
         result = LIBCACHE_EXISTS;
     } else if (f) {
         memcpy(f->owner, owner, sizeof f->owner);
-        take(l1, f, key_number(key), ttl_ms);
+        take(l1, f, key_number(key), now + ttl_ms);
         result = LIBCACHE_OK;
     }
     lock_give(&l1->head->flights_lock);
@@ -339,15 +388,16 @@ int flight_lock(struct l1 *l1, const struct l1_key *key, const char *owner, uint
 int flight_relock(struct l1 *l1, const struct l1_key *key, const char *owner, uint64_t ttl_ms)
 {
     struct flight *f;
+    uint64_t now;
     int result = LIBCACHE_MISS;
 
-    if (!enter(l1))
+    if (!enter(l1, &now))
         return LIBCACHE_EBUSY;
-    f = find(l1, key_number(key), 0);
-    if (f && is_locked(l1, f) && (!owner || memcmp(f->owner, owner, sizeof f->owner) == 0)) {
+    f = find(l1, key_number(key), now, 0);
+    if (f && is_locked(f, now) && (!owner || memcmp(f->owner, owner, sizeof f->owner) == 0)) {
         result = LIBCACHE_OK;
         if (ttl_ms) {
-            store_relaxed(&f->until_ms, l1_now(l1) + ttl_ms);
+            store_relaxed(&f->until_ms, now + ttl_ms);
         } else {
             store_release(&f->word, load_relaxed(&f->word) | FLIGHT_STORED);
             __atomic_fetch_add(&f->nudges, 1, __ATOMIC_RELEASE);
@@ -361,14 +411,15 @@ int flight_relock(struct l1 *l1, const struct l1_key *key, const char *owner, ui
 int flight_lock_look(struct l1 *l1, const struct l1_key *key, char *owner, uint64_t *left_ms)
 {
     struct flight *f;
+    uint64_t now;
     int result = LIBCACHE_MISS;
 
-    if (!enter(l1))
+    if (!enter(l1, &now))
         return LIBCACHE_EBUSY;
-    f = find(l1, key_number(key), 0);
-    if (f && is_locked(l1, f)) {
+    f = find(l1, key_number(key), now, 0);
+    if (f && is_locked(f, now)) {
         memcpy(owner, f->owner, sizeof f->owner);
-        *left_ms = load_relaxed(&f->until_ms) - l1_now(l1);
+        *left_ms = load_relaxed(&f->until_ms) - now;
         result = LIBCACHE_OK;
     }
     lock_give(&l1->head->flights_lock);
@@ -378,10 +429,11 @@ int flight_lock_look(struct l1 *l1, const struct l1_key *key, char *owner, uint6
 int flight_watch(struct l1 *l1, const struct l1_key *key, struct flight_ref *ref)
 {
     struct flight *f;
+    uint64_t now;
 
-    if (!enter(l1))
+    if (!enter(l1, &now))
         return 0;
-    f = find(l1, key_number(key), 1);
+    f = find(l1, key_number(key), now, 1);
     if (f && load_relaxed(&f->key) != key_number(key)) {
         store_relaxed(&f->not_before_ms, 0);
         store_release(&f->key, key_number(key));

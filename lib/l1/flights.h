@@ -33,6 +33,12 @@ enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t 
 /* The leader goes on for lease_ms from now. 1; 0: it was taken for dead, and another leads. */
 int flight_extend(struct l1 *l1, const struct flight_ref *ref, uint64_t lease_ms);
 
+/*
+ * The owner (32 bytes) in whose name the leader holds a lease elsewhere: the one that a leader before him had, who died or was late,
+ * so that his lease need not be waited for; else `owner`, from now on.
+ */
+void flight_owner(struct l1 *l1, const struct flight_ref *ref, char *owner);
+
 /* Ends it and wakes all who wait. backoff_ms: with FAILED, for how long nobody shall try. Nothing if it is not ours any more. */
 void flight_end(struct l1 *l1, const struct flight_ref *ref, enum flight_end how, uint64_t backoff_ms);
 

@@ -23,8 +23,6 @@ static socklen_t address_of(struct sockaddr_un *address, const struct waker_plac
 {
     char *to = address->sun_path;
 
-    memset(address, 0, sizeof *address);
-    address->sun_family = AF_UNIX;
     *to++ = '\0';
     memcpy(to, "libcache-", 9);
     to += 9;
@@ -52,7 +50,7 @@ static int take_place(struct l1 *l1, struct waker *waker)
 
 int waker_open(struct l1 *l1, struct waker *waker, uint64_t random)
 {
-    struct sockaddr_un address;
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
     struct waker_place *place;
     socklen_t size;
 
@@ -105,7 +103,7 @@ void wakers_wake(const struct l1 *l1, uint64_t places)
         return;
     for (unsigned i = 0; i < WAKERS; i++)
         if (places >> i & 1) {
-            struct sockaddr_un address;
+            struct sockaddr_un address = { .sun_family = AF_UNIX };
             socklen_t size = address_of(&address, &l1->wakers[i]);
             sendto(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&address, size);
         }

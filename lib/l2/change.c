@@ -339,15 +339,15 @@ static int make_counter(struct l2 *l2, const struct l2_key *key, int quiet, stru
     int64_t number = 0;
     int result;
 
+    memset(&e, 0, sizeof e);
     replies_init(&replies, l2->allocator);
     result = l2_get(l2, key, 1, NULL, &replies, deadline);
     if (result == LIBCACHE_OK)
         result = l2_found(l2, &replies, 0, key, &e);
     if (result == LIBCACHE_HIT) {
         char text[COUNTER_DIGITS];
-        result = LIBCACHE_ENUMBER;
-        if (!(e.flags & (ENVELOPE_NEGATIVE | ENVELOPE_COMPRESSED)) &&
-            parse_i64(e.payload.data, e.payload.size, &number)) {
+        result = e.flags & (ENVELOPE_COUNTER | ENVELOPE_NEGATIVE) ? LIBCACHE_MISS : LIBCACHE_ENUMBER;
+        if (!e.flags && parse_i64(e.payload.data, e.payload.size, &number)) {
             struct envelope counter = e;
             unsigned char payload[COUNTER_BYTES];
             counter_pack(payload, text, i64_text(text, number));

@@ -23,12 +23,12 @@ libcache_slice slice_u64(unsigned char *bytes, uint64_t n)
 
 libcache_slice slice_decimal(char *bytes, uint64_t n)
 {
-    char *at = bytes + DECIMAL_BYTES;
+    size_t at = DECIMAL_BYTES;
 
     do
-        *--at = (char)('0' + n % 10);
+        bytes[--at] = (char)('0' + n % 10);
     while (n /= 10);
-    return (libcache_slice){ at, (size_t)(bytes + DECIMAL_BYTES - at) };
+    return (libcache_slice){ bytes + at, DECIMAL_BYTES - at };
 }
 
 int reply_decimal(const struct reply *reply, uint64_t *out)
@@ -163,10 +163,10 @@ static libcache_slice meta_name(char *to, const char *prefix, const char *what)
     size_t size = strlen(prefix), more = strlen(what);
 
     to[0] = '{';
-    memcpy(to + 1, prefix, size);
+    memcpy(to + 1, prefix, size + 1);
     to[size + 1] = '}';
     to[size + 2] = ':';
-    memcpy(to + size + 3, what, more);
+    memcpy(to + size + 3, what, more + 1);
     return (libcache_slice){ to, size + 3 + more };
 }
 
@@ -379,7 +379,7 @@ int l2_verify(struct l2 *l2, struct l2_question *questions, size_t n, struct his
     if (result == LIBCACHE_OK)
         result = transport_exchange(l2->transport, &request, &replies, deadline, EXCHANGE_REPEATABLE);
     for (size_t i = 0; i < n && result == LIBCACHE_OK; i++) {
-        struct history then;
+        struct history then = { 0, 0, 0 };
         int valid = replies.item[i].kind == REPLY_ERROR ? reply_result(&replies.item[i])
                                                         : answer_question(&replies.item[i], &questions[i], &then);
         if (valid < 0) {

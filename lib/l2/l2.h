@@ -147,7 +147,8 @@ struct log_record {
 int l2_log_request(struct l2 *l2, struct request *request, uint64_t after, unsigned count, unsigned block_ms);
 
 struct log_page {
-    struct history now;  /* when it was asked; epoch 0: there is no history */
+    struct history now;  /* before the records were read; epoch 0: there is no history */
+    struct history then; /* after that */
     uint64_t marks;      /* fields in the metadata hash */
     const struct reply *records;
     size_t n;

@@ -1,9 +1,10 @@
 /*
  * Reading the log, and keeping what it leaves behind small. SPDX-License-Identifier: MIT
  *
- * A reading is four commands in one exchange: Redis's clock, where the history stands, how many marks there are, and
- * the records after a position (waiting for the next one, when asked to). The history was looked at before the records, so
- * "no records" together with its position tells a log that lost some from one that has no more.
+ * A reading is five commands in one exchange: Redis's clock, where the history stands, how many marks there are, the
+ * records after a position (waiting for the next one, when asked to), and where the history stands then. What was looked at
+ * before the records tells a log that lost some from one that has no more. What was looked at after them tells whether "no more"
+ * is news: a log that was begun anew meanwhile, with low positions, wakes nobody who waits for a higher one.
  */
 #include "l2/l2_internal.h"
 
@@ -36,6 +37,8 @@ int l2_log_request(struct l2 *l2, struct request *request, uint64_t after, unsig
         result = request_add(request, 2, marks);
     if (result == LIBCACHE_OK)
         result = request_add(request, argc, read);
+    if (result == LIBCACHE_OK)
+        result = request_add(request, 5, history);
     return result;
 }
 
@@ -56,14 +59,15 @@ int l2_log_page(struct l2 *l2, const struct replies *replies, uint64_t asked_ms,
     const struct reply *r = replies->item;
     uint64_t ms;
 
-    if (replies->n != 4)
+    if (replies->n != 5)
         return LIBCACHE_EPROTOCOL;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         if (r[i].kind == REPLY_ERROR)
             return reply_result(&r[i]);
     memset(out, 0, sizeof *out);
     if (!read_time(&r[0], &ms) || r[1].kind != REPLY_ARRAY || r[1].size != 3 || !reply_history(&r[1].items[0], &out->now) ||
-        !reply_decimal(&r[2], &out->marks))
+        !reply_decimal(&r[2], &out->marks) || r[4].kind != REPLY_ARRAY || r[4].size != 3 ||
+        !reply_history(&r[4].items[0], &out->then))
         return LIBCACHE_EPROTOCOL;
     store_relaxed(&l2->clock_ahead_ms, ms - asked_ms);
     if (r[3].kind == REPLY_NIL)

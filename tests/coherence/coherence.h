@@ -46,6 +46,7 @@ enum {
     EVENTS = 1024,      /* remembered of a key: a second or so of a busy one */
     SLICES = 64,        /* of the common floor */
     LAGS = 96,          /* buckets of the histogram */
+    POINTS_MAX = 64,
     VALUE_BYTES_MAX = 2048,
     LOCK_WAIT_MS = 50,
     BACKOFF_MAX_MS = 500,
@@ -65,6 +66,7 @@ struct settings {
     unsigned pace;                   /* operations between naps of a millisecond; 0: no naps */
     uint64_t chaos;                  /* a bit per action of chaos.c */
     int with_redis, keep;
+    int die;                         /* workers kill themselves at points inside libcache; hooks variant */
     enum sabotage sabotage;
 };
 
@@ -147,6 +149,7 @@ struct arena {
     uint64_t pause_writers;       /* atomic: no write begins */
     uint64_t chaos;               /* atomic: not 0 from the begin of an action until all hosts are well again */
     uint64_t lenient_until_ns;    /* atomic */
+    uint64_t died[POINTS_MAX];    /* atomic: workers that killed themselves, by enum hook_point */
     uint64_t lags[LAGS];          /* atomic: how long news took, by bucket */
     uint64_t lags_stale;          /* atomic: of these, who had seen the old value meanwhile */
     struct history history;       /* of chaos, namespaces and everything */

@@ -101,7 +101,8 @@ static void bury(struct coordinator *c)
         struct worker_state *w = &c->arena->workers[i];
         if (!w->pid || waitpid(w->pid, &status, WNOHANG) != w->pid)
             continue;
-        if (!w->killed && !(WIFEXITED(status) && WEXITSTATUS(status) == 0 && load_word(&c->arena->stop)))
+        if (!w->killed && !(c->arena->settings.die && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) &&
+            !(WIFEXITED(status) && WEXITSTATUS(status) == 0 && load_word(&c->arena->stop)))
             violate(c->arena, "crash", KEYS_MAX, "worker %u of host %u ended with status %x (%s)", i, w->host,
                     (unsigned)status, event_name(w->doing));
         w->pid = 0;
@@ -281,17 +282,18 @@ static void usage(void)
          "  --no-redis        L1 only, with one host\n"
          "  --sabotage WHAT   do it wrong, to see that it is noticed: no-stamp, late-stamp, no-publish, forget\n"
          "  --break GUARD     the same with a rule of the library's own, in the hooks variant (--break list); see prove.sh\n"
+         "  --die             workers kill themselves in the middle of things, in the hooks variant\n"
          "Exit status: 0 no violation, 1 violation, 2 it could not begin. Actions:");
     chaos_print_actions();
 }
 
-enum { SEED, SECONDS, HOSTS, KEYS, CHAOS, STALENESS, SLACK, TIMEOUT, TIME_SLACK, PACE, KEEP, NO_REDIS, SABOTAGE, BREAK, HELP };
+enum { SEED, SECONDS, HOSTS, KEYS, CHAOS, STALENESS, SLACK, TIMEOUT, TIME_SLACK, PACE, KEEP, NO_REDIS, SABOTAGE, BREAK, DIE, HELP };
 
 static const struct option long_options[] = {
     { "seed", 1, NULL, SEED }, { "seconds", 1, NULL, SECONDS }, { "hosts", 1, NULL, HOSTS }, { "keys", 1, NULL, KEYS },
     { "chaos", 1, NULL, CHAOS }, { "staleness", 1, NULL, STALENESS }, { "slack", 1, NULL, SLACK },
     { "timeout", 1, NULL, TIMEOUT }, { "time-slack", 1, NULL, TIME_SLACK }, { "pace", 1, NULL, PACE },
-    { "keep", 0, NULL, KEEP }, { "no-redis", 0, NULL, NO_REDIS }, { "sabotage", 1, NULL, SABOTAGE }, { "break", 1, NULL, BREAK },
+    { "keep", 0, NULL, KEEP }, { "no-redis", 0, NULL, NO_REDIS }, { "sabotage", 1, NULL, SABOTAGE }, { "break", 1, NULL, BREAK }, { "die", 0, NULL, DIE },
     { "help", 0, NULL, HELP }, { NULL, 0, NULL, 0 },
 };
 
@@ -329,6 +331,7 @@ static int take(struct settings *s, int option)
             return -1;
         s->sabotage = (enum sabotage)sabotage_of(optarg);
         return 0;
+    case DIE: s->die = 1; return 0;
     case BREAK:
         if (guards_break(optarg) == 0)
             return 0;

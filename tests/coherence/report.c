@@ -192,7 +192,7 @@ void report_summary(struct coordinator *c)
     struct counts all = counts_sum(c->arena);
     const struct settings *s = &c->arena->settings;
     unsigned lives = 0;
-    uint64_t lags = 0;
+    uint64_t lags = 0, died = 0;
 
     for (unsigned i = 0; i < c->arena->n_workers; i++)
         lives += c->arena->workers[i].lives;
@@ -211,6 +211,15 @@ void report_summary(struct coordinator *c)
     printf("errors outside of chaos %" PRIu64 "\n", all.calm_errors);
     printf("slowest read %.1f ms, write %.1f ms, open %.1f ms, recovery %u ms\n", (double)all.slowest_read_ns / 1e6,
            (double)all.slowest_write_ns / 1e6, (double)all.slowest_open_ns / 1e6, c->slowest_recovery_ms);
+    for (int i = 0; i < POINTS_MAX; i++)
+        died += c->arena->died[i];
+    if (died)
+        printf("%" PRIu64 " workers killed themselves; by point", died);
+    for (int i = 0; i < POINTS_MAX && died; i++)
+        if (c->arena->died[i])
+            printf(" %d: %" PRIu64 ",", i, c->arena->died[i]);
+    if (died)
+        printf("\n");
     if (lags)
         printf("an invalidation is seen on other hosts after (ms): p50 %.3f, p99 %.3f, p99.9 %.3f (%" PRIu64
                " probes, %.1f %% saw the old value first)\n",

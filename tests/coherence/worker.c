@@ -4,8 +4,11 @@
  */
 #include "coherence/worker.h"
 
+#include "l1/hook.h"
+
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,6 +325,40 @@ static void probe(struct worker *w)
         lags_add(w->arena, us * 1000, (int)stale);
 }
 
+/* ---- Death at a point of its own choice (lib/l1/hook.h) --------------------------------------------------------------- */
+
+#ifdef LIBCACHE_HOOKS
+static struct arena *where_to_note;
+static int last_point; /* atomic, both: its thread comes by, too */
+static uint64_t countdown;
+
+static void die_here(enum hook_point point)
+{
+    if ((int)point != __atomic_load_n(&last_point, __ATOMIC_RELAXED) || __atomic_sub_fetch(&countdown, 1, __ATOMIC_RELAXED))
+        return;
+    __atomic_fetch_add(&where_to_note->died[point], 1, __ATOMIC_RELAXED);
+    kill(getpid(), SIGKILL);
+}
+
+/* Half of the time a point of coherence.c and its neighbours, else one of l1. */
+static void choose_death(struct worker *w)
+{
+    int point = (int)(dice_chance(&w->dice, 50) ? HOOK_ANSWERED + dice_below(&w->dice, HOOK_ALL_POINTS - HOOK_ANSWERED)
+                                                 : dice_below(&w->dice, HOOK_POINTS));
+
+    where_to_note = w->arena;
+    __atomic_store_n(&last_point, HOOK_ALL_POINTS, __ATOMIC_RELAXED);
+    store_word(&countdown, 1 + dice_below(&w->dice, UINT64_C(1) << dice_below(&w->dice, 7)));
+    __atomic_store_n(&last_point, point, __ATOMIC_RELAXED);
+    hook_function = die_here;
+}
+#else
+static void choose_death(struct worker *w)
+{
+    violate(w->arena, "rig", KEYS_MAX, "--die needs the hooks variant");
+}
+#endif
+
 /* ---- The process ------------------------------------------------------------------------------------------------------ */
 
 static void open_cache(struct worker *w)
@@ -395,10 +432,14 @@ void worker_run(struct arena *arena, unsigned number)
     w.host_state = &arena->hosts[w.host];
     w.dice = s->seed + (number + 1) * UINT64_C(0x632be59bd9b4e019) + w.state->lives * UINT64_C(0xd1b54a32d192ed03);
     w.schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    if (s->die)
+        choose_death(&w);
     open_cache(&w);
     for (uint64_t i = 1; !load_word(&arena->stop); i++) {
         store_word(&w.state->beat_ns, now_ns());
         work(&w);
+        if (s->die && i % 64 == 0) /* who has not come by there yet tries elsewhere */
+            choose_death(&w);
         if (s->pace && i % s->pace == 0)
             poll(NULL, 0, 1);
     }

@@ -42,12 +42,10 @@
  *     in L2 if the key slot is not above its stamp, the epoch is its own, and nothing newer is there (key-slot check, epoch);
  *     in L1 if the generation is the same, the epoch is its own, and the mark is not above its stamp. In any order, again
  *     after a reply that was lost, or not at all.
- *   A copier reads the entry from L2, or takes one from L1 that its host cannot vouch for. A copy keeps the stamp it found.
- *     It may be given the counter as a new stamp by a script that finds, in the same step, the epoch unchanged and the tag's
- *     mark not above the stamp; one from L1 must. It is served, and stored in L1, if the epoch is the host's, the mark is not
- *     above its stamp, and (to be stored) the generation is the same.
- *     The new stamp says nothing about the key: no one asked for its slot. So an invalidation of the key drops the entry from
- *     L1 whatever its stamp, and a copy is never stored in L2.
+ *   A copier reads the entry from L2, or takes one from L1 that its host cannot vouch for. A copy keeps the stamp it found. A
+ *     script that finds, in one step, the epoch unchanged and the tag's mark not above that stamp verifies it and gives it the
+ *     counter as its stamp; one from L1 must be verified. It is served if the epoch is the host's and the mark is not above
+ *     its stamp, and stored in L1 if moreover the generation is the same.
  *   A listener reads the next entry of the log, or, if that was trimmed or belongs to another epoch, epoch, counter and
  *     marks in one script; later it applies what it read. In the second case it drops what L1 has with the marks at hand.
  *   A reader is given what L1 has if the mark is not above its stamp.
@@ -58,6 +56,13 @@
  * the lost history left behind. So a host follows a reply to another epoch only if it was asked for after the host took
  * the epoch it has (Redis never returns to an epoch, so what it answers then is later); the listener throws such a reply
  * away, a writer asks again. Mutation EPOCHBACK shows what happens otherwise.
+ *
+ * What was verified. The counter as a new stamp vouches for the tag, not for the key: nobody asked for its slot. An invalidation
+ * of the key may already be counted in it whose turn in the log is still to come. So that must drop the entry whatever its
+ * stamp. A host that would rather keep what is stamped at or above the invalidation's position (its own new value, when the log
+ * brings back its own change; KEYSTAMP) must stamp differently (BEGUN): with a position from before the copy was read, the
+ * `latest` before L2 was asked, or `applied` for what was taken from L1. Everything up to there was done to the key before,
+ * and the tag's mark, verified later, holds for it too. KEYSTAMP without BEGUN is a mutation; with it, an instance.
  *
  * The properties
  *   G1  An L1 read on a writer's own host, after it returned, is not older than its version: its application raised the floor.
@@ -77,6 +82,10 @@
  *   A copy whose generation is gone can only be served. If it is not older than the floor, that is harmless: it is forgotten.
  *   A bounded table of marks drops some, and its horizon rises: to the model that is a mark that is too high. It only refuses
  *     more, and copiers take entries from L1 to verify whether or not they are valid.
+ *
+ * Rules that are not here to be safe. "Nothing newer is there", when storing in L2, keeps what is more useful: an eviction could take
+ * that away at any time. Comparing the mark when storing in L1 saves room: readers compare it. Of the two things that
+ * keep fills of a lost epoch out of L1, the epoch that loads compare and the generation that its change raises, either is enough.
  *
  * Left out: an explicit `set`; namespaces and "everything" (they are marks like that of the tag, without the bounded table); an
  * invalidation that cannot reach Redis and is replayed later; a failover to a replica that is behind, in the same epoch;
@@ -100,6 +109,10 @@
 #define TRIMS 0
 #endif
 
+#ifndef HEARS                   /* 1: hosts hear of positions from any reply, not only from the log and their own changes */
+#define HEARS 1
+#endif
+
 #define ELSEWHERE HOSTS
 #define MAX(one, other) ((one) > (other) -> (one) : (other))
 #define HOME(who) host[who.host]
@@ -121,6 +134,13 @@
 #define SAME_EPOCH(one, other) true
 #else
 #define SAME_EPOCH(one, other) ((one) == (other))
+#endif
+
+/* The other way to stamp what was verified, see the top. */
+#ifdef BEGUN
+#define VERIFIED_STAMP(copy_) MAX(copy_.entry.stamp, copy_.begun)
+#else
+#define VERIFIED_STAMP(copy_) redis.counter
 #endif
 
 /* An entry of a lost epoch is not newer than anything. */
@@ -151,7 +171,13 @@ typedef Host {
 
 typedef Writer { unsigned host : 2; bit asked_since };      /* since the host took the epoch it has */
 typedef Load { unsigned host : 2; bit same_generation; Entry entry };
-typedef Copy { bit same_generation; bit unverified; bit old; Entry entry };     /* old: below the floor when it was read */
+typedef Copy {
+    bit same_generation;
+    bit unverified;
+    bit old;                    /* below the floor when it was read */
+    unsigned begun : 2;         /* BEGUN: the key's invalidations up to here came before it was read */
+    Entry entry
+};
 typedef Reply { bit held; bit is_marks; unsigned epoch : 2; unsigned position : 2; unsigned tag_mark : 2; Logged logged };
 
 byte database;
@@ -169,7 +195,7 @@ byte i;                         /* scratch: 0 between steps */
 /* What is not in use is 0, so that states that do not differ look the same. */
 inline drop(it) { it.held = 0; it.version = 0; it.stamp = 0; it.epoch = 0 }
 inline drop_load(it) { it.host = 0; it.same_generation = 0; drop(it.entry) }
-inline drop_copy(it) { it.same_generation = 0; it.unverified = 0; it.old = 0; drop(it.entry) }
+inline drop_copy(it) { it.same_generation = 0; it.unverified = 0; it.old = 0; it.begun = 0; drop(it.entry) }
 inline drop_logged(it) { it.by_tag = 0; it.version = 0 }
 inline drop_reply(it) {
     it.held = 0; it.is_marks = 0; it.epoch = 0; it.position = 0; it.tag_mark = 0; drop_logged(it.logged)
@@ -357,18 +383,28 @@ end:
     od
 }
 
-inline take(on, from) {
+inline take(on, from, no_key_until) {
     put(copy[on].entry, from);
+#ifdef BEGUN
+    copy[on].begun = no_key_until;
+#endif
     copy[on].same_generation = 1;
     copy[on].old = (from.version < host[on].floor)
 }
 
-proctype copies(byte h) {
+proctype reads(byte h) {
 end:
     do
     :: d_step {
+        host[h].entry.held && MARK_ALLOWS(host[h].tag_mark, host[h].entry) ->
+        printf("host %d: serves version %d from L1\n", h, host[h].entry.version);
+        assert(host[h].entry.version >= host[h].floor);                             /* G1, G2, G3 */
+        assert(host[h].epoch != redis.epoch || host[h].applied != redis.counter ||
+            host[h].entry.version >= invalidated)                                   /* G2, G4 */
+       }
+    :: d_step {
         !copy[h].entry.held && redis.entry.held ->
-        take(h, redis.entry);
+        take(h, redis.entry, host[h].latest);
 #ifdef COPYFRESH
         copy[h].entry.stamp = redis.counter;
 #endif
@@ -377,7 +413,7 @@ end:
        }
     :: d_step {
         !copy[h].entry.held && host[h].entry.held ->
-        take(h, host[h].entry);
+        take(h, host[h].entry, host[h].applied);
         copy[h].unverified = 1;
         printf("copier %d: takes version %d with stamp %d of epoch %d from L1, to verify it\n",
             h, copy[h].entry.version, copy[h].entry.stamp, copy[h].entry.epoch)
@@ -385,7 +421,7 @@ end:
     :: d_step {
         copy[h].entry.held && SAME_EPOCH(copy[h].entry.epoch, redis.epoch) &&
         MARK_ALLOWS(redis.tag_mark, copy[h].entry) ->
-        copy[h].entry.stamp = redis.counter;
+        copy[h].entry.stamp = VERIFIED_STAMP(copy[h]);
         copy[h].unverified = 0;
         printf("copier %d: verified, the stamp is now %d\n", h, copy[h].entry.stamp)
        }
@@ -448,20 +484,11 @@ end:
         printf("listener %d: has applied up to position %d of epoch %d\n", h, host[h].applied, host[h].epoch);
         drop_reply(reply[h])
        }
-    od
-}
-
-proctype reads(byte h) {
-end:
-    do
     :: d_step {
-        host[h].entry.held && MARK_ALLOWS(host[h].tag_mark, host[h].entry) ->
-        printf("host %d: serves version %d from L1\n", h, host[h].entry.version);
-        assert(host[h].entry.version >= host[h].floor);                             /* G1, G2, G3 */
-        assert(host[h].epoch != redis.epoch || host[h].applied != redis.counter ||
-            host[h].entry.version >= invalidated)                                   /* G2, G4 */
+        HEARS && host[h].epoch == redis.epoch && host[h].latest < redis.counter ->
+        host[h].latest++;
+        printf("host %d: hears of position %d of epoch %d\n", h, host[h].latest, host[h].epoch)
        }
-    :: d_step { host[h].entry.held -> drop(host[h].entry); printf("host %d: evicts the entry\n", h) }
     od
 }
 
@@ -469,6 +496,10 @@ proctype forgets() {
 end:
     do
     :: d_step { redis.entry.held -> drop(redis.entry); printf("redis: evicts the entry\n") }
+    :: d_step { host[0].entry.held -> drop(host[0].entry); printf("host 0: evicts the entry\n") }
+#if HOSTS > 1
+    :: d_step { host[1].entry.held -> drop(host[1].entry); printf("host 1: evicts the entry\n") }
+#endif
 #if LOSSES
     :: atomic {
         redis.epoch < LOSSES ->
@@ -494,7 +525,7 @@ init {
     atomic {
         do :: i < WRITERS -> run writes(i); i++ :: else -> i = 0; break od;
         do :: i < LOADERS -> run loads(i); i++ :: else -> i = 0; break od;
-        do :: i < HOSTS -> run copies(i); run listens(i); run reads(i); i++ :: else -> i = 0; break od;
+        do :: i < HOSTS -> run reads(i); run listens(i); i++ :: else -> i = 0; break od;
         run forgets()
     }
 }

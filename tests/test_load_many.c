@@ -1,0 +1,537 @@
+/*
+ * Batches of loads: one call of the loader for what is missing, one flight a key; warming up; and what becomes of all load
+ * calls when there is no memory. SPDX-License-Identifier: MIT
+ */
+#include "support/loads.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX = 40 };
+
+/* A batch of keys, named by one letter each. */
+struct batch {
+    size_t n;
+    char letters[MAX];
+    libcache_slice keys[MAX];
+    libcache_value values[MAX];
+    int results[MAX];
+    int result;
+    libcache_ns *ns;
+    struct source *source;
+    unsigned wait_ms, flags;
+    pthread_t thread;
+};
+
+static void *fetch_batch(void *arg)
+{
+    struct batch *b = arg;
+    libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
+
+    options.wait_ms = b->wait_ms;
+    options.flags = b->flags;
+    b->result = libcache_get_or_load_many(b->ns, b->keys, b->n, b->values, b->results, source_load_many, b->source, &options);
+    return NULL;
+}
+
+static void batch_init(struct batch *b, libcache_ns *ns, const char *letters, struct source *source)
+{
+    memset(b, 0, sizeof *b);
+    b->n = strlen(letters);
+    memcpy(b->letters, letters, b->n);
+    for (size_t i = 0; i < b->n; i++)
+        b->keys[i] = (libcache_slice){ &b->letters[i], 1 };
+    b->ns = ns;
+    b->source = source;
+}
+
+static void batch_free(struct batch *b)
+{
+    for (size_t i = 0; i < b->n; i++)
+        libcache_release_value(&b->values[i]);
+}
+
+/* Which result each key has: h(it) s(tale) n(egative) e(load) ?; and fails the test unless hits and stale ones are `text`. */
+static void ck_batch(struct batch *b, int result, const char *results, const char *text)
+{
+    ck_result(b->result, result);
+    for (size_t i = 0; i < b->n; i++) {
+        int r = b->results[i];
+        char is = r == LIBCACHE_HIT ? 'h' : r == LIBCACHE_STALE ? 's' : r == LIBCACHE_NEGATIVE ? 'n' : r == LIBCACHE_ELOAD ? 'e' : '?';
+        ck_assert_msg(is == results[i], "key %c: %s", b->letters[i], result_name(r));
+        if (is == 'h' || is == 's')
+            ck_assert_msg(b->values[i].size == strlen(text) && memcmp(b->values[i].data, text, strlen(text)) == 0,
+                          "key %c is \"%.*s\"", b->letters[i], (int)b->values[i].size, (char *)b->values[i].data);
+    }
+    batch_free(b);
+}
+
+static void ck_fetch_many(libcache_ns *ns, const char *letters, struct source *source, int result, const char *results,
+                          const char *text)
+{
+    struct batch b;
+
+    batch_init(&b, ns, letters, source);
+    fetch_batch(&b);
+    ck_batch(&b, result, results, text);
+}
+
+static libcache_ns *soft_space(const struct rig *rig)
+{
+    libcache_policy policy = LIBCACHE_POLICY_INIT;
+
+    policy.soft_ttl_ms = 10000;
+    policy.ttl_ms = 60000;
+    policy.grace_ms = 30000;
+    policy.load_backoff_ms = 1000;
+    return space_with(rig, "soft", &policy);
+}
+
+/* ---- Batches ------------------------------------------------------------------------------------------------------------- */
+
+START_TEST(the_loader_gets_what_is_missing_and_nothing_else_at_once)
+{
+    struct rig rig;
+    struct source source = { .text = "v" };
+
+    rig_up(&rig);
+    put(rig.ns, "b", "v");
+    put(rig.ns, "d", "v");
+    ck_fetch_many(rig.ns, "abcde", &source, LIBCACHE_OK, "hhhhh", "v");
+    ck_assert_uint_eq(source.calls, 1);
+    ck_assert_str_eq(source.asked, "a c e");
+    ck_fetch_many(rig.ns, "edcba", &source, LIBCACHE_OK, "hhhhh", "v");
+    ck_assert_uint_eq(source.calls, 1);
+    ck_fetch_many(rig.ns, "", &source, LIBCACHE_OK, "", "");
+    ck_assert_uint_eq(source.calls, 1);
+    ck_assert_uint_eq(rig_stats(&rig).loads, 3);
+    ck_assert_uint_eq(rig_stats(&rig).misses, 3);
+    ck_assert_uint_eq(rig_stats(&rig).hits, 7);
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(a_key_that_is_asked_for_twice_is_loaded_once)
+{
+    struct rig rig;
+    struct source source = { .text = "v" };
+
+    rig_up(&rig);
+    ck_fetch_many(rig.ns, "aba", &source, LIBCACHE_OK, "hhh", "v");
+    ck_assert_str_eq(source.asked, "a b");
+    ck_assert_uint_eq(source.keys, 2);
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(some_of_a_batch_may_fail)
+{
+    struct rig rig;
+    struct source source = { .text = "v", .fails_for = "b" };
+
+    rig_up(&rig);
+    ck_fetch_many(rig.ns, "abc", &source, LIBCACHE_ELOAD, "heh", "v");
+    ck_assert_uint_eq(rig_stats(&rig).load_errors, 1);
+    ck_assert_uint_eq(rig_stats(&rig).loads, 2);
+    ck_fetch_many(rig.ns, "abc", &source, LIBCACHE_ELOAD, "heh", "v"); /* not tried again yet */
+    ck_assert_uint_eq(source.keys, 3);
+    fake_clock_advance(&rig.clock, 1000);
+    source.fails_for = NULL;
+    ck_fetch_many(rig.ns, "abc", &source, LIBCACHE_OK, "hhh", "v");
+    source.error = -1; /* all of it */
+    ck_fetch_many(rig.ns, "adc", &source, LIBCACHE_ELOAD, "heh", "v");
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(of_a_batch_what_is_stale_is_refreshed_and_given_as_it_was_when_that_fails)
+{
+    struct rig rig;
+    struct source source = { .text = "old" };
+    libcache_ns *ns;
+
+    rig_up(&rig);
+    ns = soft_space(&rig);
+    ck_fetch_many(ns, "abc", &source, LIBCACHE_OK, "hhh", "old");
+    fake_clock_advance(&rig.clock, 10000);
+    source.error = -1;
+    ck_fetch_many(ns, "abc", &source, LIBCACHE_OK, "sss", "old");
+    ck_assert_uint_eq(source.calls, 2);
+    ck_fetch_many(ns, "abc", &source, LIBCACHE_OK, "sss", "old");
+    ck_assert_uint_eq(source.calls, 2);
+    fake_clock_advance(&rig.clock, 1000);
+    source.error = 0;
+    source.text = "new";
+    ck_fetch_many(ns, "abc", &source, LIBCACHE_OK, "hhh", "new");
+    fake_clock_advance(&rig.clock, 10000);
+    source.as.flags = LIBCACHE_NEG;
+    ck_fetch_many(ns, "abc", &source, LIBCACHE_OK, "nnn", "");
+    ck_assert_uint_eq(rig_stats(&rig).refreshes, 9);
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(a_stale_value_whose_refresh_does_not_fit_is_not_said_to_fit)
+{
+    struct rig rig;
+    struct source source = { .text = "old" };
+    struct batch b;
+    char own[4];
+    libcache_ns *ns;
+
+    rig_up(&rig);
+    ns = soft_space(&rig);
+    ck_fetch_many(ns, "a", &source, LIBCACHE_OK, "h", "old");
+    fake_clock_advance(&rig.clock, 10000);
+    source.text = "much longer than before";
+    batch_init(&b, ns, "a", &source);
+    b.values[0] = (libcache_value){ .data = own, .capacity = sizeof own };
+    fetch_batch(&b);
+    ck_result(b.result, LIBCACHE_ETOOBIG);
+    ck_result(b.results[0], LIBCACHE_ETOOBIG);
+    ck_assert_uint_eq(b.values[0].size, strlen(source.text));
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
+static uint64_t always_early(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+START_TEST(a_fresh_value_whose_early_refresh_fails_is_still_fresh)
+{
+    struct rig rig;
+    struct source source = { .text = "v", .error = -1 };
+    libcache_policy policy = LIBCACHE_POLICY_INIT;
+    libcache_ns *ns;
+
+    rig_prepare(&rig);
+    rig.options.random = always_early;
+    rig_open(&rig);
+    policy.ttl_ms = 60000;
+    policy.early_percent = 1000;
+    ns = space_with(&rig, "early", &policy);
+    {
+        libcache_load *load = begin(ns, "a", 0, LIBCACHE_LEAD);
+        fake_clock_advance(&rig.clock, 1000);
+        ck_result(commit(load, "v"), LIBCACHE_OK);
+    }
+    ck_fetch_many(ns, "a", &source, LIBCACHE_OK, "h", "v");
+    ck_assert_uint_eq(source.calls, 1);
+    fake_clock_advance(&rig.clock, 1000);
+    ck_fetch(ns, "a", &source, LIBCACHE_HIT, "v");
+    ck_assert_uint_eq(source.calls, 2);
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(bad_keys_of_a_batch_are_their_own_affair)
+{
+    struct rig rig;
+    struct source source = { .text = "v" };
+    struct batch b;
+
+    rig_up(&rig);
+    batch_init(&b, rig.ns, "abc", &source);
+    b.keys[1].size = 0;
+    fetch_batch(&b);
+    ck_result(b.result, LIBCACHE_EKEY);
+    ck_result(b.results[1], LIBCACHE_EKEY);
+    b.results[1] = LIBCACHE_HIT;
+    b.values[1] = b.values[0];
+    ck_batch(&b, LIBCACHE_EKEY, "hhh", "v");
+    ck_assert_str_eq(source.asked, "a c");
+    b.values[1] = (libcache_value)LIBCACHE_VALUE_INIT;
+    ck_result(libcache_get_or_load_many(NULL, b.keys, 1, b.values, b.results, source_load_many, &source, NULL), LIBCACHE_EINVAL);
+    ck_result(libcache_get_or_load_many(rig.ns, b.keys, 1, b.values, b.results, NULL, &source, NULL), LIBCACHE_EINVAL);
+    ck_result(libcache_get_or_load_many(rig.ns, NULL, 1, b.values, b.results, source_load_many, &source, NULL), LIBCACHE_EINVAL);
+    rig_down(&rig);
+}
+END_TEST
+
+static void delete_b(struct source *source, const libcache_slice *keys)
+{
+    (void)keys;
+    libcache_delete(source->arg, "b", 1, 0);
+}
+
+START_TEST(G3_of_a_batch_only_what_was_overtaken_is_not_stored)
+{
+    struct rig rig;
+    struct source source = { .text = "old", .during = delete_b };
+
+    rig_up(&rig);
+    source.arg = rig.ns;
+    ck_fetch_many(rig.ns, "abc", &source, LIBCACHE_OK, "hhh", "old"); /* the caller has all */
+    ck_value(rig.ns, "a", "old");
+    ck_result(look(rig.ns, "b"), LIBCACHE_MISS);
+    ck_value(rig.ns, "c", "old");
+    ck_assert_uint_eq(rig_stats(&rig).fenced, 1);
+    rig_down(&rig);
+}
+END_TEST
+
+/* ---- Batches and others -------------------------------------------------------------------------------------------------- */
+
+START_TEST(what_others_are_loading_is_waited_for_after_the_rest_was_loaded)
+{
+    struct rig rig;
+    struct source source = { .text = "v" };
+    libcache_load *leader;
+    struct batch b;
+
+    rig_up(&rig);
+    leader = begin(rig.ns, "b", 0, LIBCACHE_LEAD);
+    batch_init(&b, rig.ns, "abc", &source);
+    ck_assert_int_eq(pthread_create(&b.thread, NULL, fetch_batch, &b), 0);
+    until(rig_stats(&rig).loads == 2); /* a and c, while b is under way */
+    ck_assert_uint_eq(rig_stats(&rig).load_waits, 1);
+    ck_result(commit(leader, "v"), LIBCACHE_OK);
+    pthread_join(b.thread, NULL);
+    ck_batch(&b, LIBCACHE_OK, "hhh", "v");
+    ck_assert_uint_eq(source.keys, 2);
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(a_batch_that_has_waited_for_long_enough_loads_for_itself)
+{
+    struct rig rig;
+    struct source source = { .text = "v" };
+    libcache_load *leader;
+    struct batch b;
+
+    rig_up(&rig);
+    leader = begin(rig.ns, "b", 0, LIBCACHE_LEAD);
+    batch_init(&b, rig.ns, "abc", &source);
+    b.wait_ms = 20;
+    fetch_batch(&b);
+    ck_batch(&b, LIBCACHE_OK, "hhh", "v");
+    ck_assert_uint_eq(source.calls, 2);
+    ck_assert_str_eq(source.asked, "b");
+    ck_assert_uint_eq(rig_stats(&rig).load_bypasses, 1);
+    ck_value(rig.ns, "b", "v"); /* and keeps it, as any load may */
+    ck_result(commit(leader, "v"), LIBCACHE_OK);
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(batches_that_wait_for_each_others_keys_load_each_once_when_the_leader_gives_up)
+{
+    enum { BATCHES = 4 };
+    struct rig rig;
+    struct source source = { .text = "v" };
+    static const char *const letters[BATCHES] = { "abcdef", "fedcba", "cafebd", "dbfeca" };
+    struct batch b[BATCHES];
+    libcache_load *leaders[6];
+    uint64_t begun;
+
+    rig_up(&rig);
+    for (int i = 0; i < 6; i++)
+        leaders[i] = begin(rig.ns, (char[]){ (char)('a' + i), 0 }, 0, LIBCACHE_LEAD);
+    for (int i = 0; i < BATCHES; i++) {
+        batch_init(&b[i], rig.ns, letters[i], &source);
+        ck_assert_int_eq(pthread_create(&b[i].thread, NULL, fetch_batch, &b[i]), 0);
+    }
+    until(rig_stats(&rig).load_waits == 6 * BATCHES);
+    begun = real_ms();
+    for (int i = 0; i < 6; i++)
+        libcache_load_abort(leaders[i], 0);
+    for (int i = 0; i < BATCHES; i++) {
+        pthread_join(b[i].thread, NULL);
+        ck_batch(&b[i], LIBCACHE_OK, "hhhhhh", "v");
+    }
+    ck_assert_uint_lt(real_ms() - begun, 8000); /* nobody held a key while he waited for another: that would be until the lease is over */
+    ck_assert_uint_eq(source.keys, 6);
+    ck_assert_uint_eq(rig_stats(&rig).load_bypasses, 0);
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
+/* ---- Warming up ------------------------------------------------------------------------------------------------------------ */
+
+struct progress {
+    struct source source; /* the loader's argument is also progress's */
+    size_t calls, last, stop_at;
+};
+
+static int note_progress(void *arg, size_t done, size_t n)
+{
+    struct progress *p = arg;
+
+    ck_assert_uint_eq(n, 26);
+    ck_assert_uint_gt(done, p->last);
+    p->last = done;
+    return ++p->calls == p->stop_at;
+}
+
+START_TEST(warming_up_loads_in_batches_tells_how_far_it_is_and_can_be_stopped)
+{
+    struct rig rig;
+    struct batch b;
+    struct progress p = { .source = { .text = "v" } };
+
+    rig_up(&rig);
+    batch_init(&b, rig.ns, "abcdefghijklmnopqrstuvwxyz", &p.source);
+    put(rig.ns, "c", "fresh");
+    p.stop_at = 2;
+    ck_result(libcache_warm(rig.ns, b.keys, 26, 10, source_load_many, &p, note_progress, NULL), LIBCACHE_OK);
+    ck_assert_uint_eq(p.last, 20);
+    ck_assert_uint_eq(p.source.calls, 2);
+    ck_assert_uint_eq(p.source.keys, 19);
+    ck_value(rig.ns, "c", "fresh");
+    ck_value(rig.ns, "t", "v");
+    ck_result(look(rig.ns, "u"), LIBCACHE_MISS);
+    p.last = p.calls = p.stop_at = 0;
+    ck_result(libcache_warm(rig.ns, b.keys, 26, 10, source_load_many, &p, note_progress, NULL), LIBCACHE_OK);
+    ck_assert_uint_eq(p.calls, 3);
+    ck_assert_uint_eq(p.last, 26);
+    ck_assert_str_eq(p.source.asked, "u v w x y z");
+    ck_result(libcache_warm(rig.ns, b.keys, 26, 100, source_load_many, &p, NULL, NULL), LIBCACHE_OK);
+    ck_result(libcache_warm(rig.ns, NULL, 0, 10, source_load_many, &p, NULL, NULL), LIBCACHE_OK);
+    ck_assert_uint_eq(p.source.calls, 3);
+    ck_result(libcache_warm(rig.ns, b.keys, 26, 0, source_load_many, &p, NULL, NULL), LIBCACHE_EINVAL);
+    ck_result(libcache_warm(rig.ns, b.keys, 26, 1, NULL, &p, NULL, NULL), LIBCACHE_EINVAL);
+    ck_result(libcache_warm(NULL, b.keys, 26, 1, source_load_many, &p, NULL, NULL), LIBCACHE_EINVAL);
+    source_done(&p.source);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(warming_up_goes_on_after_a_failure_and_gives_the_first)
+{
+    struct rig rig;
+    struct batch b;
+    struct source source = { .text = "v", .fails_for = "b" };
+
+    rig_up(&rig);
+    batch_init(&b, rig.ns, "abcdef", &source);
+    ck_result(libcache_warm(rig.ns, b.keys, 6, 2, source_load_many, &source, NULL, NULL), LIBCACHE_ELOAD);
+    ck_value(rig.ns, "f", "v");
+    ck_assert_uint_eq(rig_stats(&rig).loads, 5);
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
+/* ---- Without memory ----------------------------------------------------------------------------------------------------------- */
+
+static struct source memory_source;
+
+static int do_fetch(libcache_ns *ns)
+{
+    libcache_value value = LIBCACHE_VALUE_INIT;
+    int result = fetch(ns, "a", &memory_source, &value);
+
+    libcache_release_value(&value);
+    return result;
+}
+
+static int do_begin(libcache_ns *ns)
+{
+    libcache_value value = LIBCACHE_VALUE_INIT;
+    libcache_load *load = NULL;
+    int result = libcache_load_begin(&load, ns, "a", 1, &value, NULL);
+
+    if (load)
+        ck_result(commit(load, "v"), LIBCACHE_OK); /* that takes none */
+    libcache_release_value(&value);
+    return result == LIBCACHE_LEAD ? LIBCACHE_HIT : result;
+}
+
+static int do_fetch_many(libcache_ns *ns)
+{
+    struct batch b;
+
+    batch_init(&b, ns, "abcab", &memory_source);
+    memset(b.results, 0x55, sizeof b.results);
+    fetch_batch(&b);
+    for (size_t i = 0; i < b.n; i++) {
+        ck_assert(b.results[i] == LIBCACHE_HIT || b.results[i] == LIBCACHE_STALE || b.results[i] == LIBCACHE_ENOMEM);
+        ck_assert(b.result == LIBCACHE_ENOMEM || b.results[i] != LIBCACHE_ENOMEM);
+    }
+    batch_free(&b);
+    return b.result == LIBCACHE_OK ? LIBCACHE_HIT : b.result;
+}
+
+static int do_warm(libcache_ns *ns)
+{
+    struct batch b;
+    int result;
+
+    batch_init(&b, ns, "abcab", &memory_source);
+    result = libcache_warm(ns, b.keys, b.n, 2, source_load_many, &memory_source, NULL, NULL);
+    return result == LIBCACHE_OK ? LIBCACHE_HIT : result;
+}
+
+static int take_never(void *arg, void (*job)(void *), void *job_arg)
+{
+    (void)arg, (void)job, (void)job_arg;
+    return 1;
+}
+
+START_TEST(a_load_without_memory_fails_cleanly)
+{
+    static int (*const calls[])(libcache_ns *) = { do_fetch, do_begin, do_fetch_many, do_warm };
+
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        for (int stale = 0; stale < 2; stale++)
+            for (unsigned nth = 1;; nth++) {
+                struct rig rig;
+                libcache_ns *ns;
+                int64_t live;
+                int result, failed;
+                rig_prepare(&rig);
+                rig.options.execute = take_never;
+                rig_open(&rig);
+                ns = soft_space(&rig);
+                memory_source = (struct source){ .text = "v" };
+                if (stale) {
+                    ck_fetch_many(ns, "abc", &memory_source, LIBCACHE_OK, "hhh", "v");
+                    fake_clock_advance(&rig.clock, 10000);
+                }
+                live = rig.memory.live;
+                rig.memory.fail_at = nth;
+                result = calls[i](ns);
+                failed = rig.memory.fail_at == 0;
+                rig.memory.fail_at = 0;
+                ck_assert_msg(result == LIBCACHE_HIT || result == LIBCACHE_STALE || (failed && result == LIBCACHE_ENOMEM),
+                              "call %zu, stale %d, allocation %u: %s", i, stale, nth, result_name(result));
+                ck_assert_msg(rig.memory.live == live, "call %zu, stale %d, allocation %u: a leak", i, stale, nth);
+                ck_fetch(ns, "a", &memory_source, LIBCACHE_HIT, "v"); /* and nobody waits for whoever failed */
+                ck_fetch(ns, "b", &memory_source, LIBCACHE_HIT, "v");
+                source_done(&memory_source);
+                rig_down(&rig);
+                if (!failed)
+                    break;
+                ck_assert_uint_lt(nth, 100);
+            }
+}
+END_TEST
+
+int main(void)
+{
+    return RUN_TESTS("load_many", the_loader_gets_what_is_missing_and_nothing_else_at_once,
+                     a_key_that_is_asked_for_twice_is_loaded_once, some_of_a_batch_may_fail,
+                     of_a_batch_what_is_stale_is_refreshed_and_given_as_it_was_when_that_fails,
+                     a_stale_value_whose_refresh_does_not_fit_is_not_said_to_fit,
+                     a_fresh_value_whose_early_refresh_fails_is_still_fresh, bad_keys_of_a_batch_are_their_own_affair,
+                     G3_of_a_batch_only_what_was_overtaken_is_not_stored,
+                     what_others_are_loading_is_waited_for_after_the_rest_was_loaded,
+                     a_batch_that_has_waited_for_long_enough_loads_for_itself,
+                     batches_that_wait_for_each_others_keys_load_each_once_when_the_leader_gives_up,
+                     warming_up_loads_in_batches_tells_how_far_it_is_and_can_be_stopped,
+                     warming_up_goes_on_after_a_failure_and_gives_the_first, a_load_without_memory_fails_cleanly);
+}
