@@ -134,6 +134,7 @@ static int ping_by_hiredis(void *self, size_t i)
 static void emit_pair(l2_contender *ours, l2_contender *theirs)
 {
     l2_add_extra(&ours->result, "over_hiredis", rounds_ratio(ours, theirs));
+    l2_add_extra(&ours->result, "over_hiredis_p50", rounds_ratio_p50(ours, theirs));
     l2_add_extra(&ours->result, "p50_more_us", ours->result.p50_us - theirs->result.p50_us);
     l2_emit(&theirs->result);
     l2_emit(&ours->result);

@@ -279,6 +279,8 @@ static int load_batch(libcache_ns *ns, const libcache_slice *keys, size_t n, lib
     struct many *many = memory_zero(&ns->cache->allocator, n * sizeof *many);
     int result;
 
+    for (size_t i = 0; i < n; i++)
+        results[i] = LIBCACHE_ENOMEM;
     if (!many)
         return LIBCACHE_ENOMEM;
     result = begin_many(ns, keys, n, values, results, options, &many[0].load, sizeof *many);

@@ -134,7 +134,7 @@ static libcache_ns *early_space(const struct rig *rig, unsigned percent)
 START_TEST(early_refresh_alone_keeps_loads_few_and_a_busy_key_from_expiring)
 {
     static const unsigned betas[] = { 100, 250, 400 }, every[] = { 100, 1000, 10000 };
-    unsigned cycles = (unsigned)scaled(150);
+    unsigned cycles = (unsigned)scaled(80);
 
     for (int b = 0; b < 3; b++)
         for (int e = 0; e < 3; e++) {

@@ -119,6 +119,8 @@ int l2_store(struct l2 *l2, struct l2_store *items, size_t n, uint64_t deadline)
     struct script_answers answers;
     int result = LIBCACHE_OK;
 
+    for (size_t i = 0; i < n && !stored; i++)
+        items[i].result = LIBCACHE_ENOMEM;
     if (!stored)
         return LIBCACHE_ENOMEM;
     calls = (struct script_call *)(void *)(stored + n);
