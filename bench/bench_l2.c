@@ -172,7 +172,8 @@ static const char help[] = "Usage: bench-l2 [OPTION]...\n"
                            "  --json          one JSON object a line instead of tables\n"
                            "  --socket KIND   unix or tcp. Default: both\n"
                            "  --bench NAME    only this bench (repeatable)\n"
-                           "  --no-pin        leave client and server to the scheduler\n"
+                           "  --pin HOW       client and server together on one processor (default),\n"
+                           "                  apart on two, or no: as the scheduler likes\n"
                            "  --list          names of benches\n"
                            "  --help          this text\n"
                            "\n"
@@ -201,6 +202,18 @@ static void choose_socket(l2_options *options, const char *kind)
         harness_die("--socket: '%s' is neither unix nor tcp", kind);
 }
 
+static void choose_pin(l2_options *options, const char *how)
+{
+    static const char *const names[] = { "together", "apart", "no" };
+
+    for (unsigned i = 0; i < 3; i++)
+        if (strcmp(how, names[i]) == 0) {
+            options->pin = i;
+            return;
+        }
+    harness_die("--pin: '%s' is neither together nor apart nor no", how);
+}
+
 static void set_size(l2_options *o, int quick)
 {
     o->rounds = o->tiny ? 3 : quick ? 15 : 41;
@@ -224,12 +237,12 @@ static l2_options parse_options(int argc, char **argv)
         { "json", no_argument, NULL, 'j' },
         { "socket", required_argument, NULL, 's' },
         { "bench", required_argument, NULL, 'b' },
-        { "no-pin", no_argument, NULL, 'n' },
+        { "pin", required_argument, NULL, 'p' },
         { "list", no_argument, NULL, 'l' },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
-    l2_options options = { .pinned = 1, .unix_socket = 1, .tcp = 1 };
+    l2_options options = { .unix_socket = 1, .tcp = 1 };
     int quick = 0, option;
 
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -237,7 +250,7 @@ static l2_options parse_options(int argc, char **argv)
         case 'q': quick = 1; break;
         case 't': options.tiny = 1; break;
         case 'j': options.json = 1; break;
-        case 'n': options.pinned = 0; break;
+        case 'p': choose_pin(&options, optarg); break;
         case 's': choose_socket(&options, optarg); break;
         case 'b': add_bench(&options, optarg); break;
         case 'l':

@@ -29,7 +29,8 @@
 enum { L2_ROUNDS_MAX = 64, L2_CONTENDERS_MAX = 4, L2_NAMES_MAX = 16, L2_EXTRA_MAX = 12, L2_BATCH = 100 };
 
 typedef struct l2_options {
-    int json, tiny, pinned;
+    int json, tiny;
+    enum { PIN_TOGETHER, PIN_APART, PIN_NOT } pin;
     int unix_socket, tcp;              /* which ones */
     const char *benches[L2_NAMES_MAX]; /* NULL-terminated; empty: all */
     unsigned rounds;                   /* contenders interleaved; at most L2_ROUNDS_MAX */
@@ -111,8 +112,8 @@ void l2_free_keys(l2_keys *keys);
 void l2_make_value(const l2_keys *keys, size_t number, char *out);
 void l2_check_value(const l2_keys *keys, size_t number, const void *value, size_t size);
 
-/* Stores all keys in Redis, none in L1. */
-void l2_fill(const l2_cache *cache, const l2_keys *keys);
+/* Stores all keys. flags: of the sets, LIBCACHE_SKIP_L1 to leave none in L1. */
+void l2_fill(const l2_cache *cache, const l2_keys *keys, unsigned flags);
 
 void l2_expect(const char *call, int result, int wanted); /* dies unless it is */
 
@@ -162,7 +163,7 @@ void l2_distribution(l2_result *result, double *values_us, size_t n);
 void l2_nap_us(unsigned us);
 void l2_sleep_until(uint64_t ns); /* of CLOCK_MONOTONIC */
 void l2_fine_timers(void);        /* naps of this thread end when they should, not up to 50 us later */
-void l2_pin(const l2_context *context); /* this process on one processor, the server on the next */
+void l2_pin(const l2_context *context); /* this process and the server, as --pin says */
 pid_t l2_fork(void (*run)(void *arg), void *arg); /* a child that dies with us */
 void l2_reap(pid_t child, int must_succeed);      /* must_succeed 0: kills it */
 

@@ -169,7 +169,8 @@ static void compare_deletes(const l2_context *context, writer *w)
         { .operation = "delete", .engine = "libcache", .self = w, .prepare = put_back, .run = delete_by_libcache }
     };
     l2_contender tags[2] = { { .operation = "PING", .engine = "hiredis", .self = w, .run = ping_by_hiredis },
-                             { .operation = "invalidate_tags 1", .engine = "libcache", .self = w, .run = invalidate_by_libcache } };
+                             { .operation = "invalidate_tags 1", .engine = "libcache", .self = w,
+                               .run = invalidate_by_libcache } };
 
     rounds_run(context, "changes", gone, 2, ops, w->keys);
     emit_pair(&gone[1], &gone[0]);

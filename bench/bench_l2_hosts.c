@@ -4,8 +4,8 @@
  * Host B is forked before any handle is opened, has a segment of its own and a listening thread. It looks for the key that
  * is up next in L1 only, naps for NAP_US between looks (spinning would take one of few processors from Redis, from A
  * and from B's own listener, and measure that), and notes when it was first not given it. Host A invalidates at a fixed
- * pace and notes when each call returned. Keys are up in A's order, so a late B makes figures larger, never smaller. The lag is negative
- * where B was faster than the answer to A.
+ * pace and notes when each call returned. Keys are up in A's order, so a late B makes figures larger, never smaller. The
+ * lag is negative where B was faster than the answer to A.
  *
  * flood: A invalidates from several threads at a fixed rate. B's main thread only looks at its own statistics.
  */
@@ -151,8 +151,8 @@ static void fill_tagged(const l2_cache *cache, const l2_keys *keys)
         options.tags = &keys->key[i];
         options.n_tags = 1;
         l2_make_value(keys, i, value);
-        l2_expect("libcache_set", libcache_set(cache->ns, keys->key[i].data, keys->key[i].size, value, sizeof value, &options),
-                  LIBCACHE_OK);
+        l2_expect("libcache_set", libcache_set(cache->ns, keys->key[i].data, keys->key[i].size, value, sizeof value,
+                                               &options), LIBCACHE_OK);
     }
 }
 

@@ -1,5 +1,6 @@
 /*
- * get and get_many against plain hiredis on the same keys: the same bytes, libcache's envelopes. SPDX-License-Identifier: MIT
+ * get and get_many against plain hiredis on the same keys: the same bytes, libcache's envelopes.
+ * SPDX-License-Identifier: MIT
  *
  *      skip_l1     LIBCACHE_SKIP_L1: one round trip, judged by what this host knows
  *      copy        L1 is looked at, misses, and keeps a copy; too small for the keys, so that the next round misses, too
@@ -75,7 +76,8 @@ static void get_size(const l2_context *context, size_t n, size_t value_bytes)
 {
     const libcache_options small = small_l1(value_bytes);
     l2_keys keys;
-    reader skip = { .keys = &keys, .flags = LIBCACHE_SKIP_L1 }, late = skip, copy = { .keys = &keys }, raw = { .keys = &keys };
+    reader skip = { .keys = &keys, .flags = LIBCACHE_SKIP_L1 }, late = skip;
+    reader copy = { .keys = &keys }, raw = { .keys = &keys };
     l2_contender c[4] = { { .operation = "get", .engine = "hiredis", .self = &raw, .run = get_by_hiredis },
                           { .operation = "get skip_l1", .engine = "libcache", .self = &skip, .run = get_by_libcache },
                           { .operation = "get copy", .engine = "libcache", .self = &copy, .run = get_by_libcache },
@@ -91,7 +93,7 @@ static void get_size(const l2_context *context, size_t n, size_t value_bytes)
     raw.raw = raw_connect(context);
     /* From their first contact on they know the marks; the late one has his after the values were stored. */
     l2_expect("libcache_poll", libcache_poll(copy.cache.cache, 0), LIBCACHE_OK);
-    l2_fill(&skip.cache, &keys);
+    l2_fill(&skip.cache, &keys, LIBCACHE_SKIP_L1);
     l2_expect("libcache_delete", libcache_delete(skip.cache.ns, "x", 1, 0), LIBCACHE_MISS);
     l2_expect("libcache_poll", libcache_poll(late.cache.cache, 0), LIBCACHE_OK);
     rounds_run(context, "get", c, 4, context->options->round_ops, &keys);
@@ -220,7 +222,7 @@ static void many_of_size(const l2_context *context, size_t value_bytes)
     l2_make_keys(&keys, 10 * L2_BATCH, value_bytes);
     b->cache = l2_open_cache(context->url, NULL);
     b->raw = raw_connect(context);
-    l2_fill(&b->cache, &keys);
+    l2_fill(&b->cache, &keys, LIBCACHE_SKIP_L1);
     rounds_run(context, "get_many", c, 4, context->options->round_batches, &keys);
     ratio = rounds_ratio_p50(&c[2], &c[0]);
     speed = rounds_ratio_p50(&c[3], &c[2]);

@@ -96,5 +96,6 @@ void report_targets(const l2_result *results, size_t n)
     for (size_t i = 0; i < n; i++)
         if (results[i].is_target)
             printf("  %-66s %9.3f %-3s %s %7.4g  %s\n", results[i].what, results[i].value, results[i].unit,
-                   results[i].at_least ? "at least" : "at most ", results[i].limit, l2_target_met(&results[i]) ? "yes" : "NO");
+                   results[i].at_least ? "at least" : "at most ", results[i].limit,
+                   l2_target_met(&results[i]) ? "yes" : "NO");
 }

@@ -123,17 +123,13 @@ static void open_hitter(hitter *h, const char *url, const char *prefix, int list
                         const uint32_t *order)
 {
     libcache_options options = LIBCACHE_OPTIONS_INIT;
-    char *value = harness_allocate(keys->value_bytes);
 
     options.listener = listener;
     options.redis_prefix = prefix;
     *h = (hitter){ .cache = l2_open_cache(url, &options), .keys = keys, .order = order };
-    for (size_t i = 0; i < keys->n; i++) {
-        l2_make_value(keys, i, value);
-        l2_expect("libcache_set", libcache_set(h->cache.ns, keys->key[i].data, keys->key[i].size, value, keys->value_bytes, NULL),
-                  LIBCACHE_OK);
-    }
-    free(value);
+    l2_fill(&h->cache, keys, 0);
+    if (url != NULL) /* else it may still be behind its own changes, and not trust its L1 */
+        l2_expect("libcache_poll", libcache_poll(h->cache.cache, 0), LIBCACHE_OK);
 }
 
 void case_l1_hit(const l2_context *context)

@@ -112,19 +112,21 @@ void l2_check_value(const l2_keys *keys, size_t number, const void *value, size_
         harness_die("key %zu has a value of %zu bytes that begins with %llu", number, size, (unsigned long long)head);
 }
 
-void l2_fill(const l2_cache *cache, const l2_keys *keys)
+void l2_fill(const l2_cache *cache, const l2_keys *keys, unsigned flags)
 {
     libcache_set_options options = LIBCACHE_SET_OPTIONS_INIT;
     libcache_item items[FILL_AT_ONCE];
     char *values = harness_allocate(FILL_AT_ONCE * keys->value_bytes);
 
-    options.flags = LIBCACHE_SKIP_L1;
+    options.flags = flags;
     for (size_t from = 0; from < keys->n; from += FILL_AT_ONCE) {
         size_t n = keys->n - from < FILL_AT_ONCE ? keys->n - from : FILL_AT_ONCE;
 
         for (size_t i = 0; i < n; i++) {
             l2_make_value(keys, from + i, values + i * keys->value_bytes);
-            items[i] = (libcache_item){ keys->key[from + i], { values + i * keys->value_bytes, keys->value_bytes }, &options, 0 };
+            items[i].key = keys->key[from + i];
+            items[i].value = (libcache_slice){ values + i * keys->value_bytes, keys->value_bytes };
+            items[i].options = &options;
         }
         l2_expect("libcache_set_many", libcache_set_many(cache->ns, items, n), LIBCACHE_OK);
     }
@@ -252,14 +254,16 @@ void l2_fine_timers(void)
 
 void l2_pin(const l2_context *context)
 {
+    const int wanted = context->options->pin == PIN_APART;
     cpu_set_t allowed, server;
     int cpu = 0;
 
-    if (!context->options->pinned || sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2)
+    if (context->options->pin == PIN_NOT || sched_getaffinity(0, sizeof allowed, &allowed) != 0 ||
+        CPU_COUNT(&allowed) < 2)
         return;
     harness_pin_thread(0);
     for (int seen = 0; cpu < CPU_SETSIZE; cpu++)
-        if (CPU_ISSET(cpu, &allowed) && seen++ == 1)
+        if (CPU_ISSET(cpu, &allowed) && seen++ == wanted)
             break;
     CPU_ZERO(&server);
     CPU_SET(cpu, &server);

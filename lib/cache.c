@@ -5,6 +5,8 @@
 #include "base/options.h"
 #include "l1/hit.h"
 
+#include <limits.h>
+
 #define BATCH 32 /* keys whose memory get_many has under way at once */
 
 static force_inline int key_ok(const void *key, size_t size)
@@ -67,6 +69,8 @@ static force_inline int get_hashed(libcache_ns *ns, const struct l1_key *k, libc
     return likely(result != L1_ASK) ? result : l1_get_any(&ns->cache->l1, k, ns->view.soft_ttl_ms, value, flags);
 }
 
+#define LOOKED (1u << 30) /* an internal flag: the quick way has been tried */
+
 /* A get of any kind: the tiers in their order, and the log read on the way where nobody else has for long. */
 static __attribute__((noinline)) int get_any(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
                                              unsigned flags)
@@ -75,7 +79,7 @@ static __attribute__((noinline)) int get_any(libcache_ns *ns, const void *key, s
     uint64_t deadline = 0;
     int result = LIBCACHE_MISS;
 
-    if (flags & ~GET_FLAGS)
+    if (flags & ~(GET_FLAGS | LOOKED))
         return LIBCACHE_EINVAL;
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
@@ -83,9 +87,10 @@ static __attribute__((noinline)) int get_any(libcache_ns *ns, const void *key, s
     if (ns->cache->listens_on_calls && !(flags & LIBCACHE_SKIP_L2))
         coherence_look(ns->cache->coherence, &deadline);
     if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & LIBCACHE_SKIP_L1))
-        result = get_hashed(ns, &k, value, flags & L1_FLAGS);
+        result = flags & LOOKED ? l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, value, 0)
+                                : get_hashed(ns, &k, value, flags & L1_FLAGS);
     if (result == LIBCACHE_MISS && goes_to_redis(ns, flags))
-        result = get_further(ns, &k, value, NULL, flags, deadline);
+        result = get_further(ns, &k, value, NULL, flags & ~LOOKED, deadline);
     count_read(ns, result);
     return result;
 }
@@ -100,10 +105,10 @@ static __attribute__((noinline, flatten)) int get_full(libcache_ns *ns, const vo
     int result;
 
     if (unlikely((flags | (unsigned)ns->slow) || !key_ok(key, key_size)))
-        return get_any(ns, key, key_size, value, flags);
+        return get_any(ns, key, key_size, value, flags & LOOKED ? UINT_MAX : flags);
     result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
     if (unlikely(result == L1_ASK || (result == LIBCACHE_MISS && goes_to_redis(ns, 0))))
-        return get_any(ns, key, key_size, value, 0);
+        return get_any(ns, key, key_size, value, LOOKED);
     count_read(ns, result);
     return result;
 }
@@ -116,7 +121,7 @@ static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *k
         return result;
     }
     if (result == L1_ASK || result == LIBCACHE_MISS)
-        return get_any(ns, key, key_size, value, 0);
+        return get_any(ns, key, key_size, value, LOOKED);
     store_relaxed(&ns->view.lean, 0);
     return get_full(ns, key, key_size, value, 0);
 }

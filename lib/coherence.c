@@ -178,14 +178,14 @@ static void known(void *arg, struct history *out)
     *out = (struct history){ m.redis_epoch, m.latest, m.latest_token };
 }
 
-static int contact(void *arg, const struct history *now, enum l2_contact how)
+static int contact(void *arg, const struct history *now, enum l2_contact how, uint64_t known_epoch)
 {
     struct mirror m;
 
     mirror_read(arg, &m);
-    if (how != L2_OTHER && m.redis_epoch != now->epoch)
-        return LIBCACHE_OK; /* it was what we knew when we said hello, and is not now: passed over, as in note */
-    return note(arg, now, !guard(GUARD_GAP, how != L2_GAP), m.l1_epoch, &m);
+    if (m.redis_epoch != known_epoch && m.redis_epoch != now->epoch)
+        return LIBCACHE_OK; /* another history has been met since hello was said: passed over, as in note */
+    return note(arg, now, m.redis_epoch == known_epoch && !guard(GUARD_GAP, how != L2_GAP), m.l1_epoch, &m);
 }
 
 struct asked coherence_ask(const struct coherence *c)
@@ -432,11 +432,11 @@ int coherence_apply(struct coherence *c, const struct mirror *seen, const struct
 
     hook(HOOK_LOG_READ);
     /* No history, or one that ends before what we knew when we asked: it was lost. Hello sees to it, and says what there is. */
-    if (!page->now.epoch || (page->now.epoch == seen->redis_epoch && page->now.position < seen->latest)) {
+    if (!page->then.epoch || (page->then.epoch == seen->redis_epoch && page->then.position < seen->latest)) {
         result = l2_hello(c->l2, deadline);
         return result == LIBCACHE_OK ? LIBCACHE_MISS : result;
     }
-    result = note(c, &page->now, 0, seen->l1_epoch, &m);
+    result = note(c, &page->then, 0, seen->l1_epoch, &m);
     if (result != LIBCACHE_OK)
         return result;
     if (m.l1_epoch != seen->l1_epoch || !seen->redis_epoch)
@@ -444,18 +444,24 @@ int coherence_apply(struct coherence *c, const struct mirror *seen, const struct
     result = apply_records(c, seen, page, &upto, &token);
     if (result < 0)
         return result;
-    if (result == LIBCACHE_MISS || (page->n < asked_for && !guard(GUARD_GAP, upto >= page->now.position))) {
-        result = note(c, &page->now, 1, seen->l1_epoch, &m);
+    /* A gap: records do not follow each other, or there is none where we knew of some before we asked. */
+    if (result == LIBCACHE_MISS || (page->n < asked_for && !guard(GUARD_GAP, upto >= seen->latest))) {
+        result = note(c, &page->then, 1, seen->l1_epoch, &m);
         return result == LIBCACHE_OK ? LIBCACHE_MISS : result;
     }
     hook(HOOK_LOG_APPLIED);
     if (upto > seen->applied)
         result = advance(c, seen, upto, token);
-    if (result == LIBCACHE_OK && (page->then.epoch != seen->redis_epoch || page->n == asked_for))
-        return LIBCACHE_MISS; /* another history has begun since, or there is more */
-    if (result == LIBCACHE_OK) /* all that had been issued when it was asked; when nothing has come since, all until the wait's end */
-        l1_heard(c->l1, page->then.position == upto ? heard_ms : asked_ms);
-    return result;
+    if (result != LIBCACHE_OK)
+        return result;
+    /*
+     * All that had been issued when we asked is applied: the records that follow each other are all that there were. No record at
+     * all is news only if nothing was issued since, up to the end of the wait; else the next reading shows what became of it.
+     */
+    if (page->n == asked_for || (page->n == 0 && page->then.position != upto))
+        return LIBCACHE_MISS;
+    l1_heard(c->l1, page->then.position == upto ? heard_ms : asked_ms);
+    return LIBCACHE_OK;
 }
 
 void coherence_keep_small(struct coherence *c, const struct log_page *page, uint64_t deadline)
@@ -482,7 +488,7 @@ static int read_page(struct coherence *c, struct request *request, struct replie
     if (result == LIBCACHE_OK)
         result = transport_exchange(l2_transport(c->l2), request, replies, deadline, EXCHANGE_REPEATABLE);
     if (result == LIBCACHE_OK)
-        result = l2_log_page(c->l2, replies, asked_ms, &page);
+        result = l2_log_page(c->l2, replies, l1_now(c->l1), &page);
     if (result == LIBCACHE_OK) {
         coherence_keep_small(c, &page, deadline);
         result = coherence_apply(c, &m, &page, LOG_PAGE, asked_ms, asked_ms, deadline);

@@ -67,7 +67,7 @@ static int listen_once(struct coherence *c, struct connection *connection, struc
     if (result == LIBCACHE_MISS)
         result = LIBCACHE_EUNAVAILABLE; /* woken */
     if (result == LIBCACHE_OK)
-        result = l2_log_page(c->l2, &replies, asked_ms, &page);
+        result = l2_log_page(c->l2, &replies, answered_ms, &page);
     if (result == LIBCACHE_OK) {
         /* No records: there were none for a whole beat after it was asked, or until now by a slower clock of ours. */
         uint64_t heard_ms = page.n ? asked_ms : asked_ms + beat_ms < answered_ms ? asked_ms + beat_ms : answered_ms;

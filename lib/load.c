@@ -58,6 +58,7 @@ struct beginning {
     libcache_value *value;
     libcache_load *load;      /* made when first needed */
     uint64_t deadline;        /* for waiting; ns of CLOCK_MONOTONIC */
+    uint64_t redis;           /* for Redis, between two waits: see coherence_deadline (G7) */
     unsigned flags;
     int stale;                /* value holds an older one */
     int later;                /* Redis is asked later, for many keys at once */
@@ -95,7 +96,7 @@ static void free_load(libcache_load *load)
     memory_free(&load->ns->cache->allocator, load);
 }
 
-static void give_back_lease(libcache_load *load)
+static void give_back_lease(libcache_load *load, uint64_t deadline)
 {
     libcache *cache = load->ns->cache;
     const struct l2_lock lease = { { space_slice(load->ns), { load->key.data, load->key.size } }, 1, load->lease_owner, 0 };
@@ -107,21 +108,26 @@ static void give_back_lease(libcache_load *load)
         return;
     load->leased = 0;
     asked = coherence_ask(cache->coherence);
-    if (l2_lock(coherence_l2(cache->coherence), &lease, L2_LOCK_FREE, &state, deadline_after_ms(cache->timeout_ms)) == LIBCACHE_OK)
+    if (l2_lock(coherence_l2(cache->coherence), &lease, L2_LOCK_FREE, &state, deadline) == LIBCACHE_OK)
         coherence_learn(cache->coherence, &state.now, &asked, 0, &at);
 }
 
 /* Who waits here need not wait for Redis to hear of it; but who loads anew would have to wait for the lease. */
-static void end_load(libcache_load *load, enum flight_end how)
+static void end_load_by(libcache_load *load, enum flight_end how, uint64_t deadline)
 {
     struct l1 *l1 = &load->ns->cache->l1;
 
     if (how == FLIGHT_FENCED)
-        give_back_lease(load);
+        give_back_lease(load, deadline);
     if (load->leads)
         flight_end(l1, &load->flight, how, how == FLIGHT_FAILED ? load->ns->policy.load_backoff_ms : 0);
-    give_back_lease(load);
+    give_back_lease(load, deadline);
     free_load(load);
+}
+
+static void end_load(libcache_load *load, enum flight_end how)
+{
+    end_load_by(load, how, deadline_after_ms(load->ns->cache->timeout_ms));
 }
 
 /* The load is not needed: the value has come by another way. */
@@ -154,7 +160,7 @@ static int look_in_redis(struct beginning *b, unsigned flags)
 
     if (!cache->coherence || !(b->ns->tiers & LIBCACHE_TIER_L2) || (b->flags & LIBCACHE_SKIP_L2))
         return LIBCACHE_MISS;
-    remote_get(b->ns, &k, 1, flags | LIBCACHE_TIMES | L1_LATE, 0);
+    remote_get(b->ns, &k, 1, flags | LIBCACHE_TIMES | L1_LATE, coherence_deadline(cache->coherence, &b->redis));
     if (k.result == LIBCACHE_STALE)
         b->stale = 1;
     return k.result;
@@ -203,7 +209,8 @@ static int take_lease(struct beginning *b)
         uint32_t seen = flight_nudges(&cache->l1, &b->load->flight);
         struct l2_lock_state state;
         uint64_t now, until;
-        int result = l2_lock(coherence_l2(cache->coherence), &lease, L2_LOCK_TAKE, &state, deadline_after_ms(cache->timeout_ms));
+        int result = l2_lock(coherence_l2(cache->coherence), &lease, L2_LOCK_TAKE, &state,
+                             coherence_deadline(cache->coherence, &b->redis));
         if (result != LIBCACHE_EXISTS) {
             b->load->leased = result == LIBCACHE_OK;
             if (result != LIBCACHE_OK) {
@@ -220,6 +227,7 @@ static int take_lease(struct beginning *b)
         until = deadline_after_ms(LEASE_LOOK_MS);
         flight_extend(&cache->l1, &b->load->flight, lease.ttl_ms);
         flight_wait_nudge(&cache->l1, &b->load->flight, seen, until < b->deadline ? until : b->deadline);
+        b->redis = 0;
         result = look_in_redis(b, 0);
         if (result == LIBCACHE_HIT || result == LIBCACHE_NEGATIVE)
             return result;
@@ -313,6 +321,7 @@ static int wait_for(struct beginning *b, const struct flight_ref *flight)
     count(b->ns, COUNT_LOAD_WAIT);
     if (!flight_wait(&b->ns->cache->l1, flight, b->deadline, &how))
         return bypass(b);
+    b->redis = 0;
     return landed(b, how);
 }
 
@@ -583,7 +592,7 @@ int libcache_load_commit(libcache_load *load, const void *value, size_t size, co
 {
     libcache_set_options o;
     enum flight_end how = FLIGHT_STORED;
-    uint64_t now;
+    uint64_t now, deadline;
     int result;
 
     if (!load)
@@ -600,13 +609,14 @@ int libcache_load_commit(libcache_load *load, const void *value, size_t size, co
         return LIBCACHE_OK;
     }
     now = l1_now(&load->ns->cache->l1);
+    deadline = deadline_after_ms(load->ns->cache->timeout_ms);
     o.stamp = &load->stamp;
     result = store_loaded(load->ns, &load->key, value, size, &o, now > load->begun_ms ? now - load->begun_ms : 0);
     if (result == LIBCACHE_FENCED)
         how = FLIGHT_FENCED;
     else if (result < 0 && (result > LIBCACHE_EUNAVAILABLE || !(load->ns->tiers & LIBCACHE_TIER_L1) || (o.flags & LIBCACHE_SKIP_L1)))
         how = FLIGHT_NOT_STORED; /* only Redis's errors leave it in L1 */
-    end_load(load, how);
+    end_load_by(load, how, deadline);
     return result;
 }
 

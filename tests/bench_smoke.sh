@@ -3,7 +3,7 @@
 #   - every line of --json is a JSON object with the fields that are promised, and every bench is there;
 #   - they refuse what they do not know;
 #   - no engine returned a wrong value (they exit with 1 then), and all keys were hit where all fit.
-# Needs build/bin/bench-l1 and build/bin/bench-replay (make bench-programs); BUILD is where build/ is.
+# Needs build/bin/bench-l1, bench-l2 and bench-replay (make bench-programs), and redis-server for bench-l2; BUILD is where build/ is.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -56,6 +56,33 @@ refuses "$bin/bench-l1" --tiny --unknown
 refuses "$bin/bench-l1" --tiny extra
 refuses "$bin/bench-l1" --tiny --bench unknown
 refuses "$bin/bench-l1" --tiny --engine unknown
+
+# ---- bench-l2 -----------------------------------------------------------------------------------------------
+
+"$bin/bench-l2" --tiny --json >"$scratch/l2" || fail "bench-l2 failed"
+grep -v '"bench": "target"' "$scratch/l2" >"$scratch/l2-results"
+grep '"bench": "target"' "$scratch/l2" >"$scratch/l2-targets"
+lines_have "$scratch/l2-results" bench=string operation=string engine=string socket=string value_bytes=number \
+    samples=number p50_us=number p99_us=number max_us=number mean_us=number fastest_us=number slowest_us=number
+lines_have "$scratch/l2-targets" bench=string operation=string of=string socket=string value=number unit=string
+for bench in $("$bin/bench-l2" --list); do
+    grep -q "\"bench\": \"$bench\"" "$scratch/l2-results" || fail "bench $bench is missing"
+done
+for socket in unix tcp; do
+    grep -q "\"socket\": \"$socket\"" "$scratch/l2-results" || fail "nothing was measured over $socket"
+done
+"$bin/bench-l2" --tiny --socket unix --pin apart --bench get_many >"$scratch/table" || fail "bench-l2 --socket unix failed"
+grep -q '^Targets' "$scratch/table" || fail "the table of targets is missing"
+grep -q 'tcp' "$scratch/table" && fail "--socket unix measured tcp"
+ls -d /tmp/libcache-redis-* >/dev/null 2>&1 && for directory in /tmp/libcache-redis-*; do
+    pid=${directory#/tmp/libcache-redis-}
+    kill -0 "${pid%%-*}" 2>/dev/null || fail "a server was left in $directory"
+done
+refuses "$bin/bench-l2" --tiny --unknown
+refuses "$bin/bench-l2" --tiny extra
+refuses "$bin/bench-l2" --tiny --bench unknown
+refuses "$bin/bench-l2" --tiny --socket unknown
+refuses "$bin/bench-l2" --tiny --pin unknown
 
 # ---- bench-replay -------------------------------------------------------------------------------------------
 

@@ -187,6 +187,7 @@ test)
     step "dependencies" tools/deps.sh test
     check
     step "model of the protocol" tests/model/run.sh
+    step "broken guards are noticed" tests/coherence/prove.sh
     step "coherence of several hosts under chaos, for longer" run_coherence release 60 --keep
     step "tests, portable build" build_and_test portable
     step "tests, address sanitizer" build_and_test asan

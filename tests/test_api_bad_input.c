@@ -137,6 +137,10 @@ END_TEST
 
 START_TEST(unknown_flags_are_refused)
 {
+    const unsigned reads = LIBCACHE_NO_WAIT | LIBCACHE_SKIP_L1 | LIBCACHE_SKIP_L2 | LIBCACHE_READ_ONLY,
+                   writes = LIBCACHE_NO_WAIT | LIBCACHE_SKIP_L1 | LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH,
+                   stores = writes | LIBCACHE_NEG,
+                   invalidations = LIBCACHE_NO_WAIT | LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH;
     struct rig rig;
     libcache_value value = LIBCACHE_VALUE_INIT;
     libcache_slice key = LIBCACHE_STR("key"), tag = LIBCACHE_STR("tag");
@@ -145,27 +149,62 @@ START_TEST(unknown_flags_are_refused)
     int result;
 
     fill(&rig);
-    for (unsigned flag = 1u << 31; flag > LIBCACHE_NO_WAIT; flag >>= 1) {
-        if (flag != LIBCACHE_TIMES) {
+    for (unsigned flag = 1u << 31; flag; flag >>= 1) {
+        options.flags = flag;
+        if (!(flag & (reads | LIBCACHE_TIMES))) {
             REFUSED(libcache_get(rig.ns, KEY, &value, flag), LIBCACHE_EINVAL);
             REFUSED(libcache_get_many(rig.ns, &key, 1, &value, &result, NULL, flag), LIBCACHE_EINVAL);
         }
-        REFUSED(libcache_exists(rig.ns, KEY, flag), LIBCACHE_EINVAL);
-        REFUSED(libcache_ttl_left(rig.ns, KEY, &ms, flag), LIBCACHE_EINVAL);
-        REFUSED(libcache_delete(rig.ns, KEY, flag), LIBCACHE_EINVAL);
-        REFUSED(libcache_delete_many(rig.ns, &key, 1, NULL, flag), LIBCACHE_EINVAL);
-        REFUSED(libcache_touch(rig.ns, KEY, 1, flag), LIBCACHE_EINVAL);
-        REFUSED(libcache_invalidate_tags(rig.cache, &tag, 1, flag), LIBCACHE_EINVAL);
-        REFUSED(libcache_invalidate_namespace(rig.ns, flag), LIBCACHE_EINVAL);
-        REFUSED(libcache_invalidate_all(rig.cache, flag), LIBCACHE_EINVAL);
-        options.flags = flag;
-        if (flag != LIBCACHE_NEG) {
+        if (!(flag & reads)) {
+            REFUSED(libcache_exists(rig.ns, KEY, flag), LIBCACHE_EINVAL);
+            REFUSED(libcache_ttl_left(rig.ns, KEY, &ms, flag), LIBCACHE_EINVAL);
+        }
+        if (!(flag & writes)) {
+            REFUSED(libcache_delete(rig.ns, KEY, flag), LIBCACHE_EINVAL);
+            REFUSED(libcache_delete_many(rig.ns, &key, 1, NULL, flag), LIBCACHE_EINVAL);
+            REFUSED(libcache_touch(rig.ns, KEY, 1, flag), LIBCACHE_EINVAL);
+            REFUSED(libcache_increment(rig.ns, "number", 6, 1, &options, NULL), LIBCACHE_EINVAL);
+            REFUSED(libcache_decrement(rig.ns, "number", 6, 1, &options, NULL), LIBCACHE_EINVAL);
+        }
+        if (!(flag & invalidations)) {
+            REFUSED(libcache_invalidate_tags(rig.cache, &tag, 1, flag), LIBCACHE_EINVAL);
+            REFUSED(libcache_invalidate_namespace(rig.ns, flag), LIBCACHE_EINVAL);
+            REFUSED(libcache_invalidate_all(rig.cache, flag), LIBCACHE_EINVAL);
+        }
+        if (!(flag & stores)) {
             REFUSED(libcache_set(rig.ns, KEY, "v", 1, &options), LIBCACHE_EINVAL);
             REFUSED(libcache_add(rig.ns, KEY, "v", 1, &options), LIBCACHE_EINVAL);
         }
-        REFUSED(libcache_increment(rig.ns, "number", 6, 1, &options, NULL), LIBCACHE_EINVAL);
-        REFUSED(libcache_decrement(rig.ns, "number", 6, 1, &options, NULL), LIBCACHE_EINVAL);
     }
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(flags_of_the_redis_tier_are_known_without_one)
+{
+    struct rig rig;
+    libcache_value value = LIBCACHE_VALUE_INIT;
+    libcache_slice tag = LIBCACHE_STR("tag");
+    libcache_set_options options = LIBCACHE_SET_OPTIONS_INIT;
+    uint64_t ms;
+
+    fill(&rig);
+    ck_result(libcache_get(rig.ns, KEY, &value, LIBCACHE_SKIP_L2), LIBCACHE_HIT);
+    ck_result(libcache_get(rig.ns, KEY, &value, LIBCACHE_READ_ONLY), LIBCACHE_HIT);
+    ck_result(libcache_get(rig.ns, KEY, &value, LIBCACHE_SKIP_L1), LIBCACHE_MISS);
+    ck_result(libcache_exists(rig.ns, KEY, LIBCACHE_SKIP_L1), LIBCACHE_MISS);
+    ck_result(libcache_ttl_left(rig.ns, KEY, &ms, LIBCACHE_SKIP_L1), LIBCACHE_MISS);
+    options.flags = LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH;
+    ck_result(libcache_set(rig.ns, "new", 3, "v", 1, &options), LIBCACHE_OK);
+    ck_value(rig.ns, "new", "v");
+    options.flags = LIBCACHE_SKIP_L1;
+    ck_result(libcache_set(rig.ns, "new", 3, "v", 1, &options), LIBCACHE_OK);
+    ck_result(look(rig.ns, "new"), LIBCACHE_MISS); /* nowhere to go */
+    ck_result(libcache_touch(rig.ns, KEY, 5000, LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH), LIBCACHE_OK);
+    ck_result(libcache_invalidate_tags(rig.cache, &tag, 1, LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH), LIBCACHE_OK);
+    ck_result(look(rig.ns, "key"), LIBCACHE_MISS);
+    ck_result(libcache_delete(rig.ns, "number", 6, LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH), LIBCACHE_OK);
+    libcache_release_value(&value);
     rig_down(&rig);
 }
 END_TEST
@@ -494,6 +533,7 @@ START_TEST(bad_policies_are_refused_by_field)
     BAD_POLICY(l1_share_percent, 101, LIBCACHE_EPOLICY);
     BAD_POLICY(max_value_bytes, (4 << 20) / 32 + 1, LIBCACHE_EPOLICY);
     BAD_POLICY(tiers, 4, LIBCACHE_EPOLICY);
+    BAD_POLICY(l1_ttl_ms, ten_years + 1, LIBCACHE_EPOLICY);
     BAD_POLICY(tiers, LIBCACHE_TIER_L2, LIBCACHE_EUNSUPPORTED);
     BAD_POLICY(tiers, LIBCACHE_TIER_L1 | LIBCACHE_TIER_L2, LIBCACHE_EUNSUPPORTED);
     BAD_POLICY(struct_size, 1, LIBCACHE_EINVAL);
@@ -506,6 +546,7 @@ END_TEST
 int main(void)
 {
     return RUN_TESTS("api_bad_input", bad_keys_are_refused, null_arguments_are_refused, unknown_flags_are_refused,
+                     flags_of_the_redis_tier_are_known_without_one,
                      bad_tags_are_refused, values_of_impossible_size_are_refused, a_load_has_no_place_in_an_increment,
                      set_options_of_any_size_are_understood_or_refused,
                      open_options_of_any_size_are_understood_or_refused,

@@ -68,6 +68,12 @@ static void expect_equal(const libcache_policy *got, const libcache_policy *want
     ck_assert_uint_eq(got->l1_share_percent, want->l1_share_percent);
     ck_assert_uint_eq(got->max_value_bytes, want->max_value_bytes);
     ck_assert_uint_eq(got->tiers, want->tiers);
+    ck_assert_uint_eq(got->l1_ttl_ms, want->l1_ttl_ms);
+    ck_assert_uint_eq(got->compress_bytes, want->compress_bytes);
+    ck_assert_uint_eq(got->load_timeout_ms, want->load_timeout_ms);
+    ck_assert_uint_eq(got->load_backoff_ms, want->load_backoff_ms);
+    ck_assert_uint_eq(got->early_percent, want->early_percent);
+    ck_assert_uint_eq(got->load_lease, want->load_lease);
     ck_assert_int_eq(policy_equal(got, want), 1);
 }
 
@@ -125,6 +131,17 @@ static const struct {
     { "[default]\ntiers = l2", "x", { .tiers = L2 } },
     { "[default]\ntiers = l1,l2", "x", { .tiers = L1 | L2 } },
     { "[default]\ntiers = l2 ,\tl1 ; both", "x", { .tiers = L1 | L2 } },
+    { "[default]\nl1_ttl = 1ms", "x", { .l1_ttl_ms = 1 } },
+    { "[default]\nl1_ttl = forever\nttl = 1s", "x", { .l1_ttl_ms = F, .ttl_ms = S } },
+    { "[default]\nl1_ttl = 3650d", "x", { .l1_ttl_ms = 3650 * D } },
+    { "[default]\nl1_ttl = 5s\n[namespace x]\nttl = 1s", "x", { .l1_ttl_ms = 5 * S, .ttl_ms = S } },
+    { "[default]\ncompress = 1B", "x", { .compress_bytes = 1 } },
+    { "[default]\ncompress = 4KiB ; and more", "x", { .compress_bytes = 4 << 10 } },
+    { "[default]\nload_timeout = 1ms\nload_backoff = 3650d", "x", { .load_timeout_ms = 1, .load_backoff_ms = 3650 * D } },
+    { "[default]\nearly = 1%", "x", { .early_percent = 1 } },
+    { "[default]\nearly = 1000%", "x", { .early_percent = 1000 } },
+    { "[default]\nload_lease = host", "x", { .load_lease = LIBCACHE_LEASE_HOST } },
+    { "[default]\nload_lease = host\n[namespace x]\nload_lease = redis", "x", { .load_lease = LIBCACHE_LEASE_REDIS } },
 
     { "[namespace x]\nttl = 1s", "x", { .ttl_ms = S } },
     { "[namespace x]\nttl = 1s", "y", { 0 } },
@@ -174,7 +191,8 @@ END_TEST
 /* clang-format off */
 
 #define WANT_SECTION "; want [default] or [namespace NAME]"
-#define FIELD_NAMES "; there are ttl, negative_ttl, soft_ttl, grace, jitter, l1_share, max_value, tiers"
+#define FIELD_NAMES "; there are ttl, negative_ttl, soft_ttl, grace, jitter, l1_share, max_value, tiers, l1_ttl, compress, " \
+    "load_timeout, load_backoff, early, load_lease"
 #define TTL_WANT "; want 1ms to 3650d, or forever (units ms s m h d)"
 #define LOST " is neither a section, a field (name = value) nor a comment"
 
@@ -262,6 +280,19 @@ static const struct {
     { "[default]\ntiers = l1,", "p.ini:2: tiers = l1,: unknown tier; want l1, l2 or l1,l2" },
     { "[default]\ntiers = l1l2", "p.ini:2: tiers = l1l2: unknown tier; want l1, l2 or l1,l2" },
     { "[default]\ntiers = l1,l1", "p.ini:2: tiers = l1,l1: tier repeated; want l1, l2 or l1,l2" },
+    { "[default]\nl1_ttl = 0", "p.ini:2: l1_ttl = 0: out of range" TTL_WANT },
+    { "[default]\nl1_ttl = 3651d", "p.ini:2: l1_ttl = 3651d: out of range" TTL_WANT },
+    { "[default]\nl1_ttl = 5", "p.ini:2: l1_ttl = 5: unit missing" TTL_WANT },
+    { "[default]\ncompress = 0", "p.ini:2: compress = 0: out of range; want 1B or more (units B KiB MiB GiB)" },
+    { "[default]\ncompress = 4K", "p.ini:2: compress = 4K: unknown unit; want 1B or more (units B KiB MiB GiB)" },
+    { "[default]\nload_timeout = 0",
+      "p.ini:2: load_timeout = 0: out of range; want 1ms to 3650d (units ms s m h d)" },
+    { "[default]\nload_backoff = forever",
+      "p.ini:2: load_backoff = forever: not a whole number; want 1ms to 3650d (units ms s m h d)" },
+    { "[default]\nearly = 0%", "p.ini:2: early = 0%: out of range; want 1% to 1000%" },
+    { "[default]\nearly = 1001%", "p.ini:2: early = 1001%: out of range; want 1% to 1000%" },
+    { "[default]\nload_lease = l2", "p.ini:2: load_lease = l2: unknown lease; want host or redis" },
+    { "[default]\nload_lease =", "p.ini:2: load_lease has no value; want host or redis" },
 
     /* contradictions; the line is the section's own that made it one */
     { "[default]\nttl = 60s\nsoft_ttl = 60s",
@@ -591,7 +622,8 @@ END_TEST
 
 #define IN_FULL(ttl, negative, soft)                                                                                   \
     { .ttl_ms = (ttl), .negative_ttl_ms = (negative), .soft_ttl_ms = (soft), .l1_share_percent = 100,                  \
-      .max_value_bytes = CACHE_MAX, .tiers = L1 }
+      .max_value_bytes = CACHE_MAX, .tiers = L1, .l1_ttl_ms = F, .compress_bytes = SIZE_MAX,                           \
+      .load_timeout_ms = 10 * S, .load_backoff_ms = S, .load_lease = LIBCACHE_LEASE_HOST }
 
 static const struct {
     libcache_policy code, file, want;
@@ -601,11 +633,16 @@ static const struct {
     { { .ttl_ms = 10 * S }, { 0 }, IN_FULL(10 * S, 10 * S, F) },
     { { 0 }, { .ttl_ms = F }, IN_FULL(F, 30 * S, F) },
     /* code over file, field by field */
-    { { .ttl_ms = 100 * S, .jitter_percent = 50, .max_value_bytes = CACHE_MAX },
+    { { .ttl_ms = 100 * S, .jitter_percent = 50, .max_value_bytes = CACHE_MAX, .l1_ttl_ms = 7 * S, .load_timeout_ms = 3 * S,
+        .load_lease = LIBCACHE_LEASE_REDIS },
       { .ttl_ms = 200 * S, .negative_ttl_ms = 300 * S, .soft_ttl_ms = 99 * S, .grace_ms = 3650 * D,
-        .jitter_percent = 1, .l1_share_percent = 1, .max_value_bytes = 1, .tiers = L1 },
+        .jitter_percent = 1, .l1_share_percent = 1, .max_value_bytes = 1, .tiers = L1, .l1_ttl_ms = F,
+        .compress_bytes = 2000, .load_timeout_ms = 4 * S, .load_backoff_ms = 5 * S, .early_percent = 100,
+        .load_lease = LIBCACHE_LEASE_HOST },
       { .ttl_ms = 100 * S, .negative_ttl_ms = 300 * S, .soft_ttl_ms = 99 * S, .grace_ms = 3650 * D,
-        .jitter_percent = 50, .l1_share_percent = 1, .max_value_bytes = CACHE_MAX, .tiers = L1 } },
+        .jitter_percent = 50, .l1_share_percent = 1, .max_value_bytes = CACHE_MAX, .tiers = L1, .l1_ttl_ms = 7 * S,
+        .compress_bytes = 2000, .load_timeout_ms = 3 * S, .load_backoff_ms = 5 * S, .early_percent = 100,
+        .load_lease = LIBCACHE_LEASE_REDIS } },
     /* code takes back the file's soft TTL */
     { { .ttl_ms = S, .soft_ttl_ms = F }, { .soft_ttl_ms = 60 * S, .negative_ttl_ms = F }, IN_FULL(S, F, F) },
 };
@@ -661,6 +698,14 @@ static const struct {
     { LIBCACHE_EPOLICY, { .tiers = 4 }, { 0 }, "tiers (4) is out of range, want l1, l2 or l1,l2" },
     { LIBCACHE_EUNSUPPORTED, { .tiers = L2 }, { 0 }, "tiers (2) names L2, which this cache does not have" },
     { LIBCACHE_EUNSUPPORTED, { 0 }, { .tiers = L1 | L2 }, "tiers (3) names L2, which this cache does not have" },
+    { LIBCACHE_EPOLICY, { .l1_ttl_ms = 3650 * D + 1 }, { 0 },
+      "l1_ttl_ms (315360000001) is out of range, want 1ms to 3650d, or forever" },
+    { LIBCACHE_EPOLICY, { .load_timeout_ms = F }, { 0 },
+      "load_timeout_ms (18446744073709551615) is out of range, want 1ms to 3650d" },
+    { LIBCACHE_EPOLICY, { .load_backoff_ms = 3650 * D + 1 }, { 0 },
+      "load_backoff_ms (315360000001) is out of range, want 1ms to 3650d" },
+    { LIBCACHE_EPOLICY, { .early_percent = 1001 }, { 0 }, "early_percent (1001) is out of range, want 1% to 1000%" },
+    { LIBCACHE_EPOLICY, { .load_lease = 3 }, { 0 }, "load_lease (3) is out of range, want host or redis" },
     { LIBCACHE_EPOLICY, { .ttl_ms = 30 * S }, { .soft_ttl_ms = 60 * S },
       "soft_ttl_ms (60000) must be less than ttl_ms (30000)" },
     { LIBCACHE_EPOLICY, { .soft_ttl_ms = 30 * S, .ttl_ms = 30 * S }, { 0 },
@@ -735,6 +780,12 @@ START_TEST(two_policies_are_equal_when_every_field_is)
     CHANGED(l1_share_percent);
     CHANGED(max_value_bytes);
     CHANGED(tiers);
+    CHANGED(l1_ttl_ms);
+    CHANGED(compress_bytes);
+    CHANGED(load_timeout_ms);
+    CHANGED(load_backoff_ms);
+    CHANGED(early_percent);
+    CHANGED(load_lease);
 }
 END_TEST
 

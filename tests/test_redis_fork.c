@@ -92,10 +92,13 @@ static void *be_a_worker(void *arg)
 {
     struct worker *w = arg;
 
+    int failed;
+
     do {
-        w->failed = work(w->rig, w->who, w->rounds);
+        failed = work(w->rig, w->who, w->rounds);
+        __atomic_store_n(&w->failed, failed, __ATOMIC_RELAXED);
         __atomic_fetch_add(&w->done, 1, __ATOMIC_RELAXED);
-    } while (w->stop && !__atomic_load_n(w->stop, __ATOMIC_ACQUIRE) && !w->failed);
+    } while (w->stop && !__atomic_load_n(w->stop, __ATOMIC_ACQUIRE) && !failed);
     return NULL;
 }
 
@@ -221,7 +224,8 @@ static void fork_with(int kind, int listener)
         start(&workers[i], &hosts.a, i, 1, &stop);
     for (int i = 0; i < CHILDREN; i++) {
         unsigned long before = __atomic_load_n(&workers[0].done, __ATOMIC_RELAXED);
-        while (!workers[0].failed && __atomic_load_n(&workers[0].done, __ATOMIC_RELAXED) == before)
+        while (!__atomic_load_n(&workers[0].failed, __ATOMIC_RELAXED) &&
+               __atomic_load_n(&workers[0].done, __ATOMIC_RELAXED) == before)
             breathe(); /* in the middle of their work */
         fflush(stdout);
         children[i] = fork();

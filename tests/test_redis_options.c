@@ -163,7 +163,7 @@ START_TEST(a_namespace_in_redis_needs_a_redis_tier)
     rig.options.random = NULL;
     rig_open(&rig);
     for (int i = 0; i < 2; i++) {
-        char name[10];
+        char name[20];
         policy.tiers = (unsigned)tiers[i];
         snprintf(name, sizeof name, "far-%d", i);
         space(&rig, name, &policy);

@@ -22,7 +22,6 @@ enum hook_point {
     HOOK_POSITION,        /* an invalidation has its position, its mark is not yet written */
     HOOK_MARK_CLEARED,    /* a mark's old owner is gone, the new one not yet there */
     HOOK_SPACE_NAMED,     /* a namespace's name is written, not yet visible */
-    HOOK_FLIGHT_TAKEN,    /* a flight's fields are written, its word not yet */
     HOOK_READ_SLOT,       /* a reader has read a slot, not yet the entry */
     HOOK_READ_COPIED,     /* a reader has copied the bytes, not yet validated them */
     HOOK_POINTS,          /* those of l1 end here */
@@ -36,6 +35,7 @@ enum hook_point {
     HOOK_LOG_APPLIED,     /* its records are applied, which is not yet noted */
     HOOK_OWED_WRITTEN,    /* an owed name is written, not yet counted */
     HOOK_OWED_TOLD,       /* Redis was told what it is owed, which is not yet noted */
+    HOOK_FLIGHT_TAKEN,    /* a flight's fields are written, its word not yet */
     HOOK_ALL_POINTS
 };
 

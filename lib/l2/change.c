@@ -382,7 +382,7 @@ int l2_increment(struct l2 *l2, const struct l2_key *key, const struct envelope 
                  int subtract, int quiet, int64_t *out, struct history *now, uint64_t deadline)
 {
     unsigned char names[NAME_BYTES_MAX], no_number[COUNTER_BYTES], *packed;
-    char number[24], text[24];
+    char number[24], text[24] = "";
     struct envelope counter = *envelope;
     size_t size;
     int result = LIBCACHE_MISS;

@@ -117,17 +117,20 @@ static int greeted(void *arg, const struct reply *replies, size_t n)
     struct l2 *l2 = arg;
     const struct reply *r = replies;
     struct history now;
-    uint64_t how, ms;
+    uint64_t how, ms, known = 0;
 
     if (n < 1)
         return LIBCACHE_EPROTOCOL;
     if (r->kind == REPLY_ERROR)
         return reply_result(r);
-    if (r->kind != REPLY_ARRAY || r->size != 5 || !reply_decimal(&r->items[0], &how) || how < L2_GOES_ON ||
-        how > L2_OTHER || !reply_history(&r->items[1], &now) || !now.epoch || !reply_decimal(&r->items[4], &ms))
+    if (r->kind != REPLY_ARRAY || r->size != 6 || !reply_decimal(&r->items[0], &how) || how < L2_GOES_ON ||
+        how > L2_OTHER || !reply_history(&r->items[1], &now) || !now.epoch || !reply_decimal(&r->items[4], &ms) ||
+        r->items[5].kind != REPLY_STRING || (r->items[5].size != 0 && r->items[5].size != 8))
         return LIBCACHE_EPROTOCOL;
+    if (r->items[5].size)
+        known = name_get_u64((const unsigned char *)r->items[5].text);
     see_clock(l2, ms, l2->clock_ms(l2->clock_arg));
-    return l2->contact(l2->arg, &now, (enum l2_contact)how);
+    return l2->contact(l2->arg, &now, (enum l2_contact)how, known);
 }
 
 int l2_hello(struct l2 *l2, uint64_t deadline)

@@ -25,9 +25,9 @@ struct l2_options {
     struct transport_options transport; /* without greet */
     const char *prefix;
     unsigned log_length;
-    /* What the host knows, before a connection says hello, and what it heard. contact gives OK, or why not to go on. */
+    /* What the host knows, before a connection says hello, and what it heard (known_epoch: what it had known). contact gives OK, or why not to go on. */
     void (*known)(void *arg, struct history *out);
-    int (*contact)(void *arg, const struct history *now, enum l2_contact how);
+    int (*contact)(void *arg, const struct history *now, enum l2_contact how, uint64_t known_epoch);
     void *arg;
 };
 
@@ -147,15 +147,14 @@ struct log_record {
 int l2_log_request(struct l2 *l2, struct request *request, uint64_t after, unsigned count, unsigned block_ms);
 
 struct log_page {
-    struct history now;  /* before the records were read; epoch 0: there is no history */
-    struct history then; /* after that */
+    struct history then; /* where the history stood after the records were read; epoch 0: there is none */
     uint64_t marks;      /* fields in the metadata hash */
     const struct reply *records;
     size_t n;
 };
 
-/* OK, or EPROTOCOL and the like. asked_ms: the cache's clock when it was sent. */
-int l2_log_page(struct l2 *l2, const struct replies *replies, uint64_t asked_ms, struct log_page *out);
+/* OK, or EPROTOCOL and the like. answered_ms: the cache's clock when the answer came. */
+int l2_log_page(struct l2 *l2, const struct replies *replies, uint64_t answered_ms, struct log_page *out);
 
 /* OK or EPROTOCOL. */
 int l2_log_record(const struct reply *record, struct log_record *out);

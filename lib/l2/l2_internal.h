@@ -16,7 +16,7 @@ struct l2 {
     libcache_slice meta, log, scratch; /* in names */
     unsigned log_length;
     void (*known)(void *arg, struct history *out);
-    int (*contact)(void *arg, const struct history *now, enum l2_contact how);
+    int (*contact)(void *arg, const struct history *now, enum l2_contact how, uint64_t known_epoch);
     void *arg;
     uint64_t (*clock_ms)(void *arg);
     void *clock_arg;

@@ -1,10 +1,10 @@
 /*
  * Reading the log, and keeping what it leaves behind small. SPDX-License-Identifier: MIT
  *
- * A reading is five commands in one exchange: Redis's clock, where the history stands, how many marks there are, the
- * records after a position (waiting for the next one, when asked to), and where the history stands then. What was looked at
- * before the records tells a log that lost some from one that has no more. What was looked at after them tells whether "no more"
- * is news: a log that was begun anew meanwhile, with low positions, wakes nobody who waits for a higher one.
+ * A reading is four commands in one exchange: the records after a position (waiting for the next one, when asked to), and then
+ * Redis's clock, where the history stands, and how many marks there are. The records come first, so that a wait that ends is one
+ * wake-up; where the history stands comes after them, because a log that was begun anew meanwhile, with low positions,
+ * wakes nobody who waits for a higher one.
  */
 #include "l2/l2_internal.h"
 
@@ -30,15 +30,13 @@ int l2_log_request(struct l2 *l2, struct request *request, uint64_t after, unsig
     read[argc++] = (libcache_slice)LIBCACHE_STR("STREAMS");
     read[argc++] = l2->log;
     read[argc++] = slice_decimal(after_digits, after);
-    result = request_add(request, 1, now);
+    result = request_add(request, argc, read);
+    if (result == LIBCACHE_OK)
+        result = request_add(request, 1, now);
     if (result == LIBCACHE_OK)
         result = request_add(request, 5, history);
     if (result == LIBCACHE_OK)
         result = request_add(request, 2, marks);
-    if (result == LIBCACHE_OK)
-        result = request_add(request, argc, read);
-    if (result == LIBCACHE_OK)
-        result = request_add(request, 5, history);
     return result;
 }
 
@@ -54,29 +52,28 @@ static int read_time(const struct reply *r, uint64_t *ms)
     return 1;
 }
 
-int l2_log_page(struct l2 *l2, const struct replies *replies, uint64_t asked_ms, struct log_page *out)
+int l2_log_page(struct l2 *l2, const struct replies *replies, uint64_t answered_ms, struct log_page *out)
 {
-    const struct reply *r = replies->item;
+    const struct reply *r = replies->item, *log = r;
     uint64_t ms;
 
-    if (replies->n != 5)
+    if (replies->n != 4)
         return LIBCACHE_EPROTOCOL;
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 4; i++)
         if (r[i].kind == REPLY_ERROR)
             return reply_result(&r[i]);
     memset(out, 0, sizeof *out);
-    if (!read_time(&r[0], &ms) || r[1].kind != REPLY_ARRAY || r[1].size != 3 || !reply_history(&r[1].items[0], &out->now) ||
-        !reply_decimal(&r[2], &out->marks) || r[4].kind != REPLY_ARRAY || r[4].size != 3 ||
-        !reply_history(&r[4].items[0], &out->then))
+    if (!read_time(&r[1], &ms) || r[2].kind != REPLY_ARRAY || r[2].size != 3 || !reply_history(&r[2].items[0], &out->then) ||
+        !reply_decimal(&r[3], &out->marks))
         return LIBCACHE_EPROTOCOL;
-    store_relaxed(&l2->clock_ahead_ms, ms - asked_ms);
-    if (r[3].kind == REPLY_NIL)
+    store_relaxed(&l2->clock_ahead_ms, ms - answered_ms);
+    if (log->kind == REPLY_NIL)
         return LIBCACHE_OK;
-    if (r[3].kind != REPLY_ARRAY || r[3].size != 1 || r[3].items[0].kind != REPLY_ARRAY || r[3].items[0].size != 2 ||
-        r[3].items[0].items[1].kind != REPLY_ARRAY)
+    if (log->kind != REPLY_ARRAY || log->size != 1 || log->items[0].kind != REPLY_ARRAY || log->items[0].size != 2 ||
+        log->items[0].items[1].kind != REPLY_ARRAY)
         return LIBCACHE_EPROTOCOL;
-    out->records = r[3].items[0].items[1].items;
-    out->n = r[3].items[0].items[1].size;
+    out->records = log->items[0].items[1].items;
+    out->n = log->items[0].items[1].size;
     return LIBCACHE_OK;
 }
 

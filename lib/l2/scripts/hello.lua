@@ -1,7 +1,8 @@
 -- The first word on a connection: is the history still the one that this host knows?
 -- KEYS: meta, log  ARGV: fresh epoch, token, then what the host knows: epoch ('': nothing), position, token
 -- Answers how it goes on (1: on from there; 2: the same epoch, but more has happened than the log can tell; 3: another
--- epoch), epoch, seq, token, ms
+-- epoch), epoch, seq, token, ms,
+-- and the epoch that the host knew
 -- A counter below what the host has seen, or another token at its position: Redis came back as an older copy. Whatever
 -- was stored since that copy was made, here or by loads still under way, belongs to a history that is gone: a new epoch.
 local h = history(ARGV[1], ARGV[2])
@@ -24,4 +25,4 @@ if ARGV[3] ~= '' and ARGV[3] == h[1] then
     goes_on = token and 1 or 2
   end
 end
-return {goes_on, h[1], h[2], h[3], redis_ms()}
+return {goes_on, h[1], h[2], h[3], redis_ms(), ARGV[3]}
