@@ -141,9 +141,11 @@ ENGINES := $(filter-out $(foreach p,$(filter-out $(PRESENT),$(PEERS)),$(call pee
 HARNESS := $(sort $(wildcard bench/harness*.c))
 L1_SOURCES := $(sort $(wildcard bench/bench_l1*.c))
 L2_SOURCES := $(sort $(wildcard bench/bench_l2*.c))
+LOAD_SOURCES := $(sort $(wildcard bench/bench_load*.c))
 REPLAY_SOURCES := $(sort $(wildcard bench/bench_replay*.c))
 BENCH_L1 := $(if $(L1_SOURCES),$(BIN)/bench-l1)
 BENCH_L2 := $(if $(L2_SOURCES),$(BIN)/bench-l2)
+BENCH_LOAD := $(if $(LOAD_SOURCES),$(BIN)/bench-load)
 BENCH_REPLAY := $(if $(REPLAY_SOURCES),$(BIN)/bench-replay)
 L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
@@ -157,7 +159,7 @@ all: static shared $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, th
 static: $(STATIC) ## Build build/lib/libcache.a
 shared: $(SHARED) ## Build build/lib/libcache.so
 programs: $(TESTS) $(FUZZERS) $(COHERENCE)
-bench-programs: $(BENCH_L1) $(BENCH_L2) $(BENCH_REPLAY)
+bench-programs: $(BENCH_L1) $(BENCH_L2) $(BENCH_LOAD) $(BENCH_REPLAY)
 demo-program: $(DEMO)
 
 ifeq ($(filter 1,$(V)),)
@@ -214,6 +216,9 @@ $(BIN)/bench-l1: $(call objects,$(L1_SOURCES) $(ENGINES) $(HARNESS)) $(STATIC)
 	$(call link,$(L1_LINKER),$(PEER_LIBS) -lm)
 
 $(BIN)/bench-l2: $(call objects,$(L2_SOURCES) $(HARNESS) tests/support/redis_server.c) $(STATIC)
+	$(call link,$(CC),-lm)
+
+$(BIN)/bench-load: $(call objects,$(LOAD_SOURCES) $(HARNESS) tests/support/redis_server.c) $(STATIC)
 	$(call link,$(CC),-lm)
 
 $(BIN)/bench-replay: $(call objects,$(REPLAY_SOURCES) $(HARNESS)) $(STATIC)

@@ -26,16 +26,17 @@ enum phase { PHASE_NONE, PHASE_LISTENING, PHASE_FILLED, PHASE_READY, PHASE_GO, P
 typedef struct board {
     const l2_context *context;
     l2_keys keys;
-    pid_t other;
     int phase;
     size_t up;             /* B may look for keys up to this one */
-    uint64_t looks, looked_ns, epochs;
+    uint64_t looks, looked_ns, longest_ns, epochs; /* longest_ns: between two looks */
     uint64_t position;     /* flood: Redis's latest, as A knows it */
     uint64_t ended_ns, caught_up_ns;
     size_t n_samples;
     double *samples;       /* flood: records behind */
     uint64_t *begun, *returned, *stopped;
 } board;
+
+static pid_t host_b; /* in A */
 
 static void *share(size_t bytes)
 {
@@ -51,14 +52,27 @@ static void come_to(board *b, enum phase phase)
     __atomic_store_n(&b->phase, phase, __ATOMIC_RELEASE);
 }
 
+static int has_come_to(const board *b, enum phase phase)
+{
+    return __atomic_load_n(&b->phase, __ATOMIC_ACQUIRE) >= (int)phase;
+}
+
+/* It stays to be reaped. */
+static int host_b_is_gone(void)
+{
+    siginfo_t how = { .si_pid = 0 };
+
+    return host_b > 0 && waitid(P_PID, (id_t)host_b, &how, WEXITED | WNOHANG | WNOWAIT) == 0 && how.si_pid != 0;
+}
+
 /* Either side waits for the other. A also sees to it that B lives; B dies with A. */
 static void wait_for(board *b, enum phase phase)
 {
     uint64_t until = harness_now_ns() + PATIENCE_S * UINT64_C(1000000000);
 
-    while (__atomic_load_n(&b->phase, __ATOMIC_ACQUIRE) < (int)phase) {
+    while (!has_come_to(b, phase)) {
         l2_nap_us(200);
-        if (b->other > 0 && waitpid(b->other, NULL, WNOHANG) != 0)
+        if (host_b_is_gone() && !has_come_to(b, phase))
             harness_die("the other host failed");
         if (harness_now_ns() > until)
             harness_die("the other host is not ready in %d s", PATIENCE_S);
@@ -82,6 +96,20 @@ static l2_cache open_listening(const l2_context *context)
 
 /* ---- propagation ------------------------------------------------------------------------------------------------ */
 
+/* Key i, from L1. A copy is not kept when anything in its slot changed meanwhile, which B may hear of late: again, then. */
+static void load_surely(const board *b, const l2_cache *cache, size_t i, libcache_value *value)
+{
+    const libcache_slice *key = &b->keys.key[i];
+    int result = LIBCACHE_MISS;
+
+    for (int tries = 0; tries < 20 && result != LIBCACHE_HIT; tries++) {
+        if (tries > 0)
+            libcache_get(cache->ns, key->data, key->size, value, 0);
+        result = libcache_get(cache->ns, key->data, key->size, value, LIBCACHE_SKIP_L2);
+    }
+    l2_expect("libcache_get from L1", result, LIBCACHE_HIT);
+}
+
 /* Copies all keys to L1, and sees that they are there. */
 static void load_copies(const board *b, const l2_cache *cache)
 {
@@ -89,13 +117,13 @@ static void load_copies(const board *b, const l2_cache *cache)
     int results[LOAD_AT_ONCE];
 
     memset(values, 0, sizeof values);
+    l2_expect("libcache_poll", libcache_poll(cache->cache, 0), LIBCACHE_OK);
     for (size_t from = 0; from < b->keys.n; from += LOAD_AT_ONCE) {
         size_t n = b->keys.n - from < LOAD_AT_ONCE ? b->keys.n - from : LOAD_AT_ONCE;
         libcache_get_many(cache->ns, b->keys.key + from, n, values, results, NULL, 0);
     }
     for (size_t i = 0; i < b->keys.n; i++)
-        l2_expect("libcache_get from L1", libcache_get(cache->ns, b->keys.key[i].data, b->keys.key[i].size, &values[0],
-                                                       LIBCACHE_SKIP_L2), LIBCACHE_HIT);
+        load_surely(b, cache, i, &values[0]);
     for (size_t i = 0; i < LOAD_AT_ONCE; i++)
         libcache_release_value(&values[i]);
 }
@@ -103,15 +131,18 @@ static void load_copies(const board *b, const l2_cache *cache)
 /* Until key i is no longer given; the time is in b->stopped. */
 static void watch_key(board *b, const l2_cache *cache, size_t i, libcache_value *value)
 {
-    uint64_t begun, until = harness_now_ns() + PATIENCE_S * UINT64_C(1000000000);
+    uint64_t begun, now, last, until = harness_now_ns() + PATIENCE_S * UINT64_C(1000000000);
 
     while (__atomic_load_n(&b->up, __ATOMIC_ACQUIRE) < i)
         l2_nap_us(NAP_US);
-    begun = harness_now_ns();
+    begun = last = harness_now_ns();
     while (libcache_get(cache->ns, b->keys.key[i].data, b->keys.key[i].size, value, LIBCACHE_SKIP_L2) != LIBCACHE_MISS) {
         b->looks++;
         l2_nap_us(NAP_US);
-        if (harness_now_ns() > until)
+        now = harness_now_ns();
+        b->longest_ns = now - last > b->longest_ns ? now - last : b->longest_ns;
+        last = now;
+        if (now > until)
             harness_die("host B goes on serving key %zu", i);
     }
     b->stopped[i] = harness_now_ns();
@@ -124,7 +155,6 @@ static void be_host_b(void *arg)
     libcache_value value = LIBCACHE_VALUE_INIT;
     l2_cache cache;
 
-    b->other = 0;
     l2_fine_timers();
     cache = open_listening(b->context);
     come_to(b, PHASE_LISTENING);
@@ -207,6 +237,7 @@ static void report_propagation(board *b, double *pings, size_t n_pings)
     l2_add_extra(&result, "before_the_return", n ? (double)before / (double)n : 0);
     l2_add_extra(&result, "lost_early", (double)early);
     l2_add_extra(&result, "look_every_us", (double)b->looked_ns / 1000 / (double)(b->looks + b->keys.n));
+    l2_add_extra(&result, "look_latest_us", (double)b->longest_ns / 1000);
     l2_add_extra(&result, "new_epochs", (double)b->epochs);
     l2_emit(&ping);
     l2_emit(&call);
@@ -235,7 +266,7 @@ void case_propagation(const l2_context *context)
     b->begun = share(n * sizeof *b->begun);
     b->returned = share(n * sizeof *b->returned);
     b->stopped = share(n * sizeof *b->stopped);
-    b->other = l2_fork(be_host_b, b);
+    host_b = l2_fork(be_host_b, b);
     l2_fine_timers();
     wait_for(b, PHASE_LISTENING);
     cache = l2_open_cache(context->url, NULL);
@@ -246,7 +277,7 @@ void case_propagation(const l2_context *context)
     come_to(b, PHASE_GO);
     invalidate_paced(b, &cache, raw, pings, &n_pings);
     wait_for(b, PHASE_DONE);
-    l2_reap(b->other, 1);
+    l2_reap(host_b, 1);
     report_propagation(b, pings, n_pings);
     redisFree(raw);
     l2_close_cache(&cache);
@@ -261,13 +292,12 @@ static void be_flooded(void *arg)
     uint64_t until;
     l2_cache cache;
 
-    b->other = 0;
     l2_fine_timers();
     cache = open_listening(b->context);
     b->epochs = l2_stats(&cache).epochs;
     come_to(b, PHASE_READY);
     wait_for(b, PHASE_GO);
-    while (__atomic_load_n(&b->phase, __ATOMIC_ACQUIRE) < PHASE_END) {
+    while (!has_come_to(b, PHASE_END)) {
         uint64_t known = __atomic_load_n(&b->position, __ATOMIC_ACQUIRE), applied = l2_stats(&cache).log_applied;
 
         if (b->n_samples < SAMPLES_MAX)
@@ -356,7 +386,7 @@ void case_flood(const l2_context *context)
     raw_empty(context);
     b->context = context;
     b->samples = share(SAMPLES_MAX * sizeof *b->samples);
-    b->other = l2_fork(be_flooded, b);
+    host_b = l2_fork(be_flooded, b);
     l2_fine_timers();
     wait_for(b, PHASE_READY);
     cache = l2_open_cache(context->url, NULL);
@@ -379,7 +409,7 @@ void case_flood(const l2_context *context)
     __atomic_store_n(&b->position, l2_stats(&cache).log_position, __ATOMIC_RELEASE);
     come_to(b, PHASE_END);
     wait_for(b, PHASE_DONE);
-    l2_reap(b->other, 1);
+    l2_reap(host_b, 1);
     report_flood(b, f, (double)(b->ended_ns - start) / 1e9);
     l2_close_cache(&cache);
 }

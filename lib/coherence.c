@@ -332,11 +332,23 @@ int coherence_invalidate_here(struct coherence *c, const struct name *names, siz
     return apply_names(c, names, n, NULL, there, no_wait);
 }
 
+int coherence_distrust(struct coherence *c, int no_wait)
+{
+    int result = l1_lock_marks(c->l1, no_wait);
+
+    if (result != LIBCACHE_OK)
+        return result;
+    l1_begin_epoch(c->l1, APART);
+    l1_unlock_marks(c->l1);
+    __atomic_fetch_add(&c->upper->epochs, 1, __ATOMIC_RELAXED);
+    return LIBCACHE_OK;
+}
+
 int coherence_invalidate(struct coherence *c, const struct name *names, size_t n, size_t *there, int no_wait, uint64_t deadline)
 {
     struct asked asked = coherence_ask(c);
     struct history now;
-    libcache_stamp at;
+    libcache_stamp at = { 0, 0, 0 };
     size_t gone = 0, here = 0;
     int result, applied;
 
@@ -349,6 +361,8 @@ int coherence_invalidate(struct coherence *c, const struct name *names, size_t n
         applied = apply_names(c, names, n, &at, &here, no_wait);
     else
         applied = apply_names(c, names, n, NULL, &here, no_wait);
+    if (result == LIBCACHE_OK && applied == LIBCACHE_OK && !at.position && !broken(GUARD_OWN_HOST))
+        applied = coherence_distrust(c, no_wait);
     if (result != LIBCACHE_OK)
         coherence_owe(c, names, n);
     else if (load_relaxed(&c->upper->owed_to))

@@ -54,6 +54,13 @@ struct asked coherence_ask(const struct coherence *c);
  */
 int coherence_learn(struct coherence *c, const struct history *now, const struct asked *asked, int issued, libcache_stamp *out);
 
+/*
+ * Redis has done a change of ours in a history that is not the one this host goes by. Which of the two goes on, nobody here can say, and
+ * what Redis holds of the one that is over may be older than the change. So the host goes by none: until Redis tells anew, in the next answer
+ * to what is asked from now on, nothing that is there is taken, and nothing from before is served.
+ */
+int coherence_distrust(struct coherence *c, int no_wait);
+
 /* ---- Invalidating ------------------------------------------------------------------------------------------------- */
 
 /*

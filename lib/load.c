@@ -191,7 +191,18 @@ static uint64_t refresh_early(libcache_ns *ns, const libcache_value *value)
 
 /* ---- The lease in Redis --------------------------------------------------------------------------------------------- */
 
-#define LEASE_LOOK_MS 25 /* how often a host that waits for another's lease looks by itself: it is told, but news may be late */
+#define MS UINT64_C(1000000)
+
+/*
+ * How long a host that has waited for another's lease waits on before it looks by itself: it is told when the lease is given back,
+ * but news may be late. A 16th of what it has waited, so that it loses no more than that; 1 to 25 ms.
+ */
+static uint64_t look_again_after(uint64_t waited_ns)
+{
+    uint64_t ns = waited_ns / 16;
+
+    return ns < MS ? MS : ns < 25 * MS ? ns : 25 * MS;
+}
 
 /*
  * Our host's load asks for the lease of all hosts. LEAD: it has it, or Redis cannot say; MISS: the deadline has passed; else
@@ -202,6 +213,8 @@ static int take_lease(struct beginning *b)
     libcache *cache = b->ns->cache;
     const struct l2_lock lease = { { space_slice(b->ns), { b->key.data, b->key.size } }, 1, b->load->lease_owner,
                                    b->ns->policy.load_timeout_ms };
+
+    uint64_t begun = deadline_after_ms(0);
 
     random_owner(cache, b->load->lease_owner);
     flight_owner(&cache->l1, &b->load->flight, b->load->lease_owner);
@@ -224,7 +237,7 @@ static int take_lease(struct beginning *b)
         now = deadline_after_ms(0);
         if (now >= b->deadline)
             return LIBCACHE_MISS;
-        until = deadline_after_ms(LEASE_LOOK_MS);
+        until = now + look_again_after(now - begun);
         flight_extend(&cache->l1, &b->load->flight, lease.ttl_ms);
         flight_wait_nudge(&cache->l1, &b->load->flight, seen, until < b->deadline ? until : b->deadline);
         b->redis = 0;

@@ -8,8 +8,9 @@
  *                                                                       miss       +----------+--> given out, copied to L1
  *
  * A copy into L1 is a load like any other (G3): it is stored only if its key's slot has had no change since before Redis was
- * asked, and with the stamp that it was found with. A value whose marks Redis vouched for is stamped anew, with the
- * position for which it did: only that makes it valid here, where the older marks are not known.
+ * asked, and with the stamp that it was found with. A value whose marks Redis vouched for is stamped anew: only that makes it
+ * valid here, where the older marks are not known. The stamp is the position that was known before the value was read, not the one
+ * for which Redis vouched: a delete in between has deleted what we hold, and must find it older than itself.
  *
  * Every fault of Redis is a miss that is counted (G6).
  */
@@ -165,7 +166,7 @@ struct pending {
     } item[VERIFIED_AT_ONCE];
 };
 
-static void verify(libcache_ns *ns, struct pending *p, unsigned flags, uint64_t deadline)
+static void verify(libcache_ns *ns, struct pending *p, const struct asked *before, unsigned flags, uint64_t deadline)
 {
     struct coherence *coherence = ns->cache->coherence;
     struct l2_question questions[VERIFIED_AT_ONCE];
@@ -183,6 +184,8 @@ static void verify(libcache_ns *ns, struct pending *p, unsigned flags, uint64_t 
     if (result != LIBCACHE_OK)
         return;
     known = coherence_learn(coherence, &now, &asked, 0, &at);
+    if (known == LIBCACHE_HIT)
+        known = coherence_to_local(coherence, before->redis_epoch, before->position, &at);
     for (size_t i = 0; i < p->n; i++) {
         struct found *f = &p->item[i].found;
         if (!guard(GUARD_VERIFY, questions[i].valid)) {
@@ -269,7 +272,7 @@ static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigne
         for (size_t i = 0; i < n; i++) {
             take(ns, &keys[i], &replies, i, &names[i], &begun[i], &aside, flags);
             if (aside.n == VERIFIED_AT_ONCE || (aside.n && i + 1 == n)) {
-                verify(ns, &aside, flags, deadline);
+                verify(ns, &aside, &asked, flags, deadline);
                 aside.n = 0;
             }
         }

@@ -247,6 +247,8 @@ static int follow(libcache_ns *ns, struct storing *s, const struct l2_store *sto
             s->item.since = at;
         }
         s->item.only_absent = 0; /* Redis has decided that */
+        if (issued && !learned)
+            return coherence_distrust(coherence, (s->flags & LIBCACHE_NO_WAIT) != 0);
         here = store_here(ns, s);
         return here == LIBCACHE_FENCED && s->item.how != L1_FENCED ? LIBCACHE_OK : here;
     }

@@ -414,7 +414,7 @@ START_TEST(where_there_is_no_room_to_say_who_leads_everybody_loads)
 
     for (int i = 0; i < MANY; i++) {
         libcache_value value = LIBCACHE_VALUE_INIT;
-        char key[20];
+        char key[40];
         int result, size = snprintf(key, sizeof key, "key %d", i);
         result = libcache_load_begin(&loads[i], ns, key, (size_t)size, &value, NULL);
         ck_assert(result == LIBCACHE_LEAD || result == LIBCACHE_BYPASS);

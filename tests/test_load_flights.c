@@ -119,7 +119,7 @@ START_TEST(a_failure_is_remembered_although_many_others_fly)
 {
     struct rig rig;
     struct flight_ref failed, ref, flying[16];
-    char key[20];
+    char key[40];
     unsigned n = 0;
 
     rig_up(&rig);
@@ -146,7 +146,7 @@ START_TEST(a_full_table_says_so_and_makes_room_when_times_are_up)
     struct rig rig;
     struct flight_ref ref;
     unsigned full = 0;
-    char key[20];
+    char key[40];
 
     rig_up(&rig);
     for (int round = 0; round < 2; round++) {

@@ -547,7 +547,7 @@ START_TEST(G7_a_begin_or_commit_with_a_silent_redis_takes_one_timeout)
     enum { TIMEOUT = 400 };
     struct hosts hosts;
     libcache_policy policy = lease_policy();
-    libcache_load *load;
+    libcache_load *load = NULL;
     libcache_ns *a;
 
     hosts_prepare(&hosts, NULL);

@@ -91,7 +91,6 @@ struct worker {
 static void *be_a_worker(void *arg)
 {
     struct worker *w = arg;
-
     int failed;
 
     do {

@@ -3,7 +3,8 @@
  * nothing else happens. No Redis is asked. SPDX-License-Identifier: MIT
  *
  * Names are read one by one, and written again: the same bytes. Then the whole is applied as one record by a cache with some
- * entries: afterwards none is served that a name covers, and each is that no name does.
+ * entries: afterwards none is served that a name covers, and what no name
+ * covers is, but for entries with tags whose marks found no room.
  */
 #include "cache.h"
 #include "coherence_internal.h"
@@ -165,9 +166,11 @@ static void use_names(const uint8_t *data, size_t size)
         REQUIRE(libcache_set(spaces[i], entries[i].key, strlen(entries[i].key), "value", 5, &options) == LIBCACHE_OK);
     }
     apply(data, size);
-    for (int i = 0; i < ENTRIES; i++)
-        REQUIRE(libcache_exists(spaces[i], entries[i].key, strlen(entries[i].key), LIBCACHE_SKIP_L2) ==
-                (gone >> i & 1 ? LIBCACHE_MISS : LIBCACHE_HIT));
+    for (int i = 0; i < ENTRIES; i++) {
+        int found = libcache_exists(spaces[i], entries[i].key, strlen(entries[i].key), LIBCACHE_SKIP_L2);
+        int may_be_given_up = gone >> i & 1 || (entries[i].tag && size > 11); /* other tags may push the marks of its own out */
+        REQUIRE(found == LIBCACHE_MISS ? may_be_given_up : found == LIBCACHE_HIT && !(gone >> i & 1));
+    }
     REQUIRE(cache->coherence->upper->epochs == 1);
 }
 

@@ -108,7 +108,6 @@
 #ifndef TRIMS                   /* 1: what a listener wants to read may be gone from the log */
 #define TRIMS 0
 #endif
-
 #ifndef HEARS                   /* 1: hosts hear of positions from any reply, not only from the log and their own changes */
 #define HEARS 1
 #endif

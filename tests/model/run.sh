@@ -6,7 +6,7 @@
 #   run.sh                   one line each; fails if one of them is not as it must be
 #   run.sh --trail MUTATION  the shortest way in which that mutation goes wrong, step by step
 #
-# Needs spin and a C compiler (CC, default gcc), 1.5 GB of memory and about a minute.
+# Needs spin and a C compiler (CC, default gcc), 1.5 GB of memory and a minute or two.
 set -u
 cd "$(dirname "$0")" || exit 1
 
