@@ -518,7 +518,8 @@ LIBCACHE_API int libcache_take_stamp(libcache_ns *ns, const void *key, size_t ke
  * HIT: value is filled, from a tier or from the loader (value->tier is 0 then). STALE: it is an older one: past its soft
  * TTL and being refreshed, or past its TTL within the grace because the load failed. NEGATIVE: known missing.
  * Errors: ELOAD (the loader gave an error, or did so less than load_backoff_ms ago, and nothing stale is there), EKEY, EINVAL,
- * ENOMEM, ETOOBIG (for the value's memory). Faults of Redis are not errors here.
+ * ENOMEM, ETOOBIG (for the value's memory). Faults of Redis are not errors here. It may spend redis_timeout_ms on Redis before the
+ * loader runs, and again after it.
  */
 typedef struct libcache_loaded {
     const void *data;            /* the value; copied before `release` is called */

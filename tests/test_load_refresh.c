@@ -425,7 +425,7 @@ START_TEST(threads_of_a_pool_refresh_while_readers_are_never_held_up)
     struct rig rig;
     struct source source = { .text = "old" };
     struct asker askers[READERS * KEYS];
-    char keys[KEYS][8];
+    char keys[KEYS][20];
     libcache_ns *ns;
 
     up(&rig);
