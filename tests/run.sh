@@ -120,7 +120,7 @@ run_corpora() { # variant
     return $bad
 }
 
-# All but those whose name says that they are long.
+# All but those whose name says that they are long, or that they wait for a real Redis and real time.
 test_under_valgrind() {
     if ! command -v valgrind >/dev/null; then
         echo "    valgrind is not installed"
@@ -129,7 +129,7 @@ test_under_valgrind() {
     run_make VARIANT=release programs || return 1
     run_programs valgrind \
         "valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=no" \
-        $(programs_of release | grep -vE 'stress|storm|model|race|thread|fork')
+        $(programs_of release | grep -vE 'stress|storm|model|race|thread|fork|redis|coherence|faults|processes|early')
 }
 
 measure_coverage() {

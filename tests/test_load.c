@@ -4,10 +4,6 @@
  */
 #include "support/loads.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #define NO_BLOCK LIBCACHE_NO_BLOCK
 
 /* "loads" has soft TTL 10 s, TTL 60 s, grace 30 s, backoff 1 s, and loads are believed for 5 s. */
@@ -56,12 +52,15 @@ START_TEST(what_is_known_to_be_missing_is_negative_until_its_own_ttl)
     struct rig rig;
     libcache_ns *ns = up(&rig);
     libcache_set_options options = LIBCACHE_SET_OPTIONS_INIT;
+    libcache_load *refresh;
 
     options.flags = LIBCACHE_NEG;
     ck_result(libcache_load_commit(begin(ns, "key", 0, LIBCACHE_LEAD), NULL, 0, &options), LIBCACHE_OK);
     ck_assert_ptr_null(begin(ns, "key", 0, LIBCACHE_NEGATIVE));
     fake_clock_advance(&rig.clock, 19999);
-    ck_assert_ptr_null(begin(ns, "key", 0, LIBCACHE_NEGATIVE));
+    refresh = begin(ns, "key", LIBCACHE_REFRESH, LIBCACHE_LEAD);
+    ck_assert_ptr_null(begin(ns, "key", NO_BLOCK, LIBCACHE_NEGATIVE)); /* for the others all is well */
+    libcache_load_abort(refresh, 0);
     fake_clock_advance(&rig.clock, 1); /* no grace: it may exist by now */
     libcache_load_abort(begin(ns, "key", 0, LIBCACHE_LEAD), 0);
     ck_assert_uint_eq(rig_stats(&rig).negatives, 2);
@@ -343,151 +342,6 @@ START_TEST(a_commit_with_wrong_options_ends_the_load_all_the_same)
 }
 END_TEST
 
-/* ---- Leaders that are late or gone --------------------------------------------------------------------------------------- */
-
-START_TEST(a_forgotten_load_holds_up_nobody_for_longer_than_its_time)
-{
-    struct rig rig;
-    libcache_ns *ns = up(&rig);
-    libcache_load *forgotten = begin(ns, "key", NO_BLOCK, LIBCACHE_LEAD), *a = begin(ns, "key", NO_BLOCK, LIBCACHE_WAIT), *b;
-
-    fake_clock_advance(&rig.clock, 4999);
-    ck_wait(&a, LIBCACHE_WAIT);
-    fake_clock_advance(&rig.clock, 1);
-    ck_wait(&a, LIBCACHE_LEAD);
-    b = begin(ns, "key", NO_BLOCK, LIBCACHE_WAIT);
-    libcache_load_abort(forgotten, -1); /* remembered after all: it is nobody's leader any more */
-    ck_wait(&b, LIBCACHE_WAIT);
-    ck_result(commit(a, "value"), LIBCACHE_OK);
-    ck_wait(&b, LIBCACHE_HIT);
-    rig_down(&rig);
-}
-END_TEST
-
-START_TEST(a_late_commit_is_stored_if_nothing_has_overtaken_it_and_ends_nobody_elses_load)
-{
-    struct rig rig;
-    libcache_ns *ns = up(&rig);
-    libcache_load *late = begin(ns, "key", NO_BLOCK, LIBCACHE_LEAD), *leader, *waiter;
-
-    fake_clock_advance(&rig.clock, 5000);
-    leader = begin(ns, "key", NO_BLOCK, LIBCACHE_LEAD);
-    waiter = begin(ns, "key", NO_BLOCK, LIBCACHE_WAIT);
-    ck_result(commit(late, "late"), LIBCACHE_OK);
-    ck_wait(&waiter, LIBCACHE_WAIT);
-    ck_result(commit(leader, "value"), LIBCACHE_OK);
-    ck_wait(&waiter, LIBCACHE_HIT);
-    ck_value(ns, "key", "value");
-    rig_down(&rig);
-}
-END_TEST
-
-START_TEST(who_has_waited_for_long_enough_loads_for_himself)
-{
-    struct rig rig;
-    libcache_ns *ns = up(&rig);
-    libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
-    libcache_value value = LIBCACHE_VALUE_INIT;
-    libcache_load *leader = begin(ns, "key", 0, LIBCACHE_LEAD), *bypass = NULL;
-    uint64_t begun = real_ms();
-
-    options.wait_ms = 30;
-    ck_result(libcache_load_begin(&bypass, ns, "key", 3, &value, &options), LIBCACHE_BYPASS);
-    ck_assert_uint_ge(real_ms() - begun, 29);
-    ck_result(commit(bypass, "mine"), LIBCACHE_OK);
-    ck_value(ns, "key", "mine");
-    ck_result(commit(leader, "value"), LIBCACHE_OK);
-    ck_value(ns, "key", "value");
-    ck_assert_uint_eq(rig_stats(&rig).load_waits, 1);
-    ck_assert_uint_eq(rig_stats(&rig).load_bypasses, 1);
-    rig_down(&rig);
-}
-END_TEST
-
-START_TEST(where_there_is_no_room_to_say_who_leads_everybody_loads)
-{
-    enum { MANY = 4000 };
-    struct rig rig;
-    libcache_ns *ns = up(&rig);
-    libcache_load **loads = calloc(MANY, sizeof *loads);
-    unsigned leads = 0, bypasses = 0, stored = 0;
-
-    for (int i = 0; i < MANY; i++) {
-        libcache_value value = LIBCACHE_VALUE_INIT;
-        char key[40];
-        int result, size = snprintf(key, sizeof key, "key %d", i);
-        result = libcache_load_begin(&loads[i], ns, key, (size_t)size, &value, NULL);
-        ck_assert(result == LIBCACHE_LEAD || result == LIBCACHE_BYPASS);
-        ck_assert_ptr_nonnull(loads[i]);
-        leads += result == LIBCACHE_LEAD;
-        bypasses += result == LIBCACHE_BYPASS;
-    }
-    ck_assert_uint_gt(leads, 8);
-    ck_assert_uint_gt(bypasses, 0);
-    for (int i = 0; i < MANY; i++)
-        stored += commit(loads[i], "value") == LIBCACHE_OK;
-    ck_assert_uint_eq(stored, MANY);
-    ck_assert_uint_eq(rig_stats(&rig).load_bypasses, bypasses);
-    load_now(ns, "afterwards", "there is room again");
-    free(loads);
-    rig_down(&rig);
-}
-END_TEST
-
-/* ---- Threads -------------------------------------------------------------------------------------------------------------------- */
-
-static void *commit_there(void *load)
-{
-    return (void *)(intptr_t)commit(load, "value");
-}
-
-START_TEST(a_load_may_be_ended_by_another_thread_and_wakes_those_who_block)
-{
-    struct rig rig;
-    libcache_ns *ns = up(&rig);
-    libcache_load *leader = begin(ns, "key", 0, LIBCACHE_LEAD);
-    struct source source = { .text = "not needed" };
-    struct asker askers[8];
-    pthread_t thread;
-    void *result;
-
-    for (int i = 0; i < 8; i++) {
-        askers[i] = (struct asker){ .ns = ns, .key = "key", .source = &source };
-        asker_start(&askers[i]);
-    }
-    until(rig_stats(&rig).load_waits == 8);
-    ck_assert_int_eq(pthread_create(&thread, NULL, commit_there, leader), 0);
-    pthread_join(thread, &result);
-    ck_result((int)(intptr_t)result, LIBCACHE_OK);
-    for (int i = 0; i < 8; i++)
-        asker_end(&askers[i], LIBCACHE_HIT, "value");
-    ck_assert_uint_eq(source.calls, 0);
-    rig_down(&rig);
-}
-END_TEST
-
-START_TEST(of_those_who_block_one_loads_when_the_leader_gives_up)
-{
-    struct rig rig;
-    libcache_ns *ns = up(&rig);
-    libcache_load *leader = begin(ns, "key", 0, LIBCACHE_LEAD);
-    struct source source = { .text = "value" };
-    struct asker askers[8];
-
-    for (int i = 0; i < 8; i++) {
-        askers[i] = (struct asker){ .ns = ns, .key = "key", .source = &source };
-        asker_start(&askers[i]);
-    }
-    until(rig_stats(&rig).load_waits == 8);
-    libcache_load_abort(leader, 0);
-    for (int i = 0; i < 8; i++)
-        asker_end(&askers[i], LIBCACHE_HIT, "value");
-    ck_assert_uint_eq(source.calls, 1);
-    source_done(&source);
-    rig_down(&rig);
-}
-END_TEST
-
 /* ---- Arguments ------------------------------------------------------------------------------------------------------------------- */
 
 START_TEST(bad_arguments_are_refused_and_nothing_is_begun)
@@ -523,7 +377,8 @@ END_TEST
 
 int main(void)
 {
-    return RUN_TESTS("load", what_is_fresh_is_a_hit_and_nobody_loads, what_is_known_to_be_missing_is_negative_until_its_own_ttl,
+    return RUN_TESTS("load", what_is_fresh_is_a_hit_and_nobody_loads,
+                     what_is_known_to_be_missing_is_negative_until_its_own_ttl,
                      what_is_missing_has_one_leader_and_the_others_wait,
                      what_is_past_its_soft_ttl_is_given_to_all_and_refreshed_by_one,
                      what_is_past_its_ttl_is_given_by_loads_within_its_grace_and_by_gets_never,
@@ -533,11 +388,5 @@ int main(void)
                      after_a_failure_what_is_stale_is_served_and_nobody_refreshes_for_a_while,
                      a_load_that_is_given_up_is_tried_at_once_by_the_next, one_who_waits_no_longer_ends_nothing,
                      what_cannot_be_stored_is_loaded_by_each_for_himself,
-                     a_commit_with_wrong_options_ends_the_load_all_the_same,
-                     a_forgotten_load_holds_up_nobody_for_longer_than_its_time,
-                     a_late_commit_is_stored_if_nothing_has_overtaken_it_and_ends_nobody_elses_load,
-                     who_has_waited_for_long_enough_loads_for_himself,
-                     where_there_is_no_room_to_say_who_leads_everybody_loads,
-                     a_load_may_be_ended_by_another_thread_and_wakes_those_who_block,
-                     of_those_who_block_one_loads_when_the_leader_gives_up, bad_arguments_are_refused_and_nothing_is_begun);
+                     a_commit_with_wrong_options_ends_the_load_all_the_same, bad_arguments_are_refused_and_nothing_is_begun);
 }

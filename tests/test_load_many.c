@@ -1,81 +1,11 @@
 /*
- * Batches of loads: one call of the loader for what is missing, one flight a key; warming up; and what becomes of all load
- * calls when there is no memory. SPDX-License-Identifier: MIT
+ * Batches of loads: one call of the loader for what is missing, one flight a key; and warming up. SPDX-License-Identifier: MIT
  */
 #include "support/loads.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX = 40 };
-
-/* A batch of keys, named by one letter each. */
-struct batch {
-    size_t n;
-    char letters[MAX];
-    libcache_slice keys[MAX];
-    libcache_value values[MAX];
-    int results[MAX];
-    int result;
-    libcache_ns *ns;
-    struct source *source;
-    unsigned wait_ms, flags;
-    pthread_t thread;
-};
-
-static void *fetch_batch(void *arg)
-{
-    struct batch *b = arg;
-    libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
-
-    options.wait_ms = b->wait_ms;
-    options.flags = b->flags;
-    b->result = libcache_get_or_load_many(b->ns, b->keys, b->n, b->values, b->results, source_load_many, b->source, &options);
-    return NULL;
-}
-
-static void batch_init(struct batch *b, libcache_ns *ns, const char *letters, struct source *source)
-{
-    memset(b, 0, sizeof *b);
-    b->n = strlen(letters);
-    memcpy(b->letters, letters, b->n);
-    for (size_t i = 0; i < b->n; i++)
-        b->keys[i] = (libcache_slice){ &b->letters[i], 1 };
-    b->ns = ns;
-    b->source = source;
-}
-
-static void batch_free(struct batch *b)
-{
-    for (size_t i = 0; i < b->n; i++)
-        libcache_release_value(&b->values[i]);
-}
-
-/* Which result each key has: h(it) s(tale) n(egative) e(load) ?; and fails the test unless hits and stale ones are `text`. */
-static void ck_batch(struct batch *b, int result, const char *results, const char *text)
-{
-    ck_result(b->result, result);
-    for (size_t i = 0; i < b->n; i++) {
-        int r = b->results[i];
-        char is = r == LIBCACHE_HIT ? 'h' : r == LIBCACHE_STALE ? 's' : r == LIBCACHE_NEGATIVE ? 'n' : r == LIBCACHE_ELOAD ? 'e' : '?';
-        ck_assert_msg(is == results[i], "key %c: %s", b->letters[i], result_name(r));
-        if (is == 'h' || is == 's')
-            ck_assert_msg(b->values[i].size == strlen(text) && memcmp(b->values[i].data, text, strlen(text)) == 0,
-                          "key %c is \"%.*s\"", b->letters[i], (int)b->values[i].size, (char *)b->values[i].data);
-    }
-    batch_free(b);
-}
-
-static void ck_fetch_many(libcache_ns *ns, const char *letters, struct source *source, int result, const char *results,
-                          const char *text)
-{
-    struct batch b;
-
-    batch_init(&b, ns, letters, source);
-    fetch_batch(&b);
-    ck_batch(&b, result, results, text);
-}
 
 static libcache_ns *soft_space(const struct rig *rig)
 {
@@ -324,6 +254,30 @@ START_TEST(a_batch_that_has_waited_for_long_enough_loads_for_itself)
 }
 END_TEST
 
+START_TEST(a_key_that_comes_to_be_ours_is_loaded_before_others_are_waited_for)
+{
+    struct rig rig;
+    struct source source = { .text = "v" };
+    libcache_load *a, *b;
+    struct batch batch;
+
+    rig_up(&rig);
+    a = begin(rig.ns, "a", 0, LIBCACHE_LEAD);
+    b = begin(rig.ns, "b", 0, LIBCACHE_LEAD);
+    batch_init(&batch, rig.ns, "ab", &source);
+    ck_assert_int_eq(pthread_create(&batch.thread, NULL, fetch_batch, &batch), 0);
+    until(rig_stats(&rig).load_waits == 2);
+    libcache_load_abort(a, 0);
+    until(look(rig.ns, "a") == LIBCACHE_HIT); /* b's leader might himself be waiting for a */
+    ck_result(commit(b, "v"), LIBCACHE_OK);
+    pthread_join(batch.thread, NULL);
+    ck_batch(&batch, LIBCACHE_OK, "hh", "v");
+    ck_assert_uint_eq(source.keys, 1);
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
 START_TEST(batches_that_wait_for_each_others_keys_load_each_once_when_the_leader_gives_up)
 {
     enum { BATCHES = 4 };
@@ -423,102 +377,6 @@ START_TEST(warming_up_goes_on_after_a_failure_and_gives_the_first)
 }
 END_TEST
 
-/* ---- Without memory ----------------------------------------------------------------------------------------------------------- */
-
-static struct source memory_source;
-
-static int do_fetch(libcache_ns *ns)
-{
-    libcache_value value = LIBCACHE_VALUE_INIT;
-    int result = fetch(ns, "a", &memory_source, &value);
-
-    libcache_release_value(&value);
-    return result;
-}
-
-static int do_begin(libcache_ns *ns)
-{
-    libcache_value value = LIBCACHE_VALUE_INIT;
-    libcache_load *load = NULL;
-    int result = libcache_load_begin(&load, ns, "a", 1, &value, NULL);
-
-    if (load)
-        ck_result(commit(load, "v"), LIBCACHE_OK); /* that takes none */
-    libcache_release_value(&value);
-    return result == LIBCACHE_LEAD ? LIBCACHE_HIT : result;
-}
-
-static int do_fetch_many(libcache_ns *ns)
-{
-    struct batch b;
-
-    batch_init(&b, ns, "abcab", &memory_source);
-    memset(b.results, 0x55, sizeof b.results);
-    fetch_batch(&b);
-    for (size_t i = 0; i < b.n; i++) {
-        ck_assert_msg(b.results[i] == LIBCACHE_HIT || b.results[i] == LIBCACHE_STALE || b.results[i] == LIBCACHE_ENOMEM,
-                      "key %c: %s", b.letters[i], result_name(b.results[i]));
-        ck_assert(b.result == LIBCACHE_ENOMEM || b.results[i] != LIBCACHE_ENOMEM);
-    }
-    batch_free(&b);
-    return b.result == LIBCACHE_OK ? LIBCACHE_HIT : b.result;
-}
-
-static int do_warm(libcache_ns *ns)
-{
-    struct batch b;
-    int result;
-
-    batch_init(&b, ns, "abcab", &memory_source);
-    result = libcache_warm(ns, b.keys, b.n, 2, source_load_many, &memory_source, NULL, NULL);
-    return result == LIBCACHE_OK ? LIBCACHE_HIT : result;
-}
-
-static int take_never(void *arg, void (*job)(void *), void *job_arg)
-{
-    (void)arg, (void)job, (void)job_arg;
-    return 1;
-}
-
-START_TEST(a_load_without_memory_fails_cleanly)
-{
-    static int (*const calls[])(libcache_ns *) = { do_fetch, do_begin, do_fetch_many, do_warm };
-
-    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
-        for (int stale = 0; stale < 2; stale++)
-            for (unsigned nth = 1;; nth++) {
-                struct rig rig;
-                libcache_ns *ns;
-                int64_t live;
-                int result, failed;
-                rig_prepare(&rig);
-                rig.options.execute = take_never;
-                rig_open(&rig);
-                ns = soft_space(&rig);
-                memory_source = (struct source){ .text = "v" };
-                if (stale) {
-                    ck_fetch_many(ns, "abc", &memory_source, LIBCACHE_OK, "hhh", "v");
-                    fake_clock_advance(&rig.clock, 10000);
-                }
-                live = rig.memory.live;
-                rig.memory.fail_at = nth;
-                result = calls[i](ns);
-                failed = rig.memory.fail_at == 0;
-                rig.memory.fail_at = 0;
-                ck_assert_msg(result == LIBCACHE_HIT || result == LIBCACHE_STALE || (failed && result == LIBCACHE_ENOMEM),
-                              "call %zu, stale %d, allocation %u: %s", i, stale, nth, result_name(result));
-                ck_assert_msg(rig.memory.live == live, "call %zu, stale %d, allocation %u: a leak", i, stale, nth);
-                ck_fetch(ns, "a", &memory_source, LIBCACHE_HIT, "v"); /* and nobody waits for whoever failed */
-                ck_fetch(ns, "b", &memory_source, LIBCACHE_HIT, "v");
-                source_done(&memory_source);
-                rig_down(&rig);
-                if (!failed)
-                    break;
-                ck_assert_uint_lt(nth, 100);
-            }
-}
-END_TEST
-
 int main(void)
 {
     return RUN_TESTS("load_many", the_loader_gets_what_is_missing_and_nothing_else_at_once,
@@ -529,7 +387,8 @@ int main(void)
                      G3_of_a_batch_only_what_was_overtaken_is_not_stored,
                      what_others_are_loading_is_waited_for_after_the_rest_was_loaded,
                      a_batch_that_has_waited_for_long_enough_loads_for_itself,
+                     a_key_that_comes_to_be_ours_is_loaded_before_others_are_waited_for,
                      batches_that_wait_for_each_others_keys_load_each_once_when_the_leader_gives_up,
                      warming_up_loads_in_batches_tells_how_far_it_is_and_can_be_stopped,
-                     warming_up_goes_on_after_a_failure_and_gives_the_first, a_load_without_memory_fails_cleanly);
+                     warming_up_goes_on_after_a_failure_and_gives_the_first);
 }

@@ -183,3 +183,57 @@ void asker_end(struct asker *asker, int result, const char *text)
     if (text)
         ck_assert_str_eq(asker->text, text);
 }
+
+/* ---- Batches --------------------------------------------------------------------------------------------------------------- */
+
+void *fetch_batch(void *arg)
+{
+    struct batch *b = arg;
+    libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
+
+    options.wait_ms = b->wait_ms;
+    options.flags = b->flags;
+    b->result = libcache_get_or_load_many(b->ns, b->keys, b->n, b->values, b->results, source_load_many, b->source, &options);
+    return NULL;
+}
+
+void batch_init(struct batch *b, libcache_ns *ns, const char *letters, struct source *source)
+{
+    memset(b, 0, sizeof *b);
+    b->n = strlen(letters);
+    memcpy(b->letters, letters, b->n);
+    for (size_t i = 0; i < b->n; i++)
+        b->keys[i] = (libcache_slice){ &b->letters[i], 1 };
+    b->ns = ns;
+    b->source = source;
+}
+
+void batch_free(struct batch *b)
+{
+    for (size_t i = 0; i < b->n; i++)
+        libcache_release_value(&b->values[i]);
+}
+
+void ck_batch(struct batch *b, int result, const char *results, const char *text)
+{
+    ck_result(b->result, result);
+    for (size_t i = 0; i < b->n; i++) {
+        int r = b->results[i];
+        char is = r == LIBCACHE_HIT ? 'h' : r == LIBCACHE_STALE ? 's' : r == LIBCACHE_NEGATIVE ? 'n' : r == LIBCACHE_ELOAD ? 'e' : '?';
+        ck_assert_msg(is == results[i], "key %c: %s", b->letters[i], result_name(r));
+        if (is == 'h' || is == 's')
+            ck_assert_msg(b->values[i].size == strlen(text) && memcmp(b->values[i].data, text, strlen(text)) == 0,
+                          "key %c is \"%.*s\"", b->letters[i], (int)b->values[i].size, (char *)b->values[i].data);
+    }
+    batch_free(b);
+}
+
+void ck_fetch_many(libcache_ns *ns, const char *letters, struct source *source, int result, const char *results,
+                          const char *text)
+{
+    struct batch b;
+
+    batch_init(&b, ns, letters, source);
+    fetch_batch(&b);
+    ck_batch(&b, result, results, text);
+}

@@ -87,4 +87,34 @@ void asker_start(struct asker *asker);
 /* Waits for its end, and fails the test unless it was given this. */
 void asker_end(struct asker *asker, int result, const char *text);
 
+/* ---- Batches ---------------------------------------------------------------------------------------------------------- */
+
+enum { BATCH_MAX = 40 };
+
+/* A batch of keys, named by one letter each. */
+struct batch {
+    size_t n;
+    char letters[BATCH_MAX];
+    libcache_slice keys[BATCH_MAX];
+    libcache_value values[BATCH_MAX];
+    int results[BATCH_MAX];
+    int result;
+    libcache_ns *ns;
+    struct source *source;
+    unsigned wait_ms, flags;
+    pthread_t thread;
+};
+
+void batch_init(struct batch *batch, libcache_ns *ns, const char *letters, struct source *source);
+void batch_free(struct batch *batch);
+
+/* get_or_load_many of the batch, as a thread may run it. */
+void *fetch_batch(void *batch);
+
+/* Fails the test unless each key has its result, h(it) s(tale) n(egative) e(load) ?(any other), and hits and stale ones are `text`. Frees. */
+void ck_batch(struct batch *batch, int result, const char *results, const char *text);
+
+/* All of it. */
+void ck_fetch_many(libcache_ns *ns, const char *letters, struct source *source, int result, const char *results, const char *text);
+
 #endif
