@@ -91,9 +91,10 @@ static struct early without_flights(struct rig *rig, libcache_ns *ns, unsigned p
     unsigned ended = 0;
 
     store_value(&c);
-    for (next = 0; ended < cycles;) {
+    for (next = 0;;) { /* what is stored first has cost no load, and ends no cycle */
         if (c.stored && !c.loading) {
-            ended++;
+            if (ended++ == cycles)
+                break;
             c.stored = 0;
             pass(&c, c.now + TTL_MS - LOAD_MS - ahead_ms);
             next = (double)c.now;

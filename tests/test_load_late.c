@@ -1,0 +1,189 @@
+/*
+ * Leaders that are late or gone, and those who wait for them: lease, wait, bypass, and threads that block. In one process and
+ * without Redis. SPDX-License-Identifier: MIT
+ */
+#include "support/loads.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NO_BLOCK LIBCACHE_NO_BLOCK
+
+/* "loads" has soft TTL 10 s, TTL 60 s, grace 30 s, backoff 1 s, and loads are believed for 5 s. */
+static libcache_ns *loads_space(const struct rig *rig)
+{
+    libcache_policy policy = LIBCACHE_POLICY_INIT;
+
+    policy.soft_ttl_ms = 10000;
+    policy.ttl_ms = 60000;
+    policy.grace_ms = 30000;
+    policy.load_backoff_ms = 1000;
+    policy.load_timeout_ms = 5000;
+    policy.negative_ttl_ms = 20000;
+    return space_with(rig, "loads", &policy);
+}
+
+static libcache_ns *up(struct rig *rig)
+{
+    rig_up(rig);
+    return loads_space(rig);
+}
+
+static void load_now(libcache_ns *ns, const char *key, const char *text)
+{
+    ck_result(commit(begin(ns, key, NO_BLOCK, LIBCACHE_LEAD), text), LIBCACHE_OK);
+}
+
+/* ---- Leaders that are late or gone --------------------------------------------------------------------------------------- */
+
+START_TEST(a_forgotten_load_holds_up_nobody_for_longer_than_its_time)
+{
+    struct rig rig;
+    libcache_ns *ns = up(&rig);
+    libcache_load *forgotten = begin(ns, "key", NO_BLOCK, LIBCACHE_LEAD), *a = begin(ns, "key", NO_BLOCK, LIBCACHE_WAIT), *b;
+
+    fake_clock_advance(&rig.clock, 4999);
+    ck_wait(&a, LIBCACHE_WAIT);
+    fake_clock_advance(&rig.clock, 1);
+    ck_wait(&a, LIBCACHE_LEAD);
+    b = begin(ns, "key", NO_BLOCK, LIBCACHE_WAIT);
+    libcache_load_abort(forgotten, -1); /* remembered after all: it is nobody's leader any more */
+    ck_wait(&b, LIBCACHE_WAIT);
+    ck_result(commit(a, "value"), LIBCACHE_OK);
+    ck_wait(&b, LIBCACHE_HIT);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(a_late_commit_is_stored_if_nothing_has_overtaken_it_and_ends_nobody_elses_load)
+{
+    struct rig rig;
+    libcache_ns *ns = up(&rig);
+    libcache_load *late = begin(ns, "key", NO_BLOCK, LIBCACHE_LEAD), *leader, *waiter;
+
+    fake_clock_advance(&rig.clock, 5000);
+    leader = begin(ns, "key", NO_BLOCK, LIBCACHE_LEAD);
+    waiter = begin(ns, "key", NO_BLOCK, LIBCACHE_WAIT);
+    ck_result(commit(late, "late"), LIBCACHE_OK);
+    ck_wait(&waiter, LIBCACHE_WAIT);
+    ck_result(commit(leader, "value"), LIBCACHE_OK);
+    ck_wait(&waiter, LIBCACHE_HIT);
+    ck_value(ns, "key", "value");
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(who_has_waited_for_long_enough_loads_for_himself)
+{
+    struct rig rig;
+    libcache_ns *ns = up(&rig);
+    libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
+    libcache_value value = LIBCACHE_VALUE_INIT;
+    libcache_load *leader = begin(ns, "key", 0, LIBCACHE_LEAD), *bypass = NULL;
+    uint64_t begun = real_ms();
+
+    options.wait_ms = 30;
+    ck_result(libcache_load_begin(&bypass, ns, "key", 3, &value, &options), LIBCACHE_BYPASS);
+    ck_assert_uint_ge(real_ms() - begun, 29);
+    ck_result(commit(bypass, "mine"), LIBCACHE_OK);
+    ck_value(ns, "key", "mine");
+    ck_result(commit(leader, "value"), LIBCACHE_OK);
+    ck_value(ns, "key", "value");
+    ck_assert_uint_eq(rig_stats(&rig).load_waits, 1);
+    ck_assert_uint_eq(rig_stats(&rig).load_bypasses, 1);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(where_there_is_no_room_to_say_who_leads_everybody_loads)
+{
+    enum { MANY = 4000 };
+    struct rig rig;
+    libcache_ns *ns = up(&rig);
+    libcache_load **loads = calloc(MANY, sizeof *loads);
+    unsigned leads = 0, bypasses = 0, stored = 0;
+
+    for (int i = 0; i < MANY; i++) {
+        libcache_value value = LIBCACHE_VALUE_INIT;
+        char key[40];
+        int result, size = snprintf(key, sizeof key, "key %d", i);
+        result = libcache_load_begin(&loads[i], ns, key, (size_t)size, &value, NULL);
+        ck_assert(result == LIBCACHE_LEAD || result == LIBCACHE_BYPASS);
+        ck_assert_ptr_nonnull(loads[i]);
+        leads += result == LIBCACHE_LEAD;
+        bypasses += result == LIBCACHE_BYPASS;
+    }
+    ck_assert_uint_gt(leads, 8);
+    ck_assert_uint_gt(bypasses, 0);
+    for (int i = 0; i < MANY; i++)
+        stored += commit(loads[i], "value") == LIBCACHE_OK;
+    ck_assert_uint_eq(stored, MANY);
+    ck_assert_uint_eq(rig_stats(&rig).load_bypasses, bypasses);
+    load_now(ns, "afterwards", "there is room again");
+    free(loads);
+    rig_down(&rig);
+}
+END_TEST
+
+/* ---- Threads -------------------------------------------------------------------------------------------------------------------- */
+
+static void *commit_there(void *load)
+{
+    return (void *)(intptr_t)commit(load, "value");
+}
+
+START_TEST(a_load_may_be_ended_by_another_thread_and_wakes_those_who_block)
+{
+    struct rig rig;
+    libcache_ns *ns = up(&rig);
+    libcache_load *leader = begin(ns, "key", 0, LIBCACHE_LEAD);
+    struct source source = { .text = "not needed" };
+    struct asker askers[8];
+    pthread_t thread;
+    void *result;
+
+    for (int i = 0; i < 8; i++) {
+        askers[i] = (struct asker){ .ns = ns, .key = "key", .source = &source };
+        asker_start(&askers[i]);
+    }
+    until(rig_stats(&rig).load_waits == 8);
+    ck_assert_int_eq(pthread_create(&thread, NULL, commit_there, leader), 0);
+    pthread_join(thread, &result);
+    ck_result((int)(intptr_t)result, LIBCACHE_OK);
+    for (int i = 0; i < 8; i++)
+        asker_end(&askers[i], LIBCACHE_HIT, "value");
+    ck_assert_uint_eq(source.calls, 0);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(of_those_who_block_one_loads_when_the_leader_gives_up)
+{
+    struct rig rig;
+    libcache_ns *ns = up(&rig);
+    libcache_load *leader = begin(ns, "key", 0, LIBCACHE_LEAD);
+    struct source source = { .text = "value" };
+    struct asker askers[8];
+
+    for (int i = 0; i < 8; i++) {
+        askers[i] = (struct asker){ .ns = ns, .key = "key", .source = &source };
+        asker_start(&askers[i]);
+    }
+    until(rig_stats(&rig).load_waits == 8);
+    libcache_load_abort(leader, 0);
+    for (int i = 0; i < 8; i++)
+        asker_end(&askers[i], LIBCACHE_HIT, "value");
+    ck_assert_uint_eq(source.calls, 1);
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
+int main(void)
+{
+    return RUN_TESTS("load_late", a_forgotten_load_holds_up_nobody_for_longer_than_its_time,
+                     a_late_commit_is_stored_if_nothing_has_overtaken_it_and_ends_nobody_elses_load,
+                     who_has_waited_for_long_enough_loads_for_himself, where_there_is_no_room_to_say_who_leads_everybody_loads,
+                     a_load_may_be_ended_by_another_thread_and_wakes_those_who_block,
+                     of_those_who_block_one_loads_when_the_leader_gives_up);
+}
