@@ -301,7 +301,8 @@ typedef struct libcache_policy {
                                    eighth smaller. Default: never */
     uint64_t load_timeout_ms;   /* for how long the leader of a load is believed to be at it. Default 10 s */
     uint64_t load_backoff_ms;   /* after a failed load, nobody tries again for so long. Default 1 s */
-    unsigned early_percent;     /* early refresh (XFetch): its beta in percent; 100 is the usual one. 1 to 1000. Default: none */
+    unsigned early_percent;     /* early refresh (XFetch): its beta in percent, 1 to 1000. 100 is the paper's; 250 makes
+                                   about 1.5 loads an expiry where nothing else holds loads back. Default: none */
     unsigned load_lease;        /* enum libcache_load_lease: who leads a load. Default LIBCACHE_LEASE_HOST */
 } libcache_policy;
 
