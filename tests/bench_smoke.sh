@@ -84,6 +84,12 @@ refuses "$bin/bench-l2" --tiny --bench unknown
 refuses "$bin/bench-l2" --tiny --socket unknown
 refuses "$bin/bench-l2" --tiny --pin unknown
 
+# ---- bench-load -----------------------------------------------------------------------------------------------
+
+"$bin/bench-load" --tiny --json >"$scratch/load" 2>"$scratch/load.err" || { cat "$scratch/load.err"; fail "bench-load failed"; }
+grep -q '"bench"' "$scratch/load" || fail "bench-load gave no JSON lines"
+refuses "$bin/bench-load" --unknown
+
 # ---- bench-replay -------------------------------------------------------------------------------------------
 
 # A loop over hot keys, and colder ones between them.

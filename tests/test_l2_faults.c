@@ -1,7 +1,7 @@
 /*
  * What a Redis server, and the way to it, can do to a client. Each fault must end within the deadline, with a result
  * that says what may have happened, and no value that is somebody else's may ever be returned (wire_get sees to the
- * latter). Numbers are those of the list of faults in docs/. SPDX-License-Identifier: MIT
+ * latter). The numbers tell the faults apart, here and in other tests. SPDX-License-Identifier: MIT
  */
 #define _GNU_SOURCE
 #include "support/fake_redis.h"
