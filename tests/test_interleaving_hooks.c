@@ -223,13 +223,22 @@ static struct l1_key key_of(struct rig *rig, const char *key)
     return l1_key_of(&rig->cache->l1, rig->ns->id, key, strlen(key));
 }
 
+/* Where the key's slot is; bucket NULL: nowhere. */
+static struct place place_of(struct rig *rig, const struct l1_key *key)
+{
+    struct sought sought;
+    struct entry e;
+    unsigned char *p;
+
+    index_seek(shard(rig), key, &sought, &e, &p);
+    return sought.place;
+}
+
 /* The key's slot word, 0 if there is none. */
 static uint64_t slot_of(struct rig *rig, const char *key)
 {
     struct l1_key k = key_of(rig, key);
-    struct entry e;
-    unsigned char *p;
-    struct place place = index_find_key(shard(rig), &k, &e, &p);
+    struct place place = place_of(rig, &k);
     return place.bucket ? place.bucket->slot[place.i] : 0;
 }
 
@@ -550,11 +559,9 @@ static int free_one(struct rig *rig, struct bucket *b)
     for (int i = 0; i < 600; i++) {
         struct l1_key k;
         struct place place;
-        struct entry e;
-        unsigned char *p;
         snprintf(key, sizeof key, "first %d", i);
         k = key_of(rig, key);
-        place = index_find_key(shard(rig), &k, &e, &p);
+        place = place_of(rig, &k);
         if (place.bucket == b) {
             ck_result(libcache_delete(rig->ns, key, strlen(key), 0), LIBCACHE_OK);
             return place.i;
@@ -573,8 +580,6 @@ START_TEST(a_reader_between_two_buckets_does_not_miss_an_entry_that_a_split_move
     struct actor reader = { 0 };
     struct bucket *first = NULL, *second = NULL;
     struct place place = { NULL, 0 };
-    struct entry e;
-    unsigned char *p;
     struct l1_key k;
     char key[40] = "";
 
@@ -587,7 +592,7 @@ START_TEST(a_reader_between_two_buckets_does_not_miss_an_entry_that_a_split_move
         at = bucket_of(hash_second(k.hash), shape_with(0, n));
         first = index_bucket(shard(&rig), bucket_of(hash_first(k.hash), shape_with(0, n)));
         second = index_bucket(shard(&rig), at);
-        place = index_find_key(shard(&rig), &k, &e, &p);
+        place = place_of(&rig, &k);
         /* in its second bucket, and out of it when there are twice as many */
         if (first == second || place.bucket != second || bucket_of(hash_second(k.hash), shape_with(0, 2 * n)) == at)
             place.bucket = NULL;
@@ -597,7 +602,7 @@ START_TEST(a_reader_between_two_buckets_does_not_miss_an_entry_that_a_split_move
     reader = reader_at(&rig, key, 3);
     ck_assert(start(&reader));
     crowd(&rig, "more", 1000, 40);
-    ck_assert_ptr_ne(index_find_key(shard(&rig), &k, &e, &p).bucket, second);
+    ck_assert_ptr_ne(place_of(&rig, &k).bucket, second);
     ck_result(look(rig.ns, key), LIBCACHE_HIT);
     finish(&reader);
     ck_assert_msg(reader.result == LIBCACHE_HIT, "the reader got %s", result_name(reader.result));
