@@ -23,6 +23,7 @@ enum hook_point {
     HOOK_MARK_CLEARED,    /* a mark's old owner is gone, the new one not yet there */
     HOOK_SPACE_NAMED,     /* a namespace's name is written, not yet visible */
     HOOK_FLIGHT_TAKEN,    /* a flight's fields are written, its word not yet */
+    HOOK_READ_BUCKET,     /* a quick reader has chosen the first bucket, not yet looked at it */
     HOOK_READ_SLOT,       /* a reader has read a slot, not yet the entry */
     HOOK_READ_COPIED,     /* a reader has copied the bytes, not yet validated them */
     HOOK_POINTS,          /* those of l1 end here */

@@ -24,24 +24,12 @@
  */
 #include "l1/hit.h"
 
-#include <time.h>
-
 #define RACES_MAX 16
 #define LOCKED_TRIES 64
 
 uint64_t l1_now(const struct l1 *l1)
 {
-    uint64_t now;
-
-    if (likely(!l1->clock_ms)) {
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-        now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-    } else {
-        now = l1->clock_ms(l1->clock_arg);
-    }
-    now = now > l1->origin_ms ? now - l1->origin_ms : 0;
-    return now < ENTRY_TIME_MAX ? now : ENTRY_TIME_MAX;
+    return l1_time(l1);
 }
 
 /* Decimal text of a number; returns its length. */
@@ -220,13 +208,6 @@ static force_inline int find(const struct shard *sh, const struct l1_key *key, s
     return load_acquire(&s->shape) == f->shape ? LIBCACHE_MISS : RACED;
 }
 
-static force_inline void use(const struct place *place)
-{
-    uint8_t uses = load_relaxed(&place->bucket->uses[place->i]);
-    if (uses < USES_MAX)
-        store_relaxed(&place->bucket->uses[place->i], (uint8_t)(uses + 1));
-}
-
 /* Size of the value as it is given out. */
 static size_t size_out(const struct found *f)
 {
@@ -309,7 +290,7 @@ int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, li
                     continue;
                 return copied;
             }
-            use(&place);
+            count_use(&place.bucket->uses[place.i]);
         } else if (!still_there(sh->s, f.r, f.offset, f.shape)) {
             continue;
         }
