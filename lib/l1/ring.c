@@ -189,12 +189,6 @@ static int over_share(const struct shard *sh, uint32_t ns)
     return share < 100 && sh->s->space_bytes[ns] > sh->region_bytes / 100 * share;
 }
 
-static void copy_within(unsigned char *to, const unsigned char *from, uint64_t bytes)
-{
-    for (uint64_t i = 0; i < bytes; i += 8)
-        store_relaxed((uint64_t *)(void *)(to + i), load_relaxed((const uint64_t *)(const void *)(from + i)));
-}
-
 /* Copies the entry to main's head and swings its slot. 0: no room there. */
 static int move_to_main(struct shard *sh, struct place place, enum ring from, const unsigned char *p,
                         const struct entry *e, uint64_t hash, uint8_t uses)
@@ -204,7 +198,7 @@ static int move_to_main(struct shard *sh, struct place place, enum ring from, co
     if (!has_room(sh, MAIN, e->bytes))
         return 0;
     to = ring_head(sh, MAIN);
-    copy_within(ring_at(sh, MAIN, to), p, e->bytes);
+    shared_copy_in(ring_at(sh, MAIN, to), p, e->bytes); /* only who has the lock writes entries that can be found */
     ring_advance(sh, MAIN, e->bytes);
     store_relaxed(&place.bucket->uses[place.i], uses);
     index_publish(place, slot_make(hash, MAIN, to));
