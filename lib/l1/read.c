@@ -14,6 +14,7 @@
  *   4. A dead slot (behind the tail) is a ghost, unless it has been swung to a survivor's copy meanwhile: read it again.
  *   5. `shape` also counts moves between buckets, and resets of the stripe, after which offsets may begin anew.
  *      The quick look-up (hit.h) begins with the shape this process saw last and ends with the stripe's: equal means the same.
+ *   6. An entry that was buried after its slot was read is still what was there when it was read; the quick look-up asks again.
  * Everything a header says is checked against the region before it is used, so nonsense cannot lead outside.
  *
  * Whoever loses that race 16 times takes the lock.

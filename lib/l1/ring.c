@@ -15,6 +15,8 @@
  *                other goes.
  *   filling      while nothing has had to go yet, or so much of main is dead (overwritten, deleted, expired) that nothing
  *                alive needs to go, whatever is alive moves on: that is also how dead room is compacted.
+ * What no slot leads to is known by its head, mostly; else by looking for its slot, which is what an entry's key is hashed
+ * for when the tail comes to it.
  * Survivors are copied forward before their tail is passed, so a reader always finds the entry in one place or the other.
  * That needs a gap between head and tail of at least the next survivor's size, which a reclaim leaves behind ("slack", the
  * largest entry of late). At the end of a lap, the head stays until the front has as much room. Where the gap does not do, or a reclaim has copied enough, entries go instead: the lock is held

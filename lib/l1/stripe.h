@@ -16,7 +16,7 @@
  * Every change that readers or the next lock owner can see is one 8-byte store, in this order:
  *   store an entry   bytes, then head (the bytes are in the log), then slot (the entry can be found)
  *   move an entry    copy to the head of main, head, slot swung to the copy, then tail past the original
- *   drop an entry    slot cleared (or left as a ghost), then tail
+ *   drop an entry    slot cleared, then the entry's head says so (entry_bury); or left as a ghost, then tail
  * so the lock's owner may die between any two of them: what is in the log without a slot is dead and will be passed over.
  * Only two changes do not allow that: splitting a bucket and emptying the stripe. They run with `dirty` set, and who
  * inherits the lock with dirty set empties the stripe. Counters that the dead owner had no time to update are counted anew.
