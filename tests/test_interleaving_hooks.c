@@ -129,6 +129,17 @@ static void act_get(struct actor *a)
     a->result = libcache_get(a->rig->ns, a->key, strlen(a->key), &a->value, a->flags);
 }
 
+/* In the half of hit.h that serves small values into memory at hand. */
+static void act_get_lean(struct actor *a)
+{
+    static char text[64];
+
+    memset(&a->value, 0, sizeof a->value);
+    a->value.data = text;
+    a->value.capacity = sizeof text;
+    a->result = libcache_get(a->rig->ns, a->key, strlen(a->key), &a->value, 0);
+}
+
 static void act_set(struct actor *a)
 {
     a->result = put(a->rig->ns, a->key, a->text);
@@ -223,13 +234,22 @@ static struct l1_key key_of(struct rig *rig, const char *key)
     return l1_key_of(&rig->cache->l1, rig->ns->id, key, strlen(key));
 }
 
+/* Where the key's slot is; bucket NULL: nowhere. */
+static struct place place_of(struct rig *rig, const struct l1_key *key)
+{
+    struct sought sought;
+    struct entry e;
+    unsigned char *p;
+
+    index_seek(shard(rig), key, &sought, &e, &p);
+    return sought.place;
+}
+
 /* The key's slot word, 0 if there is none. */
 static uint64_t slot_of(struct rig *rig, const char *key)
 {
     struct l1_key k = key_of(rig, key);
-    struct entry e;
-    unsigned char *p;
-    struct place place = index_find_key(shard(rig), &k, &e, &p);
+    struct place place = place_of(rig, &k);
     return place.bucket ? place.bucket->slot[place.i] : 0;
 }
 
@@ -550,11 +570,9 @@ static int free_one(struct rig *rig, struct bucket *b)
     for (int i = 0; i < 600; i++) {
         struct l1_key k;
         struct place place;
-        struct entry e;
-        unsigned char *p;
         snprintf(key, sizeof key, "first %d", i);
         k = key_of(rig, key);
-        place = index_find_key(shard(rig), &k, &e, &p);
+        place = place_of(rig, &k);
         if (place.bucket == b) {
             ck_result(libcache_delete(rig->ns, key, strlen(key), 0), LIBCACHE_OK);
             return place.i;
@@ -573,8 +591,6 @@ START_TEST(a_reader_between_two_buckets_does_not_miss_an_entry_that_a_split_move
     struct actor reader = { 0 };
     struct bucket *first = NULL, *second = NULL;
     struct place place = { NULL, 0 };
-    struct entry e;
-    unsigned char *p;
     struct l1_key k;
     char key[40] = "";
 
@@ -587,7 +603,7 @@ START_TEST(a_reader_between_two_buckets_does_not_miss_an_entry_that_a_split_move
         at = bucket_of(hash_second(k.hash), shape_with(0, n));
         first = index_bucket(shard(&rig), bucket_of(hash_first(k.hash), shape_with(0, n)));
         second = index_bucket(shard(&rig), at);
-        place = index_find_key(shard(&rig), &k, &e, &p);
+        place = place_of(&rig, &k);
         /* in its second bucket, and out of it when there are twice as many */
         if (first == second || place.bucket != second || bucket_of(hash_second(k.hash), shape_with(0, 2 * n)) == at)
             place.bucket = NULL;
@@ -597,7 +613,7 @@ START_TEST(a_reader_between_two_buckets_does_not_miss_an_entry_that_a_split_move
     reader = reader_at(&rig, key, 3);
     ck_assert(start(&reader));
     crowd(&rig, "more", 1000, 40);
-    ck_assert_ptr_ne(index_find_key(shard(&rig), &k, &e, &p).bucket, second);
+    ck_assert_ptr_ne(place_of(&rig, &k).bucket, second);
     ck_result(look(rig.ns, key), LIBCACHE_HIT);
     finish(&reader);
     ck_assert_msg(reader.result == LIBCACHE_HIT, "the reader got %s", result_name(reader.result));
@@ -605,6 +621,57 @@ START_TEST(a_reader_between_two_buckets_does_not_miss_an_entry_that_a_split_move
     ck_assert_int_eq(memcmp(reader.value.data, key, strlen(key)), 0);
     free(reader.value.data);
     stage_down(&rig);
+}
+END_TEST
+
+/*
+ * The reader has chosen its bucket by the shape that the process saw last, when the index grows, its entry leaves that
+ * bucket, and another reader sees the new shape for the process: the first one must not take that for the one it began with.
+ */
+START_TEST(a_reader_that_chose_its_bucket_before_a_split_that_others_saw_does_not_miss)
+{
+    void (*const acts[])(struct actor *) = { act_get, act_get_lean };
+
+    for (int i = 0; i < 2; i++) {
+        struct rig rig;
+        struct actor reader;
+        struct bucket *first = NULL;
+        struct place place = { NULL, 0 };
+        struct quick *quick;
+        struct l1_key k;
+        char key[40] = "";
+        stage_up(&rig);
+        quick = &rig.cache->l1.quick[0];
+        crowd(&rig, "first", 600, 40);
+        for (int j = 0; j < 600 && !place.bucket; j++) {
+            uint32_t n = shape_buckets(shard(&rig)->s->shape), at;
+            snprintf(key, sizeof key, "first %d", j);
+            k = key_of(&rig, key);
+            at = bucket_of(hash_first(k.hash), shape_with(0, n));
+            first = index_bucket(shard(&rig), at);
+            place = place_of(&rig, &k);
+            /* in its first bucket, and out of it when there are twice as many */
+            if (place.bucket != first || bucket_of(hash_first(k.hash), shape_with(0, 2 * n)) == at ||
+                bucket_of(hash_second(k.hash), shape_with(0, 2 * n)) == at)
+                place.bucket = NULL;
+        }
+        ck_assert_ptr_nonnull(place.bucket);
+        quick_refresh(quick, shard(&rig));
+        reader = (struct actor){ .rig = &rig, .act = acts[i], .key = key, .point = HOOK_READ_BUCKET, .nth = 1 };
+        ck_assert(start(&reader));
+        crowd(&rig, "more", 1000, 40);
+        ck_assert_ptr_ne(place_of(&rig, &k).bucket, first);
+        ck_result(look(rig.ns, key), LIBCACHE_HIT);
+        quick_refresh(quick, shard(&rig));
+        ck_assert_uint_eq(quick->shape, shard(&rig)->s->shape);
+        finish(&reader);
+        ck_assert_msg(reader.result == LIBCACHE_HIT, "the reader got %s", result_name(reader.result));
+        ck_assert_uint_eq(reader.value.size, 40);
+        ck_assert_int_eq(memcmp(reader.value.data, key, strlen(key)), 0);
+        if (acts[i] == act_get)
+            free(reader.value.data);
+        stage_down(&rig);
+    }
 }
 END_TEST
 
@@ -1040,6 +1107,7 @@ int main(void)
                      a_reader_whose_stripe_is_reset_gets_the_old_value_or_misses,
                      a_reader_is_not_fooled_by_offsets_that_begin_anew,
                      a_reader_between_two_buckets_does_not_miss_an_entry_that_a_split_moves,
+                     a_reader_that_chose_its_bucket_before_a_split_that_others_saw_does_not_miss,
                      a_reader_that_has_read_the_slot_goes_on_through_a_split,
                      a_reader_of_a_number_that_is_counted_up_and_moved_gets_a_number_that_it_had,
                      a_reader_that_loses_race_after_race_takes_the_lock,

@@ -89,10 +89,12 @@ static unsigned count(struct rig *rig, const char *prefix, unsigned from, unsign
 static uint64_t slot_of(struct rig *rig, const char *key)
 {
     struct l1_key k = l1_key_of(&rig->cache->l1, rig->ns->id, key, strlen(key));
+    struct sought sought;
     struct entry e;
     unsigned char *p;
-    struct place place = index_find_key(shard(rig), &k, &e, &p);
-    return place.bucket ? place.bucket->slot[place.i] : 0;
+
+    index_seek(shard(rig), &k, &sought, &e, &p);
+    return sought.place.bucket ? sought.place.bucket->slot[sought.place.i] : 0;
 }
 
 /* Until main has had to let go of something. */

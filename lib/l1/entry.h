@@ -15,7 +15,9 @@
  *
  * Times are milliseconds since the segment was made (40 bits: 34 years). A number (ENTRY_NUMBER) has, in the place of the
  * check, the number itself as one word that is changed in place by one 8-byte store, and no value bytes.
- * An entry is written once, before it can be found; after that only `life` (touch) and a number change, each by one store.
+ * An entry is written once, before it can be found; after that only `life` (touch) and a number change, each by one store;
+ * and when no slot leads to it any more it is buried: a flag, so that reclaiming need not look for its slot. Without the
+ * flag (who dropped it died before he set it) it is looked for in vain.
  * Sizes: 24 bytes for an entry without tags and user flags. Everything is aligned to 8.
  */
 #ifndef L1_ENTRY_H
@@ -32,7 +34,7 @@
 
 #define ENTRY_WITH_EXTRA ((uint64_t)ENTRY_EXTRA << 60)
 
-enum entry_flag { ENTRY_EXTRA = 1, ENTRY_NEGATIVE = 2, ENTRY_NUMBER = 4 };
+enum entry_flag { ENTRY_EXTRA = 1, ENTRY_NEGATIVE = 2, ENTRY_NUMBER = 4, ENTRY_BURIED = 8 };
 enum extra_bit { EXTRA_CHECK = 1 };
 #define EXTRA_LOAD_SHIFT 41
 
@@ -120,6 +122,13 @@ static force_inline int entry_read(struct entry *e, const unsigned char *p, uint
     e->value_at = (uint64_t)e->key_at + e->key_size;
     e->bytes = (e->value_at + ((e->flags & ENTRY_NUMBER) ? 0 : e->value_size) + 7) & ~UINT64_C(7);
     return e->bytes <= room && e->key_size != 0;
+}
+
+/* After its slot was cleared or swung; the release keeps that order for who takes the lock over from a dead owner. */
+static force_inline void entry_bury(unsigned char *p)
+{
+    uint64_t *what = (uint64_t *)(void *)p;
+    store_release(what, load_relaxed(what) | (uint64_t)ENTRY_BURIED << 60);
 }
 
 /* Seeds the checksum of a value, so that it vouches for what the head says of it too. */

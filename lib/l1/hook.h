@@ -22,6 +22,7 @@ enum hook_point {
     HOOK_POSITION,        /* an invalidation has its position, its mark is not yet written */
     HOOK_MARK_CLEARED,    /* a mark's old owner is gone, the new one not yet there */
     HOOK_SPACE_NAMED,     /* a namespace's name is written, not yet visible */
+    HOOK_READ_BUCKET,     /* a quick reader has chosen the first bucket, not yet looked at it */
     HOOK_READ_SLOT,       /* a reader has read a slot, not yet the entry */
     HOOK_READ_COPIED,     /* a reader has copied the bytes, not yet validated them */
     HOOK_POINTS,          /* those of l1 end here */

@@ -75,160 +75,125 @@ void index_make(struct shard *sh)
     store_release(&sh->s->shape, shape_with(load_relaxed(&sh->s->shape), n));
 }
 
-/* The buckets of a hash, the same twice when they fall together. */
-static void both(const struct shard *sh, uint64_t hash, struct bucket *pair[2])
-{
-    uint64_t shape = load_relaxed(&sh->s->shape);
-    pair[0] = index_bucket(sh, bucket_of(hash_first(hash), shape));
-    pair[1] = index_bucket(sh, bucket_of(hash_second(hash), shape));
-}
-
-struct place index_find_key(const struct shard *sh, const struct l1_key *key, struct entry *e, unsigned char **p)
-{
-    struct bucket *pair[2];
-    struct place none = { NULL, 0 };
-
-    both(sh, key->hash, pair);
-    for (int k = 0; k < 2; k++)
-        for (unsigned bits = bucket_match(pair[k], key->hash); bits; bits &= bits - 1) {
-            int i = __builtin_ctz(bits);
-            uint64_t slot = load_relaxed(&pair[k]->slot[i]);
-            if (slot_dead(sh, slot) || !ring_entry(sh, slot_ring(slot), slot_offset(slot), e, p))
-                continue;
-            if (e->ns == key->ns && e->key_size == key->size && shared_equal(*p + e->key_at, key->data, key->size))
-                return (struct place){ pair[k], i };
-        }
-    return none;
-}
-
-struct place index_find_slot(const struct shard *sh, uint64_t hash, uint64_t slot)
-{
-    struct bucket *pair[2];
-    struct place none = { NULL, 0 };
-
-    both(sh, hash, pair);
-    for (int k = 0; k < 2; k++)
-        for (int i = 0; i < BUCKET_SLOTS; i++)
-            if (load_relaxed(&pair[k]->slot[i]) == slot)
-                return (struct place){ pair[k], i };
-    return none;
-}
-
 static int is_recent_ghost(const struct shard *sh, uint64_t slot)
 {
     uint64_t laps = (sh->s->ring[SMALL].head >> sh->shift[SMALL]) - (slot_offset(slot) >> sh->shift[SMALL]);
     return slot && slot_ring(slot) == SMALL && slot_dead(sh, slot) && laps <= GHOST_LAPS;
 }
 
-int index_find_ghost(const struct shard *sh, uint64_t hash, struct place *place)
+void index_seek(const struct shard *sh, const struct l1_key *key, struct sought *sought, struct entry *e, unsigned char **p)
 {
-    struct bucket *pair[2];
+    struct place none = { NULL, 0 };
 
-    both(sh, hash, pair);
-    for (int k = 0; k < 2; k++)
-        for (unsigned bits = bucket_match(pair[k], hash); bits; bits &= bits - 1) {
-            int i = __builtin_ctz(bits);
-            if (is_recent_ghost(sh, load_relaxed(&pair[k]->slot[i]))) {
-                *place = (struct place){ pair[k], i };
-                return 1;
+    sought->shape = load_relaxed(&sh->s->shape);
+    sought->pair = index_pair(sh, key->hash, sought->shape);
+    sought->place = sought->ghost = none;
+    for (int k = 0; k < 2; k++) {
+        struct bucket *b = sought->pair.bucket[k];
+        for (unsigned bits = bucket_match(b, key->hash); bits; bits &= bits - 1) {
+            struct place place = { b, __builtin_ctz(bits) };
+            uint64_t slot = load_relaxed(&b->slot[place.i]);
+            if (slot_dead(sh, slot)) {
+                if (!sought->ghost.bucket && is_recent_ghost(sh, slot))
+                    sought->ghost = place;
+                continue;
+            }
+            if (ring_entry(sh, slot_ring(slot), slot_offset(slot), e, p) && e->ns == key->ns && e->key_size == key->size &&
+                shared_equal(*p + e->key_at, key->data, key->size)) {
+                sought->place = place;
+                return;
             }
         }
-    return 0;
+    }
 }
 
-#define LIVE (UINT64_C(1) << 52) /* reluctance of entries begins here */
-
-/* How welcome a slot is to be overwritten: free ones first, then ghosts by age, then entries by use and age. */
-static uint64_t reluctance(const struct shard *sh, const struct bucket *b, int i)
+/* The most welcome of a bucket's dead slots: free ones first, then ghosts by age. Bucket NULL: all are alive. */
+static struct place dead_slot(const struct shard *sh, struct bucket *b)
 {
-    uint64_t slot = load_relaxed(&b->slot[i]);
+    uint64_t oldest = UINT64_MAX, tail_small = load_relaxed(&sh->s->tail[SMALL]), tail_main = load_relaxed(&sh->s->tail[MAIN]);
+    struct place place = { NULL, 0 };
 
-    if (slot == 0)
-        return 0;
-    if (slot_dead(sh, slot))
-        return slot_ring(slot) == SMALL ? slot_offset(slot) : 1;
-    return ((uint64_t)load_relaxed(&b->uses[i]) + 1) * LIVE | (uint64_t)slot_ring(slot) << 51 | slot_offset(slot);
-}
-
-/* The most welcome slot of a bucket, and how reluctant it is. */
-static struct place easiest(const struct shard *sh, struct bucket *b, uint64_t *least)
-{
-    struct place place = { b, 0 };
-
-    *least = UINT64_MAX;
     for (int i = 0; i < BUCKET_SLOTS; i++) {
-        uint64_t r = reluctance(sh, b, i);
-        if (r < *least) {
-            *least = r;
-            place.i = i;
+        uint64_t slot = load_relaxed(&b->slot[i]), offset = slot_offset(slot);
+        int in_main = slot_ring(slot) == MAIN;
+        if (offset < (in_main ? tail_main : tail_small) && (in_main ? 1 : offset) < oldest) {
+            oldest = in_main ? 1 : offset;
+            place = (struct place){ b, i };
         }
     }
     return place;
 }
 
+/* How welcome it is that an entry goes: by use, then ring, then age. */
+static uint64_t reluctance(struct place place)
+{
+    uint64_t slot = load_relaxed(&place.bucket->slot[place.i]);
+
+    return (uint64_t)load_relaxed(&place.bucket->uses[place.i]) << 52 | (uint64_t)slot_ring(slot) << 51 | slot_offset(slot);
+}
+
 /* Moves an entry of this bucket to its other one, if that has room. 1: the slot is free now. */
 static int move_out(struct shard *sh, struct place from)
 {
-    uint64_t slot = load_relaxed(&from.bucket->slot[from.i]), hash, least;
-    struct bucket *pair[2], *other;
+    uint64_t slot = load_relaxed(&from.bucket->slot[from.i]), shape = load_relaxed(&sh->s->shape);
+    struct bucket *other;
+    struct pair pair;
     struct place to;
     struct entry e;
     unsigned char *p;
 
     if (!ring_entry(sh, slot_ring(slot), slot_offset(slot), &e, &p))
         return 0;
-    hash = l1_key_of(sh->l1, e.ns, p + e.key_at, e.key_size).hash;
-    both(sh, hash, pair);
-    other = pair[0] == from.bucket ? pair[1] : pair[0];
-    to = easiest(sh, other, &least);
-    if (other == from.bucket || least >= LIVE)
+    pair = index_pair(sh, l1_key_of(sh->l1, e.ns, p + e.key_at, e.key_size).hash, shape);
+    other = pair.bucket[0] == from.bucket ? pair.bucket[1] : pair.bucket[0];
+    to = dead_slot(sh, other);
+    if (other == from.bucket || !to.bucket)
         return 0;
     store_relaxed(&sh->s->dirty, 1);
     hook(HOOK_SPLIT_MARKED);
     store_relaxed(&to.bucket->uses[to.i], load_relaxed(&from.bucket->uses[from.i]));
     index_publish(to, slot);
     hook(HOOK_SPLIT_COPIED);
-    store_release(&sh->s->shape, load_relaxed(&sh->s->shape) + SHAPE_CHANGE);
+    store_release(&sh->s->shape, shape + SHAPE_CHANGE);
     index_publish(from, 0);
     store_relaxed(&sh->s->dirty, 0);
     return 1;
 }
 
-struct place index_take_place(struct shard *sh, uint64_t hash)
+/* All slots of both buckets are alive: a place for one more nevertheless. */
+static __attribute__((noinline)) struct place make_place(struct shard *sh, const struct pair *pair)
 {
-    struct bucket *pair[2];
-    struct place best, second;
-    uint64_t least, least_second;
+    struct place best = { pair->bucket[0], 0 };
     struct entry e;
     unsigned char *p;
+    uint64_t slot;
 
-    if (index_find_ghost(sh, hash, &best))
-        return best;
-    both(sh, hash, pair);
-    best = easiest(sh, pair[0], &least);
-    if (least < LIVE)
-        return best;
-    second = easiest(sh, pair[1], &least_second);
-    if (least_second < LIVE)
-        return second;
     for (int k = 0; k < 2; k++)
-        for (int i = 0; i < BUCKET_SLOTS; i++)
-            if (move_out(sh, (struct place){ pair[k], i }))
-                return (struct place){ pair[k], i };
-    if (least_second < least)
-        best = second;
-    least = load_relaxed(&best.bucket->slot[best.i]);
+        for (int i = 0; i < BUCKET_SLOTS; i++) {
+            struct place place = { pair->bucket[k], i };
+            if (move_out(sh, place))
+                return place;
+            if (reluctance(place) < reluctance(best))
+                best = place;
+        }
+    slot = load_relaxed(&best.bucket->slot[best.i]);
     index_publish(best, 0);
-    if (ring_entry(sh, slot_ring(least), slot_offset(least), &e, &p))
-        stripe_count_out(sh, slot_ring(least), e.ns, e.bytes, 1);
+    if (ring_entry(sh, slot_ring(slot), slot_offset(slot), &e, &p))
+        stripe_bury(sh, slot_ring(slot), &e, p);
     bump(sh->s->evictions, 1);
     bump(sh->s->conflicts, 1);
     return best;
 }
 
-void index_publish(struct place place, uint64_t slot)
+struct place index_take_place(struct shard *sh, const struct sought *sought)
 {
-    store_release(&place.bucket->slot[place.i], slot);
+    struct place place = sought->ghost;
+
+    if (!place.bucket)
+        place = dead_slot(sh, sought->pair.bucket[0]);
+    if (!place.bucket)
+        place = dead_slot(sh, sought->pair.bucket[1]);
+    return place.bucket ? place : make_place(sh, &sought->pair);
 }
 
 /* Room for n buckets. Claims more from main when nothing of main is there; else main's next laps end earlier. */

@@ -108,23 +108,54 @@ struct place {
 /* Empty, with the first few buckets. */
 void index_make(struct shard *sh);
 
-/* The place of the key's live slot (its entry decoded into *e, at *p), or bucket NULL. */
-struct place index_find_key(const struct shard *sh, const struct l1_key *key, struct entry *e, unsigned char **p);
+/* A key's two buckets, the same twice when they fall together. */
+struct pair {
+    struct bucket *bucket[2];
+};
 
-/* The place that holds exactly this slot word, or bucket NULL. */
-struct place index_find_slot(const struct shard *sh, uint64_t hash, uint64_t slot);
+static force_inline struct pair index_pair(const struct shard *sh, uint64_t hash, uint64_t shape)
+{
+    return (struct pair){ { index_bucket(sh, bucket_of(hash_first(hash), shape)),
+                            index_bucket(sh, bucket_of(hash_second(hash), shape)) } };
+}
 
-/* 1 when a slot says that a key with this hash was evicted from the small ring not long ago; *place is that slot's. */
-int index_find_ghost(const struct shard *sh, uint64_t hash, struct place *place);
+/*
+ * What one look at a key's buckets says, as long as the shape stays. Reclaiming may swing the slot or make it a ghost; it
+ * gives neither that nor a ghost's to another key.
+ */
+struct sought {
+    struct pair pair;
+    uint64_t shape;
+    struct place place; /* of the key's live slot, or bucket NULL */
+    struct place ghost; /* if that is NULL: of a slot that says it was evicted from the small ring not long ago, or NULL */
+};
+
+/* Looks for a key; its entry, where there is one, is decoded into *e, at *p. */
+void index_seek(const struct shard *sh, const struct l1_key *key, struct sought *sought, struct entry *e, unsigned char **p);
 
 /*
  * A slot for a new entry: the ghost's if there is one, else a free one, else the oldest ghost's, else that of the least
  * used entry in both buckets, which is evicted.
  */
-struct place index_take_place(struct shard *sh, uint64_t hash);
+struct place index_take_place(struct shard *sh, const struct sought *sought);
 
 /* Puts a slot word where it can be found: one 8-byte store. */
-void index_publish(struct place place, uint64_t slot);
+static force_inline void index_publish(struct place place, uint64_t slot)
+{
+    store_release(&place.bucket->slot[place.i], slot);
+}
+
+/* The place that holds exactly this slot word, or bucket NULL. */
+static force_inline struct place index_find_slot(const struct shard *sh, uint64_t hash, uint64_t slot)
+{
+    struct pair pair = index_pair(sh, hash, load_relaxed(&sh->s->shape));
+
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < BUCKET_SLOTS; i++)
+            if (load_relaxed(&pair.bucket[k]->slot[i]) == slot)
+                return (struct place){ pair.bucket[k], i };
+    return (struct place){ NULL, 0 };
+}
 
 /* Grows by a bucket or two when the entries have become too many for it. */
 void index_grow(struct shard *sh);

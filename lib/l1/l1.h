@@ -11,9 +11,12 @@
 #define L1_L1_H
 #include "base/hash.h"
 #include "base/memory.h"
+#include "l1/entry.h"
 #include "l1/hook.h"
 #include "l1/segment.h"
 #include "libcache.h"
+
+#include <time.h>
 
 /* A stripe and where it is mapped. One per stripe, made when the segment is opened. */
 struct shard {
@@ -112,7 +115,22 @@ struct l1_item {
 int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *error);
 void l1_close(struct l1 *l1);
 
-uint64_t l1_now(const struct l1 *l1); /* in the segment's time */
+/* Now, in the segment's time. */
+uint64_t l1_now(const struct l1 *l1);
+static force_inline uint64_t l1_time(const struct l1 *l1) /* the same, inlined */
+{
+    uint64_t now;
+
+    if (likely(!l1->clock_ms)) {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+        now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    } else {
+        now = l1->clock_ms(l1->clock_arg);
+    }
+    now = now > l1->origin_ms ? now - l1->origin_ms : 0;
+    return now < ENTRY_TIME_MAX ? now : ENTRY_TIME_MAX;
+}
 
 /* What a look-up in one namespace needs, side by side: copies that never change, so that no hit computes them anew. */
 struct l1_view {

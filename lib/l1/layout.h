@@ -126,6 +126,8 @@ struct ring_state {
     uint64_t live;      /* bytes of the others */
     uint64_t biggest;   /* entry seen in this lap */
     uint64_t biggest_before;
+    uint64_t ahead;     /* an offset near the tail whose entry's key was hashed already: to ahead_hash */
+    uint64_t ahead_hash;
 };
 
 /* The block of one stripe. Who has `lock` writes everything; readers read the second line only. */

@@ -14,6 +14,7 @@
  *   4. A dead slot (behind the tail) is a ghost, unless it has been swung to a survivor's copy meanwhile: read it again.
  *   5. `shape` also counts moves between buckets, and resets of the stripe, after which offsets may begin anew.
  *      The quick look-up (hit.h) begins with the shape this process saw last and ends with the stripe's: equal means the same.
+ *   6. An entry that was buried after its slot was read is still what was there when it was read; the quick look-up asks again.
  * Everything a header says is checked against the region before it is used, so nonsense cannot lead outside.
  *
  * Whoever loses that race 16 times takes the lock.
@@ -24,24 +25,12 @@
  */
 #include "l1/hit.h"
 
-#include <time.h>
-
 #define RACES_MAX 16
 #define LOCKED_TRIES 64
 
 uint64_t l1_now(const struct l1 *l1)
 {
-    uint64_t now;
-
-    if (likely(!l1->clock_ms)) {
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-        now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-    } else {
-        now = l1->clock_ms(l1->clock_arg);
-    }
-    now = now > l1->origin_ms ? now - l1->origin_ms : 0;
-    return now < ENTRY_TIME_MAX ? now : ENTRY_TIME_MAX;
+    return l1_time(l1);
 }
 
 /* Decimal text of a number; returns its length. */
@@ -220,13 +209,6 @@ static force_inline int find(const struct shard *sh, const struct l1_key *key, s
     return load_acquire(&s->shape) == f->shape ? LIBCACHE_MISS : RACED;
 }
 
-static force_inline void use(const struct place *place)
-{
-    uint8_t uses = load_relaxed(&place->bucket->uses[place->i]);
-    if (uses < USES_MAX)
-        store_relaxed(&place->bucket->uses[place->i], (uint8_t)(uses + 1));
-}
-
 /* Size of the value as it is given out. */
 static size_t size_out(const struct found *f)
 {
@@ -309,7 +291,7 @@ int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, li
                     continue;
                 return copied;
             }
-            use(&place);
+            count_use(&place.bucket->uses[place.i]);
         } else if (!still_there(sh->s, f.r, f.offset, f.shape)) {
             continue;
         }

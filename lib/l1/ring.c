@@ -15,6 +15,8 @@
  *                other goes.
  *   filling      while nothing has had to go yet, or so much of main is dead (overwritten, deleted, expired) that nothing
  *                alive needs to go, whatever is alive moves on: that is also how dead room is compacted.
+ * What no slot leads to is known by its head, mostly; else by looking for its slot, which is what an entry's key is hashed
+ * for when the tail comes to it.
  * Survivors are copied forward before their tail is passed, so a reader always finds the entry in one place or the other.
  * That needs a gap between head and tail of at least the next survivor's size, which a reclaim leaves behind ("slack", the
  * largest entry of late). At the end of a lap, the head stays until the front has as much room. Where the gap does not do, or a reclaim has copied enough, entries go instead: the lock is held
@@ -67,7 +69,7 @@ void ring_make(struct shard *sh, enum ring r, uint64_t lap)
     struct ring_state *ring = &sh->s->ring[r];
 
     store_relaxed(&ring->live, 0);
-    ring->dead = ring->wrap_end = ring->biggest = ring->biggest_before = 0;
+    ring->dead = ring->wrap_end = ring->biggest = ring->biggest_before = ring->ahead = 0;
     ring->head = lap << sh->shift[r];
     set_tail(sh, r, ring->head);
 }
@@ -121,8 +123,8 @@ int ring_walkable(const struct shard *sh, enum ring r)
     return offset == sh->s->ring[r].head;
 }
 
-/* Contiguous bytes at the head without evicting anything, after a jump to the next lap where that helps. */
-static int has_room(struct shard *sh, enum ring r, uint64_t bytes)
+/* has_room where the head or the tail is at the end of its lap. */
+static __attribute__((noinline)) int has_room_at_end(struct shard *sh, enum ring r, uint64_t bytes)
 {
     struct ring_state *ring = &sh->s->ring[r];
     uint64_t limit = ring_limit(sh, r), tail, at;
@@ -152,6 +154,18 @@ static int has_room(struct shard *sh, enum ring r, uint64_t bytes)
     }
 }
 
+/* Contiguous bytes at the head without evicting anything, after a jump to the next lap where that helps. */
+static force_inline int has_room(struct shard *sh, enum ring r, uint64_t bytes)
+{
+    const struct ring_state *ring = &sh->s->ring[r];
+    uint64_t limit = ring_limit(sh, r), tail = load_relaxed(&sh->s->tail[r]);
+    uint64_t last = place_of(sh, r, ring->head) + bytes, end = place_of(sh, r, tail);
+
+    if (likely(lap_of(sh, r, tail) != lap_of(sh, r, ring->head) && end < ring->wrap_end))
+        return last <= (end < limit ? end : limit);
+    return has_room_at_end(sh, r, bytes);
+}
+
 void ring_advance(struct shard *sh, enum ring r, uint64_t bytes)
 {
     struct ring_state *ring = &sh->s->ring[r];
@@ -177,12 +191,6 @@ static int over_share(const struct shard *sh, uint32_t ns)
     return share < 100 && sh->s->space_bytes[ns] > sh->region_bytes / 100 * share;
 }
 
-static void copy_within(unsigned char *to, const unsigned char *from, uint64_t bytes)
-{
-    for (uint64_t i = 0; i < bytes; i += 8)
-        store_relaxed((uint64_t *)(void *)(to + i), load_relaxed((const uint64_t *)(const void *)(from + i)));
-}
-
 /* Copies the entry to main's head and swings its slot. 0: no room there. */
 static int move_to_main(struct shard *sh, struct place place, enum ring from, const unsigned char *p,
                         const struct entry *e, uint64_t hash, uint8_t uses)
@@ -192,7 +200,7 @@ static int move_to_main(struct shard *sh, struct place place, enum ring from, co
     if (!has_room(sh, MAIN, e->bytes))
         return 0;
     to = ring_head(sh, MAIN);
-    copy_within(ring_at(sh, MAIN, to), p, e->bytes);
+    shared_copy_in(ring_at(sh, MAIN, to), p, e->bytes); /* only who has the lock writes entries that can be found */
     ring_advance(sh, MAIN, e->bytes);
     store_relaxed(&place.bucket->uses[place.i], uses);
     index_publish(place, slot_make(hash, MAIN, to));
@@ -217,7 +225,7 @@ static void evict(struct shard *sh, struct place place, enum ring r, const struc
         index_publish(place, 0);
     else
         store_relaxed(&place.bucket->uses[place.i], 0);
-    stripe_count_out(sh, r, e->ns, e->bytes, 0);
+    stripe_count_out(sh, r, e->ns, e->bytes);
 }
 
 /* What is to stay free behind the bytes asked for: in main, room for the next survivor. */
@@ -242,33 +250,50 @@ static int make_room(struct shard *sh, enum ring r, uint64_t bytes, struct effor
  * Asks for the memory that reclaiming the entry behind this one will need: its buckets, and the entry after it. A store in
  * a large cache is bound by these misses, which would otherwise follow each other under the lock.
  */
-static void prefetch_next(const struct shard *sh, enum ring r, uint64_t offset)
+static void look_ahead(struct shard *sh, enum ring r, uint64_t next)
 {
-    uint64_t next = settled(sh, r, offset), hash, shape = load_relaxed(&sh->s->shape);
+    struct ring_state *ring = &sh->s->ring[r];
     struct entry e;
+    struct pair pair;
     unsigned char *p;
 
-    if (sh->region_bytes < AHEAD_LEAST_BYTES || next >= sh->s->ring[r].head || !ring_entry(sh, r, next, &e, &p))
+    if (sh->region_bytes < AHEAD_LEAST_BYTES || next >= ring->head || !ring_entry(sh, r, next, &e, &p))
         return;
     prefetch(p + e.bytes);
     prefetch(p + e.bytes + PLATFORM_LINE);
-    hash = l1_key_of(sh->l1, e.ns, p + e.key_at, e.key_size).hash;
-    prefetch(index_bucket(sh, bucket_of(hash_first(hash), shape)));
-    prefetch(index_bucket(sh, bucket_of(hash_second(hash), shape)));
+    if (e.flags & ENTRY_BURIED)
+        return;
+    ring->ahead = 0; /* no entry's: who dies here leaves no wrong hash */
+    store_release(&ring->ahead_hash, l1_key_of(sh->l1, e.ns, p + e.key_at, e.key_size).hash);
+    store_release(&ring->ahead, next);
+    pair = index_pair(sh, ring->ahead_hash, load_relaxed(&sh->s->shape));
+    prefetch(pair.bucket[0]);
+    prefetch(pair.bucket[1]);
+}
+
+/* 1 when the entry with this use count, which the tail has reached, is to go on in main. */
+static int is_kept(struct shard *sh, enum ring r, const struct entry *e, uint8_t uses, struct effort *effort)
+{
+    int wanted = uses >= (r == SMALL ? PROMOTE_USES : 1) || main_is_sparse(sh);
+
+    if (r == MAIN)
+        return wanted && !over_share(sh, e->ns) && !is_spent(effort, e->bytes);
+    if ((!wanted && sh->s->main_filled) || over_share(sh, e->ns))
+        return 0;
+    return has_room(sh, MAIN, e->bytes + slack_of(sh, MAIN)) || (wanted && make_room(sh, MAIN, e->bytes, effort, 1));
 }
 
 /* Takes the entry at the tail out of its ring. 0: the ring is empty, or the stripe was found corrupt and emptied. */
 static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
 {
-    uint64_t tail = settled(sh, r, load_relaxed(&sh->s->tail[r]));
-    struct place place;
+    struct ring_state *ring = &sh->s->ring[r];
+    uint64_t tail = settled(sh, r, load_relaxed(&sh->s->tail[r])), next, hash;
+    struct place place = { NULL, 0 };
     struct entry e;
     unsigned char *p;
-    uint64_t hash;
     uint8_t uses;
-    int spent, keep;
 
-    if (tail == sh->s->ring[r].head)
+    if (tail == ring->head)
         return 0;
     if (r == MAIN)
         sh->s->main_filled = 1;
@@ -276,29 +301,28 @@ static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
         stripe_reset(sh);
         return 0;
     }
-    prefetch_next(sh, r, tail + e.bytes);
-    hash = l1_key_of(sh->l1, e.ns, p + e.key_at, e.key_size).hash;
-    place = index_find_slot(sh, hash, slot_make(hash, r, tail));
+    next = tail + e.bytes;
+    if (!(e.flags & ENTRY_BURIED)) {
+        hash = ring->ahead == tail ? ring->ahead_hash : l1_key_of(sh->l1, e.ns, p + e.key_at, e.key_size).hash;
+        look_ahead(sh, r, settled(sh, r, next));
+        place = index_find_slot(sh, hash, slot_make(hash, r, tail));
+    } else {
+        look_ahead(sh, r, settled(sh, r, next));
+    }
     if (!place.bucket) {
-        sh->s->ring[r].dead -= e.bytes < sh->s->ring[r].dead ? e.bytes : sh->s->ring[r].dead;
-        set_tail(sh, r, settled(sh, r, tail + e.bytes));
+        ring->dead -= e.bytes < ring->dead ? e.bytes : ring->dead;
+        set_tail(sh, r, settled(sh, r, next));
         return 1;
     }
     uses = load_relaxed(&place.bucket->uses[place.i]);
-    spent = is_spent(effort, e.bytes);
     if (entry_expired(&e, sh->now) || !stripe_vouch(sh->l1, p, &e)) {
         evict(sh, place, r, &e, 0);
         bump(sh->s->reclaimed, 1);
     } else {
-        keep = r == SMALL ? uses >= PROMOTE_USES || !sh->s->main_filled || main_is_sparse(sh)
-                          : uses > 0 || main_is_sparse(sh);
-        keep = keep && !over_share(sh, e.ns) && (r == SMALL || !spent);
-        if (keep && r == SMALL && !has_room(sh, MAIN, e.bytes + slack_of(sh, MAIN)))
-            keep = (uses >= PROMOTE_USES || main_is_sparse(sh)) && make_room(sh, MAIN, e.bytes, effort, 1);
+        int keep = is_kept(sh, r, &e, uses, effort);
         if (settled(sh, r, load_relaxed(&sh->s->tail[r])) != tail)
             return 0; /* main was found corrupt meanwhile, and the stripe emptied */
-        keep = keep && move_to_main(sh, place, r, p, &e, hash, uses_after(sh, r, uses));
-        if (keep) {
+        if (keep && move_to_main(sh, place, r, p, &e, hash, uses_after(sh, r, uses))) {
             effort->survivors++;
             effort->bytes += e.bytes;
         } else {
@@ -306,7 +330,7 @@ static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
             bump(sh->s->evictions, 1);
         }
     }
-    set_tail(sh, r, settled(sh, r, tail + e.bytes));
+    set_tail(sh, r, settled(sh, r, next));
     return 1;
 }
 
@@ -324,14 +348,16 @@ static int make_room(struct shard *sh, enum ring r, uint64_t bytes, struct effor
         if (promotion && is_spent(effort, 0))
             return 0;
         if (!reclaim_one(sh, r, effort))
-            break;
+            return has_room(sh, r, bytes);
     }
-    return has_room(sh, r, bytes);
+    return 1;
 }
 
 int ring_make_room(struct shard *sh, enum ring r, uint64_t bytes)
 {
     struct effort effort = { 0, 0 };
 
+    if (likely(bytes <= ring_limit(sh, r) / 2 && has_room(sh, r, bytes + slack_of(sh, r))))
+        return 1;
     return make_room(sh, r, bytes, &effort, 0);
 }

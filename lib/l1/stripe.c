@@ -120,22 +120,6 @@ void stripe_unlock(struct shard *sh)
     lock_give(&sh->s->lock);
 }
 
-void stripe_count_in(struct shard *sh, enum ring r, uint32_t ns, uint64_t bytes)
-{
-    bump(sh->s->live_entries, 1);
-    bump(sh->s->ring[r].live, bytes);
-    bump(sh->s->space_bytes[ns], bytes);
-}
-
-void stripe_count_out(struct shard *sh, enum ring r, uint32_t ns, uint64_t bytes, int in_log)
-{
-    bump(sh->s->live_entries, -1);
-    bump(sh->s->ring[r].live, -bytes);
-    bump(sh->s->space_bytes[ns], -bytes);
-    if (in_log)
-        sh->s->ring[r].dead += bytes;
-}
-
 int entry_checks(const struct l1 *l1, const unsigned char *p, const struct entry *e, const void *value)
 {
     if (!l1->layout.verify)
@@ -144,12 +128,6 @@ int entry_checks(const struct l1 *l1, const unsigned char *p, const struct entry
            load_relaxed((const uint64_t *)(const void *)(p + e->word_at)) ==
                hash_bytes(value, e->value_size,
                           entry_seed(e->value_size, e->key_size, e->codec, e->ns, e->flags, e->user_flags));
-}
-
-int stripe_vouch(const struct l1 *l1, const unsigned char *p, const struct entry *e)
-{
-    return e->ns < l1->layout.spaces && marks_vouch_space(l1, e->ns, e->stamp) &&
-           marks_vouch_tags(l1, (const uint64_t *)(const void *)(p + e->tags_at), e->n_tags, e->stamp);
 }
 
 void stripe_note_expiry(struct shard *sh, uint64_t expiry)
@@ -179,7 +157,8 @@ int stripe_recount(struct shard *sh)
             unsigned char *p;
             if (!slot || slot_dead(sh, slot))
                 continue;
-            if (slot_offset(slot) >= s->ring[r].head || !ring_entry(sh, r, slot_offset(slot), &e, &p))
+            if (slot_offset(slot) >= s->ring[r].head || !ring_entry(sh, r, slot_offset(slot), &e, &p) ||
+                (e.flags & ENTRY_BURIED))
                 return 0;
             entries++;
             live[r] += e.bytes;
@@ -273,7 +252,7 @@ size_t stripe_walk(struct shard *sh, size_t buckets)
                 continue;
             if (entry_expired(&e, sh->now) || !stripe_vouch(sh->l1, p, &e)) {
                 index_publish(place, 0);
-                stripe_count_out(sh, slot_ring(slot), e.ns, e.bytes, 1);
+                stripe_bury(sh, slot_ring(slot), &e, p);
                 bump(s->reclaimed, 1);
                 dropped++;
             } else if (e.expiry && (!s->soonest_round || e.expiry < s->soonest_round)) {

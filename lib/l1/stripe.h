@@ -16,7 +16,7 @@
  * Every change that readers or the next lock owner can see is one 8-byte store, in this order:
  *   store an entry   bytes, then head (the bytes are in the log), then slot (the entry can be found)
  *   move an entry    copy to the head of main, head, slot swung to the copy, then tail past the original
- *   drop an entry    slot cleared (or left as a ghost), then tail
+ *   drop an entry    slot cleared, then the entry's head says so (entry_bury); or left as a ghost, then tail
  * so the lock's owner may die between any two of them: what is in the log without a slot is dead and will be passed over.
  * Only two changes do not allow that: splitting a bucket and emptying the stripe. They run with `dirty` set, and who
  * inherits the lock with dirty set empties the stripe. Counters that the dead owner had no time to update are counted anew.
@@ -60,15 +60,38 @@ const char *stripe_check(struct shard *sh);
 /* Counts live entries and bytes anew from the index. 0: something is not as it must be. */
 int stripe_recount(struct shard *sh);
 
-/* Accounting of an entry that can now be found, or cannot any more (in_log: its bytes stay until the tail passes). */
-void stripe_count_in(struct shard *sh, enum ring r, uint32_t ns, uint64_t bytes);
-void stripe_count_out(struct shard *sh, enum ring r, uint32_t ns, uint64_t bytes, int in_log);
+/* Accounting of an entry that can now be found, or cannot any more. */
+static force_inline void stripe_count_in(struct shard *sh, enum ring r, uint32_t ns, uint64_t bytes)
+{
+    bump(sh->s->live_entries, 1);
+    bump(sh->s->ring[r].live, bytes);
+    bump(sh->s->space_bytes[ns], bytes);
+}
+
+static force_inline void stripe_count_out(struct shard *sh, enum ring r, uint32_t ns, uint64_t bytes)
+{
+    bump(sh->s->live_entries, -1);
+    bump(sh->s->ring[r].live, -bytes);
+    bump(sh->s->space_bytes[ns], -bytes);
+}
+
+/* The same, and its bytes stay until the tail passes. No slot leads to it any more. */
+static force_inline void stripe_bury(struct shard *sh, enum ring r, const struct entry *e, unsigned char *p)
+{
+    stripe_count_out(sh, r, e->ns, e->bytes);
+    sh->s->ring[r].dead += e->bytes;
+    entry_bury(p);
+}
 
 /* Where values are verified: 1 when `value`, copied out of the entry at p, is what was stored. Elsewhere always 1. */
 int entry_checks(const struct l1 *l1, const unsigned char *p, const struct entry *e, const void *value);
 
 /* 1 when the entry at p is neither invalidated nor of an unknown namespace. */
-int stripe_vouch(const struct l1 *l1, const unsigned char *p, const struct entry *e);
+static force_inline int stripe_vouch(const struct l1 *l1, const unsigned char *p, const struct entry *e)
+{
+    return e->ns < l1->layout.spaces && marks_vouch_space(l1, e->ns, e->stamp) &&
+           marks_vouch_tags(l1, (const uint64_t *)(const void *)(p + e->tags_at), e->n_tags, e->stamp);
+}
 
 /* An entry expires then (0: never): the walker need not look before. */
 void stripe_note_expiry(struct shard *sh, uint64_t expiry);

@@ -52,7 +52,7 @@ struct draft {
     uint64_t word; /* number, or the value's checksum */
     uint8_t codec, flags;
     int has_word;
-    char digits[NUMBER_TEXT]; /* of a number that is kept as text */
+    char digits[NUMBER_TEXT]; /* of a number that is kept as text; not set before */
 };
 
 static uint64_t expiry_of(const struct shard *sh, uint64_t ttl_ms)
@@ -82,30 +82,27 @@ static uint64_t draft_check(const struct draft *d)
     return hash_bytes(d->value, d->size, entry_seed(d->size, d->key->size, d->codec, d->key->ns, d->flags, d->user_flags));
 }
 
-static struct draft draft_of(const struct shard *sh, const struct l1_key *key, const struct l1_item *item)
+static force_inline void draft_make(struct draft *d, const struct shard *sh, const struct l1_key *key, const struct l1_item *item)
 {
-    struct draft d;
-
-    memset(&d, 0, sizeof d);
-    d.key = key;
-    d.value = item->value;
-    d.size = item->negative ? 0 : item->size;
-    d.tags = item->tags;
-    d.n_tags = (uint32_t)item->n_tags;
-    d.user_flags = item->user_flags;
-    d.load_ms = item->load_ms;
-    d.stamp = item->since.position;
-    d.expiry = expiry_of(sh, item->ttl_ms);
+    d->key = key;
+    d->value = item->value;
+    d->size = item->negative ? 0 : item->size;
+    d->tags = item->tags;
+    d->n_tags = (uint32_t)item->n_tags;
+    d->user_flags = item->user_flags;
+    d->load_ms = item->load_ms;
+    d->stamp = item->since.position;
+    d->expiry = expiry_of(sh, item->ttl_ms);
     if (l1_unheard(sh->l1, sh->now))
-        d.expiry = unheard_expiry(sh, item, d.expiry);
-    d.created = sh->now > item->age_ms ? sh->now - item->age_ms : 0;
-    d.codec = item->codec;
-    d.flags = item->negative ? ENTRY_NEGATIVE : 0;
-    if (sh->l1->layout.verify) {
-        d.has_word = 1;
-        d.word = draft_check(&d);
+        d->expiry = unheard_expiry(sh, item, d->expiry);
+    d->created = sh->now > item->age_ms ? sh->now - item->age_ms : 0;
+    d->codec = item->codec;
+    d->flags = item->negative ? ENTRY_NEGATIVE : 0;
+    d->has_word = 0;
+    if (unlikely(sh->l1->layout.verify)) {
+        d->has_word = 1;
+        d->word = draft_check(d);
     }
-    return d;
 }
 
 static uint64_t draft_bytes(const struct draft *d)
@@ -139,45 +136,42 @@ static void draft_write(const struct draft *d, unsigned char *p)
 
 /* What the index says of a key. */
 struct found {
-    struct place place; /* bucket NULL: nothing */
+    struct sought at;   /* at.place.bucket NULL: nothing */
     uint64_t slot;
     struct entry e;
     unsigned char *p;
     int live;           /* and it may be given to a reader */
 };
 
-static struct found look(const struct shard *sh, const struct l1_key *key)
+static force_inline void look(const struct shard *sh, const struct l1_key *key, struct found *f)
 {
-    struct found f;
-
-    f.live = 0;
-    f.slot = 0;
-    f.place = index_find_key(sh, key, &f.e, &f.p);
-    if (f.place.bucket) {
-        f.slot = load_relaxed(&f.place.bucket->slot[f.place.i]);
-        f.live = stripe_vouch(sh->l1, f.p, &f.e) && !entry_late(&f.e, sh->now, l1_grace(sh->l1, f.e.ns));
+    f->live = 0;
+    f->slot = 0;
+    index_seek(sh, key, &f->at, &f->e, &f->p);
+    if (f->at.place.bucket) {
+        f->slot = load_relaxed(&f->at.place.bucket->slot[f->at.place.i]);
+        f->live = stripe_vouch(sh->l1, f->p, &f->e) && !entry_late(&f->e, sh->now, l1_grace(sh->l1, f->e.ns));
     }
-    return f;
 }
 
 static void drop(struct shard *sh, const struct found *f)
 {
-    if (!f->place.bucket)
+    if (!f->at.place.bucket)
         return;
-    index_publish(f->place, 0);
+    index_publish(f->at.place, 0);
     hook(HOOK_DELETED);
-    stripe_count_out(sh, slot_ring(f->slot), f->e.ns, f->e.bytes, 1);
+    stripe_bury(sh, slot_ring(f->slot), &f->e, f->p);
 }
 
 /* The ring for a new or changed entry. */
-static enum ring ring_for(const struct shard *sh, const struct found *f, uint64_t hash, uint64_t bytes)
+static enum ring ring_for(const struct shard *sh, const struct found *f, uint64_t bytes)
 {
-    struct place ghost;
+    struct place place = f->at.place;
 
-    if (f->place.bucket) {
-        if (slot_ring(f->slot) == MAIN || load_relaxed(&f->place.bucket->uses[f->place.i]) >= 2)
+    if (place.bucket) {
+        if (slot_ring(f->slot) == MAIN || load_relaxed(&place.bucket->uses[place.i]) >= 2)
             return MAIN;
-    } else if (index_find_ghost(sh, hash, &ghost)) {
+    } else if (f->at.ghost.bucket) {
         bump(sh->s->ghost_hits, 1);
         return MAIN;
     }
@@ -185,21 +179,30 @@ static enum ring ring_for(const struct shard *sh, const struct found *f, uint64_
 }
 
 /* An entry larger than the small ring, seen for the first time: remembered, not kept. Its second store goes to main. */
-static void leave_ghost(struct shard *sh, struct found *f, uint64_t hash)
+static void leave_ghost(struct shard *sh, const struct found *f, uint64_t hash)
 {
     struct place place;
 
     drop(sh, f);
-    place = index_take_place(sh, hash);
+    place = index_take_place(sh, &f->at);
     store_relaxed(&place.bucket->uses[place.i], 0);
     index_publish(place, slot_make(hash, SMALL, load_relaxed(&sh->s->tail[SMALL]) - 8));
+}
+
+/* 1 when reclaiming has left what was found as it was. */
+static int is_unmoved(const struct shard *sh, const struct found *f)
+{
+    struct place place = f->at.place;
+
+    return f->at.shape == load_relaxed(&sh->s->shape) &&
+           (!place.bucket || (load_relaxed(&place.bucket->slot[place.i]) == f->slot && !slot_dead(sh, f->slot)));
 }
 
 /* Writes the draft and makes it what the key leads to. OK or ETOOBIG (then nothing is there). */
 static int put(struct shard *sh, const struct draft *d, struct found *f)
 {
     uint64_t bytes = draft_bytes(d), offset;
-    enum ring r = ring_for(sh, f, d->key->hash, bytes);
+    enum ring r = ring_for(sh, f, bytes);
     struct place place;
 
     if (r == SMALL && bytes > sh->small_bytes) {
@@ -207,24 +210,24 @@ static int put(struct shard *sh, const struct draft *d, struct found *f)
         return LIBCACHE_OK;
     }
     if (!ring_make_room(sh, r, bytes)) {
-        *f = look(sh, d->key);
+        look(sh, d->key, f);
         drop(sh, f);
         return LIBCACHE_ETOOBIG;
     }
-    if (f->place.bucket && (load_relaxed(&f->place.bucket->slot[f->place.i]) != f->slot || slot_dead(sh, f->slot)))
-        *f = look(sh, d->key);
+    if (unlikely(!is_unmoved(sh, f)))
+        look(sh, d->key, f);
     offset = ring_head(sh, r);
     draft_write(d, ring_at(sh, r, offset));
     ring_advance(sh, r, bytes);
-    place = f->place;
+    place = f->at.place;
     if (!place.bucket) {
-        place = index_take_place(sh, d->key->hash);
+        place = index_take_place(sh, &f->at);
         store_relaxed(&place.bucket->uses[place.i], 0);
     }
     index_publish(place, slot_make(d->key->hash, r, offset));
     hook(HOOK_PUBLISHED);
-    if (f->place.bucket)
-        stripe_count_out(sh, slot_ring(f->slot), f->e.ns, f->e.bytes, 1);
+    if (f->at.place.bucket)
+        stripe_bury(sh, slot_ring(f->slot), &f->e, f->p);
     stripe_count_in(sh, r, d->key->ns, bytes);
     stripe_note_expiry(sh, d->expiry);
     index_grow(sh);
@@ -270,14 +273,15 @@ static int overtaken(const struct shard *sh, const struct l1_key *key, const str
 
 static int set_locked(struct shard *sh, const struct l1_key *key, const struct l1_item *item, const struct draft *d)
 {
-    struct found f = look(sh, key);
+    struct found f;
 
+    look(sh, key, &f);
     if (item->how == L1_FENCED && (overtaken(sh, key, item) || entry_expired_at(d->expiry, sh->now)))
         return LIBCACHE_FENCED;
     if (item->only_absent && f.live)
         return LIBCACHE_EXISTS;
     if (item->how == L1_ORDERED && !take_turn(sh, key, item)) {
-        if (f.place.bucket && f.e.stamp < item->since.position)
+        if (f.at.place.bucket && f.e.stamp < item->since.position)
             drop(sh, &f);
         return LIBCACHE_OK;
     }
@@ -286,16 +290,38 @@ static int set_locked(struct shard *sh, const struct l1_key *key, const struct l
     return put(sh, d, &f);
 }
 
+/* Waits for a key's buckets here rather than under the lock, and asks for what may be its entry. */
+static void await(const struct shard *sh, const struct pair *pair, uint64_t hash)
+{
+    for (int k = 0; k < 2; k++) {
+        unsigned bits = bucket_match(pair->bucket[k], hash);
+        if (bits) {
+            uint64_t slot = load_relaxed(&pair->bucket[k]->slot[__builtin_ctz(bits)]);
+            const unsigned char *p = ring_at(sh, slot_ring(slot), slot_offset(slot));
+            prefetch(p);
+            prefetch(p + PLATFORM_LINE);
+            return;
+        }
+    }
+}
+
 int l1_set(struct l1 *l1, const struct l1_key *key, const struct l1_item *item, int no_wait)
 {
     struct shard sh;
     struct draft d;
+    struct pair pair;
+    uint64_t shape;
     int result;
 
-    l1_prefetch_index(l1, key);
-    sh = shard_of(l1, key);
-    d = draft_of(&sh, key, item);
-    l1_prefetch_entry(l1, key); /* waits for the index here rather than under the lock */
+    sh = *l1_shard(l1, key->hash);
+    shape = load_relaxed(&sh.s->shape);
+    pair = index_pair(&sh, key->hash, shape);
+    prefetch(pair.bucket[0]);
+    prefetch(pair.bucket[1]);
+    sh.now = l1_now(l1);
+    draft_make(&d, &sh, key, item);
+    if (shape_sane(shape, sh.region_bytes / sizeof(struct bucket)))
+        await(&sh, &pair, key->hash);
     result = stripe_lock(&sh, no_wait);
     if (result != LIBCACHE_OK)
         return result;
@@ -313,7 +339,7 @@ int l1_delete(struct l1 *l1, const struct l1_key *key, int no_wait)
     if (result != LIBCACHE_OK)
         return result;
     overtake(&sh, key);
-    f = look(&sh, key);
+    look(&sh, key, &f);
     drop(&sh, &f);
     stripe_unlock(&sh);
     return f.live ? LIBCACHE_OK : LIBCACHE_MISS;
@@ -328,8 +354,8 @@ int l1_delete_before(struct l1 *l1, const struct l1_key *key, uint64_t position,
     if (result != LIBCACHE_OK)
         return result;
     turn(&sh, key, position);
-    f = look(&sh, key);
-    if (f.place.bucket && f.e.stamp < position)
+    look(&sh, key, &f);
+    if (f.at.place.bucket && f.e.stamp < position)
         drop(&sh, &f);
     else
         f.live = 0;
@@ -345,7 +371,7 @@ int l1_touch(struct l1 *l1, const struct l1_key *key, uint64_t ttl_ms, int no_wa
 
     if (result != LIBCACHE_OK)
         return result;
-    f = look(&sh, key);
+    look(&sh, key, &f);
     if (f.live) {
         uint64_t expiry = expiry_of(&sh, ttl_ms);
         if (l1_unheard(l1, sh.now) && f.e.expiry && (!expiry || expiry > f.e.expiry))
@@ -400,7 +426,7 @@ static int convert(struct shard *sh, const struct l1_key *key, struct found *f, 
 
     if (f->e.n_tags > LIBCACHE_TAGS_MAX)
         return LIBCACHE_ECORRUPT;
-    memset(&d, 0, sizeof d);
+    memset(&d, 0, offsetof(struct draft, digits));
     shared_copy_out(tags, f->p + f->e.tags_at, f->e.n_tags * sizeof tags[0]);
     d.key = key;
     d.tags = tags;
@@ -423,11 +449,12 @@ static int add_overflows(int64_t number, int64_t delta, int subtract, int64_t *o
 static int add_locked(struct shard *sh, const struct l1_key *key, int64_t delta, int subtract, struct draft *if_absent,
                       int64_t *out)
 {
-    struct found f = look(sh, key);
+    struct found f;
     unsigned char text[NUMBER_DIGITS_MAX];
     int64_t number = 0;
     int result;
 
+    look(sh, key, &f);
     if (!f.live || (f.e.flags & ENTRY_NEGATIVE)) {
         if (add_overflows(0, delta, subtract, out))
             return LIBCACHE_EOVERFLOW;
@@ -460,10 +487,12 @@ int l1_add_number(struct l1 *l1, const struct l1_key *key, int64_t delta, int su
                   int64_t *out, int no_wait)
 {
     struct shard sh = shard_of(l1, key);
-    struct draft d = draft_of(&sh, key, if_absent);
+    struct draft d;
     int64_t number = 0;
-    int result = stripe_lock(&sh, no_wait);
+    int result;
 
+    draft_make(&d, &sh, key, if_absent);
+    result = stripe_lock(&sh, no_wait);
     if (result != LIBCACHE_OK)
         return result;
     result = add_locked(&sh, key, delta, subtract, &d, &number);
