@@ -743,6 +743,7 @@ START_TEST(a_reader_that_loses_race_after_race_takes_the_lock)
         libcache_value value = LIBCACHE_VALUE_INIT;
         stage_up(&rig);
         put(rig.ns, "key", "first");
+        ck_result(libcache_get(rig.ns, "key", 3, &value, 0), LIBCACHE_HIT); /* memory for the value: the quick look copies */
         racing_rig = &rig;
         races = lost;
         hook_function = spoil;
