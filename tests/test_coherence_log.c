@@ -155,6 +155,34 @@ START_TEST(records_that_are_applied_twice_do_no_harm)
 }
 END_TEST
 
+/*
+ * A wait that ends without a record is news only if nothing was issued meanwhile: a log that was begun anew, with low positions, wakes
+ * nobody who waits for a higher one.
+ */
+START_TEST(a_wait_that_ends_in_another_history_is_no_news)
+{
+    for (int other_epoch = 0; other_epoch < 2; other_epoch++) {
+        struct stage stage;
+        struct host *b;
+        struct log_page page;
+        struct mirror m;
+        uint64_t before;
+        stage_up(&stage, 2);
+        b = &stage.host[1];
+        ck_result(load(b, "key", "value", "tag"), LIBCACHE_OK);
+        hear(b);
+        m = mirror_of(b);
+        before = l1_last_heard(&b->cache->l1);
+        memset(&page, 0, sizeof page);
+        page.then = (struct history){ m.redis_epoch + (other_epoch ? 2 : 0), m.applied + 1, 7 };
+        ck_result(coherence_apply(b->coherence, &m, &page, LOG_PAGE, before + 100, before + 1100, deadline_after_ms(2000)),
+                  LIBCACHE_MISS);
+        ck_assert_uint_eq(l1_last_heard(&b->cache->l1), before);
+        stage_down(&stage);
+    }
+}
+END_TEST
+
 static void add_record(struct stage *stage, const char *names)
 {
     char script[600], answer[200];
@@ -232,7 +260,8 @@ int main(void)
 {
     return RUN_TESTS("coherence_log", a_log_that_has_forgotten_what_a_host_missed_is_a_gap,
                      a_gap_leaves_what_redis_has_and_vouches_for, a_log_that_has_forgotten_what_was_heard_is_no_gap,
-                     a_long_log_is_read_in_pages, records_that_are_applied_twice_do_no_harm,
+                     a_long_log_is_read_in_pages,
+                     a_wait_that_ends_in_another_history_is_no_news, records_that_are_applied_twice_do_no_harm,
                      a_record_of_a_kind_that_is_not_known_covers_everything,
                      what_somebody_else_writes_into_the_log_is_a_gap_and_not_an_error,
                      a_namespace_that_was_invalidated_before_it_was_opened_here_is_asked_about);
