@@ -9,22 +9,12 @@
 
 #define BATCH 32 /* keys whose memory get_many has under way at once */
 
-static force_inline int key_ok(const void *key, size_t size)
-{
-    return key && size - 1 < LIBCACHE_KEY_MAX;
-}
-
-static force_inline void count(libcache_ns *ns, enum counter which)
-{
-    counters_add(&ns->cache->counters, which, 1);
-}
-
 static force_inline void count_read(libcache_ns *ns, int result)
 {
     static const uint8_t counter[] = { [LIBCACHE_HIT] = COUNT_HIT, [LIBCACHE_STALE] = COUNT_STALE,
                                        [LIBCACHE_NEGATIVE] = COUNT_NEGATIVE, [LIBCACHE_MISS] = COUNT_MISS };
     if (likely(result >= LIBCACHE_HIT && result <= LIBCACHE_MISS))
-        count(ns, (enum counter)counter[result]);
+        count_one(ns, (enum counter)counter[result]);
 }
 
 void libcache_release_value(libcache_value *value)
@@ -117,7 +107,7 @@ static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *k
                                                   int result)
 {
     if (result == LIBCACHE_MISS && !goes_to_redis(ns, 0)) {
-        count(ns, COUNT_MISS);
+        count_one(ns, COUNT_MISS);
         return result;
     }
     if (result == L1_ASK || result == LIBCACHE_MISS)

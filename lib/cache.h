@@ -89,6 +89,16 @@ static inline libcache_slice space_slice(const libcache_ns *ns)
     return (libcache_slice){ ns->name, strlen(ns->name) };
 }
 
+static force_inline int key_ok(const void *key, size_t size)
+{
+    return key && size - 1 < LIBCACHE_KEY_MAX;
+}
+
+static force_inline void count_one(libcache_ns *ns, enum counter which)
+{
+    counters_add(&ns->cache->counters, which, 1);
+}
+
 static inline void count_in(libcache *cache, enum counter which, uint64_t n)
 {
     counters_add(&cache->counters, which, n);

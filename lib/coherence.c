@@ -327,11 +327,6 @@ static int apply_names(struct coherence *c, const struct name *names, size_t n, 
     return first_error == LIBCACHE_OK ? result : first_error;
 }
 
-int coherence_invalidate_here(struct coherence *c, const struct name *names, size_t n, size_t *there, int no_wait)
-{
-    return apply_names(c, names, n, NULL, there, no_wait);
-}
-
 int coherence_distrust(struct coherence *c, int no_wait)
 {
     int result = l1_lock_marks(c->l1, no_wait);

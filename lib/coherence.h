@@ -70,9 +70,6 @@ int coherence_distrust(struct coherence *c, int no_wait);
 int coherence_invalidate(struct coherence *c, const struct name *names, size_t n, size_t *there, int no_wait,
                          uint64_t deadline);
 
-/* The same in L1 only, with a position of its own. */
-int coherence_invalidate_here(struct coherence *c, const struct name *names, size_t n, size_t *there, int no_wait);
-
 /* Redis could not be told of these. */
 void coherence_owe(struct coherence *c, const struct name *names, size_t n);
 

@@ -64,11 +64,6 @@ struct beginning {
     int later;                /* Redis is asked later, for many keys at once */
 };
 
-static void count(libcache_ns *ns, enum counter which)
-{
-    counters_add(&ns->cache->counters, which, 1);
-}
-
 /* ---- Making and ending a load ----------------------------------------------------------------------------------- */
 
 static libcache_load *make_load(struct beginning *b)
@@ -263,7 +258,7 @@ static int bypass(struct beginning *b)
     if (!make_load(b))
         return LIBCACHE_ENOMEM;
     b->load->leads = b->load->waits = 0;
-    count(b->ns, COUNT_LOAD_BYPASS);
+    count_one(b->ns, COUNT_LOAD_BYPASS);
     l1_take_stamp(&b->ns->cache->l1, &b->key, &b->load->stamp);
     return LIBCACHE_BYPASS;
 }
@@ -277,7 +272,7 @@ static int lead(struct beginning *b)
     if (b->flags & LIBCACHE_REFRESH)
         return LIBCACHE_LEAD;
     if (b->stale) { /* whoever refreshes looks at Redis first: not in the way of this read */
-        count(b->ns, COUNT_REFRESH);
+        count_one(b->ns, COUNT_REFRESH);
         return LIBCACHE_STALE;
     }
     result = look_in_l1(b); /* another flight may just have ended */
@@ -288,7 +283,7 @@ static int lead(struct beginning *b)
         return result;
     }
     if (result == LIBCACHE_STALE) {
-        count(b->ns, COUNT_REFRESH);
+        count_one(b->ns, COUNT_REFRESH);
         return result;
     }
     if (b->later || b->ns->policy.load_lease != LIBCACHE_LEASE_REDIS || !b->ns->cache->coherence ||
@@ -331,7 +326,7 @@ static int wait_for(struct beginning *b, const struct flight_ref *flight)
 {
     enum flight_end how;
 
-    count(b->ns, COUNT_LOAD_WAIT);
+    count_one(b->ns, COUNT_LOAD_WAIT);
     if (!flight_wait(&b->ns->cache->l1, flight, b->deadline, &how))
         return bypass(b);
     b->redis = 0;
@@ -358,7 +353,7 @@ static int begin_flight(struct beginning *b)
             if (b->stale) {
                 result = LIBCACHE_STALE;
             } else if (b->flags & LIBCACHE_NO_BLOCK) {
-                count(b->ns, COUNT_LOAD_WAIT);
+                count_one(b->ns, COUNT_LOAD_WAIT);
                 b->load->waits = 1;
                 b->load->flight = flight;
                 if (b->ns->cache->waker.fd >= 0 && !flight_tell(l1, &flight, b->ns->cache->waker.place))
@@ -418,7 +413,7 @@ static int begin(struct beginning *b)
                 b->load->flight = flight;
                 b->load->early_ms = early_ms;
                 l1_take_stamp(&b->ns->cache->l1, &b->key, &b->load->stamp);
-                count(b->ns, COUNT_REFRESH);
+                count_one(b->ns, COUNT_REFRESH);
             } else {
                 drop_load(b, FLIGHT_FENCED);
             }
@@ -432,12 +427,12 @@ static int check_begin(libcache_ns *ns, const void *key, size_t key_size, libcac
 {
     if (!ns || !value)
         return LIBCACHE_EINVAL;
-    return key && key_size - 1 < LIBCACHE_KEY_MAX ? LIBCACHE_OK : LIBCACHE_EKEY;
+    return key_ok(key, key_size) ? LIBCACHE_OK : LIBCACHE_EKEY;
 }
 
 static void count_begun(libcache_ns *ns, int result)
 {
-    count(ns, result == LIBCACHE_HIT ? COUNT_HIT : result == LIBCACHE_STALE ? COUNT_STALE
+    count_one(ns, result == LIBCACHE_HIT ? COUNT_HIT : result == LIBCACHE_STALE ? COUNT_STALE
               : result == LIBCACHE_NEGATIVE ? COUNT_NEGATIVE : COUNT_MISS);
 }
 
@@ -616,7 +611,7 @@ int libcache_load_commit(libcache_load *load, const void *value, size_t size, co
         return LIBCACHE_EINVAL;
     }
     o.struct_size = sizeof o;
-    count(load->ns, COUNT_LOAD);
+    count_one(load->ns, COUNT_LOAD);
     if (o.flags & LIBCACHE_NOT_STORED) {
         end_load(load, FLIGHT_NOT_STORED);
         return LIBCACHE_OK;
@@ -638,6 +633,6 @@ void libcache_load_abort(libcache_load *load, int error)
     if (!load)
         return;
     if (error && (load->leads || !load->waits))
-        count(load->ns, COUNT_LOAD_ERROR);
+        count_one(load->ns, COUNT_LOAD_ERROR);
     end_load(load, error ? FLIGHT_FAILED : FLIGHT_FENCED);
 }

@@ -40,7 +40,7 @@ static int begin(struct lock *lock, libcache *cache, const char *space, const vo
 
     if (!cache)
         return LIBCACHE_EINVAL;
-    if (!name || size - 1 >= LIBCACHE_KEY_MAX)
+    if (!key_ok(name, size))
         return LIBCACHE_EKEY;
     result = l1_space(&cache->l1, space, 0, 0, &id);
     if (result != LIBCACHE_OK)

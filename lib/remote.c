@@ -33,7 +33,7 @@ struct found {
 static void read_tags(const struct envelope *e, uint64_t *tags)
 {
     for (size_t i = 0; i < e->n_tags; i++)
-        tags[i] = name_get_u64((const unsigned char *)e->tags + 8 * i);
+        tags[i] = envelope_tag(e->tags, i);
 }
 
 /* HIT, MISS, or STALE: Redis must be asked. */

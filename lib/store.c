@@ -24,16 +24,6 @@
 
 #include <string.h>
 
-static int key_ok(const void *key, size_t size)
-{
-    return key && size - 1 < LIBCACHE_KEY_MAX;
-}
-
-static void count(libcache_ns *ns, enum counter which)
-{
-    counters_add(&ns->cache->counters, which, 1);
-}
-
 /* ---- What a call says ---------------------------------------------------------------------------------------- */
 
 uint64_t libcache_hash_tag(const void *tag, size_t size)
@@ -185,7 +175,7 @@ static struct envelope envelope_of(libcache_ns *ns, const struct storing *s, uns
     e.tags = tags;
     e.n_tags = item->n_tags;
     for (size_t i = 0; i < item->n_tags; i++)
-        name_put_u64(tags + 8 * i, item->tags[i]);
+        envelope_put_tag(tags, i, item->tags[i]);
     e.ns = space_slice(ns);
     e.key = (libcache_slice){ s->key.data, s->key.size };
     e.value_size = item->negative ? 0 : item->size;
@@ -361,7 +351,7 @@ static int give_up_old(libcache_ns *ns, const struct storing *s, uint64_t *deadl
 
 static void count_stored(libcache_ns *ns, int result, int only_absent)
 {
-    count(ns, result == LIBCACHE_FENCED ? COUNT_FENCED : only_absent ? COUNT_ADD : COUNT_SET);
+    count_one(ns, result == LIBCACHE_FENCED ? COUNT_FENCED : only_absent ? COUNT_ADD : COUNT_SET);
 }
 
 static int store(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
@@ -519,7 +509,7 @@ static int delete_key(libcache_ns *ns, const void *key, size_t key_size, unsigne
             result = there ? LIBCACHE_OK : LIBCACHE_MISS;
     }
     if (result >= 0)
-        count(ns, COUNT_DELETE);
+        count_one(ns, COUNT_DELETE);
     return result;
 }
 
@@ -612,7 +602,7 @@ int libcache_touch(libcache_ns *ns, const void *key, size_t key_size, uint64_t t
     if (there == LIBCACHE_OK && result >= 0)
         result = LIBCACHE_OK;
     if (result >= 0)
-        count(ns, COUNT_TOUCH);
+        count_one(ns, COUNT_TOUCH);
     return result;
 }
 
@@ -667,7 +657,7 @@ static int add_number(libcache_ns *ns, const void *key, size_t key_size, int64_t
     else
         result = l1_add_number(&ns->cache->l1, &s.key, delta, subtract, &s.item, out, (s.flags & LIBCACHE_NO_WAIT) != 0);
     if (result >= 0)
-        count(ns, COUNT_INCREMENT);
+        count_one(ns, COUNT_INCREMENT);
     return result;
 }
 

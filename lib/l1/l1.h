@@ -245,11 +245,6 @@ int l1_check(struct l1 *l1, const char **what);
 
 /* ---- between the files of l1/ only ---- */
 
-#define NUMBER_TEXT 24
-
-/* Decimal text of a number, into NUMBER_TEXT bytes; returns its length. */
-size_t l1_number_text(char *text, int64_t number);
-
 /* In a forked child of a private segment, makes its locks usable. One load when there is nothing to do. */
 void l1_notice_fork(struct l1 *l1);
 

@@ -25,29 +25,14 @@
  */
 #include "l1/hit.h"
 
+#include "base/decimal.h"
+
 #define RACES_MAX 16
 #define LOCKED_TRIES 64
 
 uint64_t l1_now(const struct l1 *l1)
 {
     return l1_time(l1);
-}
-
-/* Decimal text of a number; returns its length. */
-size_t l1_number_text(char *text, int64_t number)
-{
-    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    char digits[NUMBER_TEXT];
-    size_t n = 0, size = 0;
-
-    do
-        digits[n++] = (char)('0' + left % 10);
-    while (left /= 10);
-    if (number < 0)
-        text[size++] = '-';
-    while (n)
-        text[size++] = digits[--n];
-    return size;
 }
 
 /* Memory for `size` bytes in the value. OK, ENOMEM or ETOOBIG. */
@@ -134,7 +119,7 @@ struct found {
 /* Copies the value. HIT (bytes are valid), RACED, MISS (checksum), ENOMEM or ETOOBIG. */
 static force_inline int copy_value(const struct l1 *l1, const struct stripe *s, const struct found *f, libcache_value *value)
 {
-    char text[NUMBER_TEXT];
+    char text[DECIMAL_MAX];
     const void *from = f->p + f->e.value_at;
     size_t size = f->e.value_size;
     uint64_t word = 0;
@@ -143,7 +128,7 @@ static force_inline int copy_value(const struct l1 *l1, const struct stripe *s, 
     if (unlikely(f->e.word_at)) {
         word = load_acquire((const uint64_t *)(const void *)(f->p + f->e.word_at));
         if (f->e.flags & ENTRY_NUMBER) {
-            size = l1_number_text(text, (int64_t)word);
+            size = decimal_write(text, (int64_t)word);
             from = text;
         }
     }
@@ -212,10 +197,10 @@ static force_inline int find(const struct shard *sh, const struct l1_key *key, s
 /* Size of the value as it is given out. */
 static size_t size_out(const struct found *f)
 {
-    char text[NUMBER_TEXT];
+    char text[DECIMAL_MAX];
 
     if (f->e.flags & ENTRY_NUMBER)
-        return l1_number_text(text, (int64_t)load_acquire((const uint64_t *)(const void *)(f->p + f->e.word_at)));
+        return decimal_write(text, (int64_t)load_acquire((const uint64_t *)(const void *)(f->p + f->e.word_at)));
     return f->e.value_size;
 }
 

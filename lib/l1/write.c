@@ -9,11 +9,10 @@
  * was overtaken is refused. An invalidation that comes between that look and the publication has a higher position
  * than the entry's stamp, so readers refuse the entry.
  */
+#include "base/decimal.h"
 #include "base/hash.h"
 #include "l1/hook.h"
 #include "l1/index.h"
-
-#define NUMBER_DIGITS_MAX 20
 
 static struct shard shard_of(struct l1 *l1, const struct l1_key *key)
 {
@@ -52,7 +51,7 @@ struct draft {
     uint64_t word; /* number, or the value's checksum */
     uint8_t codec, flags;
     int has_word;
-    char digits[NUMBER_TEXT]; /* of a number that is kept as text; not set before */
+    char digits[DECIMAL_MAX]; /* of a number that is kept as text; not set before */
 };
 
 static uint64_t expiry_of(const struct shard *sh, uint64_t ttl_ms)
@@ -383,25 +382,6 @@ int l1_touch(struct l1 *l1, const struct l1_key *key, uint64_t ttl_ms, int no_wa
     return f.live ? LIBCACHE_OK : LIBCACHE_MISS;
 }
 
-/* A 64-bit decimal number as libcache_increment takes it: an optional '-' and digits, nothing else. */
-static int parse_number(const unsigned char *text, size_t size, int64_t *out)
-{
-    uint64_t number = 0, limit;
-    int negative = size && text[0] == '-';
-
-    limit = (uint64_t)INT64_MAX + (uint64_t)negative;
-    if (size == (size_t)negative || size > NUMBER_DIGITS_MAX)
-        return 0;
-    for (size_t i = (size_t)negative; i < size; i++) {
-        unsigned digit = (unsigned)text[i] - '0';
-        if (digit > 9 || number > (limit - digit) / 10)
-            return 0;
-        number = number * 10 + digit;
-    }
-    *out = negative ? (int64_t)(0 - number) : (int64_t)number;
-    return 1;
-}
-
 /* The draft of a number: a word that is changed in place, but where values are verified, checksummed text. */
 static void draft_number(const struct shard *sh, struct draft *d, int64_t number)
 {
@@ -409,7 +389,7 @@ static void draft_number(const struct shard *sh, struct draft *d, int64_t number
     if (sh->l1->layout.verify) {
         d->flags = 0;
         d->value = d->digits;
-        d->size = l1_number_text(d->digits, number);
+        d->size = decimal_write(d->digits, number);
         d->word = draft_check(d);
     } else {
         d->flags = ENTRY_NUMBER;
@@ -450,7 +430,7 @@ static int add_locked(struct shard *sh, const struct l1_key *key, int64_t delta,
                       int64_t *out)
 {
     struct found f;
-    unsigned char text[NUMBER_DIGITS_MAX];
+    unsigned char text[DECIMAL_MAX];
     int64_t number = 0;
     int result;
 
@@ -472,7 +452,7 @@ static int add_locked(struct shard *sh, const struct l1_key *key, int64_t delta,
         shared_copy_out(text, f.p + f.e.value_at, f.e.value_size);
         if (!entry_checks(sh->l1, f.p, &f.e, text))
             return LIBCACHE_ECORRUPT;
-        if (!parse_number(text, f.e.value_size, &number))
+        if (!decimal_read(text, f.e.value_size, &number))
             return LIBCACHE_ENUMBER;
         if (add_overflows(number, delta, subtract, out))
             return LIBCACHE_EOVERFLOW;

@@ -6,6 +6,8 @@
  */
 #include "l2/l2_internal.h"
 
+#include "base/decimal.h"
+
 #include <string.h>
 
 enum { CODE_NO, CODE_YES, CODE_NOT_A_COUNTER, CODE_OVERFLOW = 4 };
@@ -28,7 +30,6 @@ int read_answer(const struct reply *r, size_t least, struct history *now)
 struct change {
     unsigned char fresh[8], token[8];
     char keep[DECIMAL_BYTES], ttl[DECIMAL_BYTES], slot[FIELD_MAX];
-    unsigned char *names; /* as in the log; LIBCACHE_KEY_MAX is much for a stack, so it is the caller's */
     struct data_name data;
     libcache_slice argv[12];
 };
@@ -43,7 +44,6 @@ static void begin_change(struct l2 *l2, struct change *c, const struct l2_key *k
 {
     const struct name name = { .kind = NAME_KEY, .ns = key->ns, .key = key->key };
 
-    c->names = names;
     if (!quiet)
         name_write(names, &name);
     name_data(&c->data, l2->prefix, key->ns, key->key);
@@ -298,34 +298,6 @@ int l2_touch(struct l2 *l2, const struct l2_key *key, uint64_t ttl_ms, int quiet
     return code < 0 ? code : code == CODE_YES ? LIBCACHE_OK : LIBCACHE_MISS;
 }
 
-/* 1 when the text is a 64-bit number, of no more characters than the longest needs: as in L1. */
-static int parse_i64(const char *text, size_t size, int64_t *out)
-{
-    size_t i = size && text[0] == '-';
-    int64_t n = 0;
-
-    if (i == size || size > COUNTER_DIGITS)
-        return 0;
-    for (; i < size; i++) {
-        int digit = text[i] - '0';
-        if (digit < 0 || digit > 9 || __builtin_mul_overflow(n, 10, &n) ||
-            (text[0] == '-' ? __builtin_sub_overflow(n, digit, &n) : __builtin_add_overflow(n, digit, &n)))
-            return 0;
-    }
-    *out = n;
-    return 1;
-}
-
-static size_t i64_text(char *text, int64_t n)
-{
-    char digits[DECIMAL_BYTES];
-    libcache_slice s = slice_decimal(digits, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
-
-    text[0] = '-';
-    memcpy(text + (n < 0), s.data, s.size);
-    return s.size + (n < 0);
-}
-
 /*
  * Something is there that is no counter: when it is a decimal text, makes a counter of it, if nobody else changes it
  * meanwhile. OK: try again; MISS: it was changed, try again; ENUMBER; or an error.
@@ -349,10 +321,10 @@ static int make_counter(struct l2 *l2, const struct l2_key *key, int quiet, stru
     if (result == LIBCACHE_HIT) {
         char text[COUNTER_DIGITS];
         result = e.flags & (ENVELOPE_COUNTER | ENVELOPE_NEGATIVE) ? LIBCACHE_MISS : LIBCACHE_ENUMBER;
-        if (!e.flags && parse_i64(e.payload.data, e.payload.size, &number)) {
+        if (!e.flags && decimal_read(e.payload.data, e.payload.size, &number)) {
             struct envelope counter = e;
             unsigned char payload[COUNTER_BYTES];
-            counter_pack(payload, text, i64_text(text, number));
+            counter_pack(payload, text, decimal_write(text, number));
             counter.flags = ENVELOPE_COUNTER;
             counter.payload = (libcache_slice){ payload, sizeof payload };
             counter.value_size = sizeof payload;
@@ -406,12 +378,12 @@ int l2_increment(struct l2 *l2, const struct l2_key *key, const struct envelope 
         memcpy(args + 7, c.argv + 6, 4 * sizeof *args);
         args[11] = slot_slice(c.slot, key);
         args[12] = ttl_slice(c.ttl, ttl_ms);
-        args[13] = (libcache_slice){ number, i64_text(number, delta) };
+        args[13] = (libcache_slice){ number, decimal_write(number, delta) };
         args[14] = (libcache_slice){ subtract ? "1" : "0", 1 };
         args[15] = (libcache_slice){ packed, size };
         result = run_one(l2, &call, now, text, deadline);
         if (result == CODE_YES) {
-            result = parse_i64(text, strlen(text), out) ? LIBCACHE_OK : LIBCACHE_EPROTOCOL;
+            result = decimal_read(text, strlen(text), out) ? LIBCACHE_OK : LIBCACHE_EPROTOCOL;
             break;
         }
         if (result == CODE_OVERFLOW)
