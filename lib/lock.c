@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define LOOK_MS 100  /* how often who waits looks by himself: news from another host may be late, or lost with Redis */
+#define LOOK_MS 100 /* how often who waits looks by himself: news from another host may be late, or lost with Redis */
 
 /* Names that no namespace of a user can have. */
 #define LOCK_SPACE "\001lock"
@@ -32,7 +32,7 @@ void random_owner(libcache *cache, char *owner)
     }
 }
 
-/* Checks a call. OK, EINVAL, EKEY, EBUSY or ENAME. */
+/* Checks a call. OK, EINVAL, EACCESS, EKEY, EBUSY or ENAME. */
 static int begin(struct lock *lock, libcache *cache, const char *space, const void *name, size_t size)
 {
     uint32_t id = 0;
@@ -40,6 +40,8 @@ static int begin(struct lock *lock, libcache *cache, const char *space, const vo
 
     if (!cache)
         return LIBCACHE_EINVAL;
+    if (may_write(cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     if (!key_ok(name, size))
         return LIBCACHE_EKEY;
     result = l1_space(&cache->l1, space, 0, 0, &id);
@@ -61,6 +63,7 @@ static int owner_ok(const libcache_owner *owner)
 static int step(const struct lock *lock, enum l2_lock_step what, struct l2_lock_state *state)
 {
     libcache *cache = lock->cache;
+    struct operation operation = measure(cache, "lock", NULL, lock->key.data, lock->key.size);
     struct asked asked;
     libcache_stamp at;
     int result;
@@ -72,6 +75,7 @@ static int step(const struct lock *lock, enum l2_lock_step what, struct l2_lock_
         coherence_learn(cache->coherence, &state->now, &asked, 0, &at);
     else
         count_in(cache, COUNT_L2_ERROR, 1);
+    measure_end(&operation, result);
     return result;
 }
 
@@ -137,7 +141,8 @@ static int change(libcache *cache, const void *name, size_t name_size, const lib
     static const char nobody[L2_OWNER_BYTES];
     struct l2_lock_state state;
     struct lock lock;
-    int result = begin(&lock, cache, LOCK_SPACE, name, name_size), otherwise = what == L2_LOCK_BREAK ? LIBCACHE_MISS : LIBCACHE_ELOST;
+    int result = begin(&lock, cache, LOCK_SPACE, name, name_size),
+        otherwise = what == L2_LOCK_BREAK ? LIBCACHE_MISS : LIBCACHE_ELOST;
 
     if (result != LIBCACHE_OK)
         return result;
@@ -155,7 +160,8 @@ static int change(libcache *cache, const void *name, size_t name_size, const lib
     return result == LIBCACHE_MISS ? otherwise : result;
 }
 
-int libcache_lock_keep(libcache *cache, const void *name, size_t name_size, const libcache_owner *owner, uint64_t ttl_ms)
+int libcache_lock_keep(libcache *cache, const void *name, size_t name_size, const libcache_owner *owner,
+                       uint64_t ttl_ms)
 {
     if (!ttl_ms || ttl_ms > LIBCACHE_TTL_MAX_MS)
         return LIBCACHE_EINVAL;
@@ -219,7 +225,8 @@ static int hit_here(const struct lock *rate, uint64_t window_ms, uint64_t *hits,
     return LIBCACHE_OK;
 }
 
-int libcache_rate_hit(libcache *cache, const void *name, size_t name_size, uint64_t limit, uint64_t window_ms, libcache_rate *rate)
+int libcache_rate_hit(libcache *cache, const void *name, size_t name_size, uint64_t limit, uint64_t window_ms,
+                      libcache_rate *rate)
 {
     uint64_t hits = 0, left_ms = 0;
     struct lock lock;
@@ -230,11 +237,13 @@ int libcache_rate_hit(libcache *cache, const void *name, size_t name_size, uint6
     if (!window_ms || window_ms > LIBCACHE_TTL_MAX_MS)
         return LIBCACHE_EINVAL;
     if (cache->coherence) {
+        struct operation operation = measure(cache, "rate", NULL, name, name_size);
         coherence_notice_fork(cache->coherence);
         result = l2_rate(coherence_l2(cache->coherence), &lock.l2.name, window_ms, &hits, &left_ms,
                          deadline_after_ms(cache->timeout_ms));
         if (result != LIBCACHE_OK)
             count_in(cache, COUNT_L2_ERROR, 1);
+        measure_end(&operation, result);
     }
     if (!cache->coherence || result != LIBCACHE_OK) {
         result = hit_here(&lock, window_ms, &hits, &left_ms);

@@ -27,7 +27,7 @@
 struct found {
     struct envelope e;
     uint64_t tags[LIBCACHE_TAGS_MAX];
-    libcache_stamp stamp;  /* of the copy */
+    libcache_stamp stamp; /* of the copy */
 };
 
 static void read_tags(const struct envelope *e, uint64_t *tags)
@@ -81,8 +81,8 @@ static int copy_out(libcache_ns *ns, const struct envelope *e, libcache_value *v
 }
 
 /* The copy in L1. Whether it is kept is its own affair. */
-static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct found *f, uint64_t age_ms, uint64_t left_ms,
-                    const libcache_stamp *begun)
+static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct found *f, uint64_t age_ms,
+                    uint64_t left_ms, const libcache_stamp *begun)
 {
     struct l1 *l1 = &ns->cache->l1;
     struct l1_item item;
@@ -114,7 +114,8 @@ static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct fo
 }
 
 /* A valid value: given out, and copied up. */
-static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *f, const libcache_stamp *begun, unsigned flags)
+static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *f, const libcache_stamp *begun,
+                     unsigned flags)
 {
     uint64_t now = l2_redis_ms(coherence_l2(ns->cache->coherence));
     uint64_t age = now > f->e.born_ms ? now - f->e.born_ms : 0, left = LIBCACHE_FOREVER;
@@ -133,12 +134,13 @@ static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *
         result = copy_out(ns, &f->e, k->value);
     hook(HOOK_JUDGED);
     if (result == LIBCACHE_MISS)
-        count_in(ns->cache, COUNT_L2_FOREIGN, 1);
+        count_one(ns, COUNT_L2_FOREIGN);
     if (result == LIBCACHE_MISS || result < 0) {
         k->result = result;
         return;
     }
-    if (result == LIBCACHE_HIT && ((ns->view.soft_ttl_ms && age >= ns->view.soft_ttl_ms) || left <= ns->policy.grace_ms))
+    if (result == LIBCACHE_HIT &&
+        ((ns->view.soft_ttl_ms && age >= ns->view.soft_ttl_ms) || left <= ns->policy.grace_ms))
         result = LIBCACHE_STALE;
     k->result = result;
     k->ttl_left_ms = left == LIBCACHE_FOREVER ? left : left > ns->policy.grace_ms ? left - ns->policy.grace_ms : 0;
@@ -180,16 +182,20 @@ static void verify(libcache_ns *ns, struct pending *p, const struct asked *befor
         questions[i] = (struct l2_question){ e->ns, e->tags, e->n_tags, e->epoch, e->stamp, 0 };
     }
     result = l2_verify(coherence_l2(coherence), questions, p->n, &now, deadline);
-    count_in(ns->cache, result == LIBCACHE_OK ? COUNT_L2_VERIFIED : COUNT_L2_ERROR, result == LIBCACHE_OK ? p->n : 1);
-    if (result != LIBCACHE_OK)
+    count_many(ns, result == LIBCACHE_OK ? COUNT_L2_VERIFIED : COUNT_L2_ERROR, result == LIBCACHE_OK ? p->n : 1);
+    if (result != LIBCACHE_OK) {
+        for (size_t i = 0; i < p->n; i++)
+            p->item[i].key->why = MISS_UNVOUCHED;
         return;
+    }
     known = coherence_learn(coherence, &now, &asked, 0, &at);
     if (known == LIBCACHE_HIT)
         known = coherence_to_local(coherence, before->redis_epoch, before->position, &at);
     for (size_t i = 0; i < p->n; i++) {
         struct found *f = &p->item[i].found;
         if (!guard(GUARD_VERIFY, questions[i].valid)) {
-            count_in(ns->cache, COUNT_L2_INVALIDATED, 1);
+            p->item[i].key->why = MISS_INVALIDATED;
+            count_one(ns, COUNT_L2_INVALIDATED);
             continue;
         }
         f->stamp = at;
@@ -201,8 +207,8 @@ static void verify(libcache_ns *ns, struct pending *p, const struct asked *befor
 }
 
 /* One value: judged, and given out or put aside. */
-static void take(libcache_ns *ns, struct remote_key *k, const struct replies *replies, size_t i, const struct l2_key *name,
-                 const libcache_stamp *begun, struct pending *aside, unsigned flags)
+static void take(libcache_ns *ns, struct remote_key *k, const struct replies *replies, size_t i,
+                 const struct l2_key *name, const libcache_stamp *begun, struct pending *aside, unsigned flags)
 {
     libcache *cache = ns->cache;
     struct found f;
@@ -211,7 +217,7 @@ static void take(libcache_ns *ns, struct remote_key *k, const struct replies *re
     if (result == LIBCACHE_MISS)
         return;
     if (result != LIBCACHE_HIT) {
-        count_in(cache, result == LIBCACHE_EPROTOCOL ? COUNT_L2_FOREIGN : COUNT_L2_ERROR, 1);
+        count_one(ns, result == LIBCACHE_EPROTOCOL ? COUNT_L2_FOREIGN : COUNT_L2_ERROR);
         return;
     }
     hook(HOOK_FOUND);
@@ -219,7 +225,8 @@ static void take(libcache_ns *ns, struct remote_key *k, const struct replies *re
     if (result == LIBCACHE_HIT) {
         give_out(ns, k, &f, begun, flags);
     } else if (result == LIBCACHE_MISS) {
-        count_in(cache, COUNT_L2_INVALIDATED, 1);
+        k->why = f.stamp.epoch ? MISS_INVALIDATED : MISS_UNVOUCHED; /* of another history */
+        count_one(ns, COUNT_L2_INVALIDATED);
     } else {
         aside->item[aside->n].key = k;
         aside->item[aside->n].found = f;
@@ -277,7 +284,10 @@ static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigne
             }
         }
     } else {
-        count_in(cache, COUNT_L2_ERROR, 1);
+        count_one(ns, COUNT_L2_ERROR);
+        for (size_t i = 0; i < n; i++)
+            if (keys[i].why != MISS_UNVOUCHED)
+                keys[i].why = MISS_UNAVAILABLE;
     }
     replies_free(&replies);
 }
@@ -287,6 +297,7 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
     libcache *cache = ns->cache;
     libcache_stamp one_stamp, *begun = &one_stamp;
     struct l2_key one_name, *names = &one_name;
+    struct operation get = measure(cache, "get", ns, n == 1 ? keys->l1.data : NULL, n == 1 ? keys->l1.size : 0);
     void *memory = NULL;
 
     coherence_notice_fork(cache->coherence);
@@ -294,7 +305,7 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
     if (n > 1) {
         memory = memory_get(&cache->allocator, n * (sizeof *begun + sizeof *names));
         if (!memory) {
-            count_in(cache, COUNT_L2_ERROR, 1);
+            count_one(ns, COUNT_L2_ERROR);
             return;
         }
         begun = memory;
@@ -303,5 +314,6 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
     get_some(ns, keys, n, flags, begun, names, coherence_deadline(cache->coherence, &deadline));
     memory_free(&cache->allocator, memory);
     for (size_t i = 0; i < n; i++)
-        count_in(cache, keys[i].result == LIBCACHE_MISS ? COUNT_L2_MISS : COUNT_L2_HIT, 1);
+        count_one(ns, keys[i].result == LIBCACHE_MISS ? COUNT_L2_MISS : COUNT_L2_HIT);
+    measure_end(&get, n == 1 ? keys->result : LIBCACHE_OK);
 }

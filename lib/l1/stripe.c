@@ -22,6 +22,13 @@ void stripe_make(struct shard *sh)
     index_make(sh);
 }
 
+/* Its live entries, that is. */
+static void stripe_forget_space(struct stripe *s, uint32_t ns)
+{
+    store_relaxed(&s->space[ns].bytes, 0);
+    store_relaxed(&s->space[ns].entries, 0);
+}
+
 void stripe_reset(struct shard *sh)
 {
     struct stripe *s = sh->s;
@@ -39,7 +46,7 @@ void stripe_reset(struct shard *sh)
     fence_release();
     store_relaxed(&s->live_entries, 0);
     for (uint32_t i = 0; i < sh->l1->layout.spaces; i++)
-        store_relaxed(&s->space_bytes[i], 0);
+        stripe_forget_space(s, i);
     s->soonest = s->soonest_round = s->walk_bucket = 0;
     s->walk_position = s->walk_clean = l1_position(sh->l1);
     s->main_filled = 0;
@@ -69,7 +76,8 @@ static void after_fork(struct l1 *l1)
 {
     int *repairer = &l1->segment.repairer, self = (int)getpid(), other = load_acquire(repairer);
 
-    while (other == self || !__atomic_compare_exchange_n(repairer, &other, self, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    while (other == self ||
+           !__atomic_compare_exchange_n(repairer, &other, self, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         if (load_acquire(l1->segment.awake))
             return;
         other = load_acquire(repairer);
@@ -147,7 +155,7 @@ int stripe_recount(struct shard *sh)
     uint64_t live[2] = { 0, 0 }, entries = 0;
 
     for (uint32_t i = 0; i < sh->l1->layout.spaces; i++)
-        store_relaxed(&s->space_bytes[i], 0);
+        stripe_forget_space(s, i);
     s->soonest = s->soonest_round = 0;
     for (uint32_t b = 0; b < n; b++)
         for (int i = 0; i < BUCKET_SLOTS; i++) {
@@ -162,7 +170,8 @@ int stripe_recount(struct shard *sh)
                 return 0;
             entries++;
             live[r] += e.bytes;
-            bump(s->space_bytes[e.ns], e.bytes);
+            bump(s->space[e.ns].bytes, e.bytes);
+            bump(s->space[e.ns].entries, 1);
             if (e.expiry && (!s->soonest || e.expiry < s->soonest))
                 s->soonest = s->soonest_round = e.expiry;
         }
@@ -189,7 +198,8 @@ const char *stripe_check(struct shard *sh)
         return "dirty outside of a change";
     if (n < 2 || (uint64_t)n * sizeof(struct bucket) > place / 2 + 4096)
         return "number of buckets";
-    if (s->main_limit > place || s->main_limit < place / 2 || place - s->main_limit < (uint64_t)n * sizeof(struct bucket))
+    if (s->main_limit > place || s->main_limit < place / 2 ||
+        place - s->main_limit < (uint64_t)n * sizeof(struct bucket))
         return "main ring's limit";
     if (!ring_sane(sh, SMALL) || !ring_sane(sh, MAIN))
         return "a ring's words";
@@ -214,9 +224,9 @@ static int words_sane(const struct shard *sh)
     uint32_t n = shape_buckets(load_relaxed(&sh->s->shape));
     uint64_t place = sh->region_bytes - sh->small_bytes, limit = sh->s->main_limit;
 
-    return n >= 2 && shape_with(load_relaxed(&sh->s->shape), n) == load_relaxed(&sh->s->shape) && limit <= place && limit >= place / 2 && limit % 8 == 0 &&
-           place - limit >= (uint64_t)n * sizeof(struct bucket) && ring_sane(sh, SMALL) && ring_sane(sh, MAIN) &&
-           sh->s->live_entries <= (uint64_t)n * BUCKET_SLOTS;
+    return n >= 2 && shape_with(load_relaxed(&sh->s->shape), n) == load_relaxed(&sh->s->shape) && limit <= place &&
+           limit >= place / 2 && limit % 8 == 0 && place - limit >= (uint64_t)n * sizeof(struct bucket) &&
+           ring_sane(sh, SMALL) && ring_sane(sh, MAIN) && sh->s->live_entries <= (uint64_t)n * BUCKET_SLOTS;
 }
 
 void stripe_adopt(struct shard *sh, int doubt)

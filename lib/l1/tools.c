@@ -4,7 +4,8 @@
 #define RACES_MAX 16
 
 /* The live entry in this slot, copied out. HIT, MISS, or ENOMEM. */
-static int entry_at(struct l1 *l1, const struct shard *sh, const struct bucket *b, int i, libcache_entry *out, uint32_t *ns)
+static int entry_at(struct l1 *l1, const struct shard *sh, const struct bucket *b, int i, libcache_entry *out,
+                    uint32_t *ns)
 {
     for (int races = 0; races < RACES_MAX; races++) {
         uint64_t slot = load_acquire(&b->slot[i]), offset = slot_offset(slot);
@@ -38,8 +39,9 @@ static int entry_at(struct l1 *l1, const struct shard *sh, const struct bucket *
                 out->uses = load_relaxed(&b->uses[i]);
                 out->user_flags = e.user_flags;
                 out->codec = e.codec;
-                out->result = e.flags & ENTRY_NEGATIVE ? LIBCACHE_NEGATIVE
-                              : entry_late(&e, sh->now, l1_grace(l1, e.ns)) ? LIBCACHE_STALE : LIBCACHE_HIT;
+                out->result = e.flags & ENTRY_NEGATIVE                      ? LIBCACHE_NEGATIVE
+                              : entry_late(&e, sh->now, l1_grace(l1, e.ns)) ? LIBCACHE_STALE
+                                                                            : LIBCACHE_HIT;
                 *ns = e.ns;
                 return LIBCACHE_HIT;
             }
@@ -61,7 +63,8 @@ int l1_iterate(struct l1 *l1, libcache_cursor *cursor, libcache_entry *entry, ui
             int result;
             if (slot / BUCKET_SLOTS >= n || (uint64_t)n * sizeof(struct bucket) > sh.region_bytes)
                 break;
-            result = entry_at(l1, &sh, index_bucket(&sh, (uint32_t)(slot / BUCKET_SLOTS)), (int)(slot % BUCKET_SLOTS), entry, ns);
+            result = entry_at(l1, &sh, index_bucket(&sh, (uint32_t)(slot / BUCKET_SLOTS)), (int)(slot % BUCKET_SLOTS),
+                              entry, ns);
             if (result == LIBCACHE_MISS)
                 continue;
             if (result == LIBCACHE_HIT) {
@@ -76,12 +79,24 @@ int l1_iterate(struct l1 *l1, libcache_cursor *cursor, libcache_entry *entry, ui
     return LIBCACHE_MISS;
 }
 
+void l1_space_use(const struct l1 *l1, uint32_t id, struct space_use *out)
+{
+    memset(out, 0, sizeof *out);
+    for (uint32_t i = 0; i < l1->stripes; i++) {
+        const struct space_use *use = &l1->shards[i].s->space[id];
+        out->bytes += load_relaxed(&use->bytes);
+        out->entries += load_relaxed(&use->entries);
+        out->evictions += load_relaxed(&use->evictions);
+    }
+}
+
 void l1_stats(const struct l1 *l1, libcache_stats *stats)
 {
     uint32_t used = load_acquire(&l1->head->spaces_used);
 
     stats->lock_fallbacks = load_relaxed(&l1->lock_fallbacks);
     stats->memory_bytes = l1->layout.total_bytes;
+    stats->metrics_bytes = l1->layout.metrics_bytes;
     stats->position = l1_position(l1);
     stats->stripes = l1->stripes;
     stats->namespaces = used < l1->layout.spaces ? used : l1->layout.spaces;
