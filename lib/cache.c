@@ -139,8 +139,8 @@ static __attribute__((noinline, flatten)) int get_full(libcache_ns *ns, const vo
     return count_here(ns, result, MISS_COLD); /* no slot has its tag: nothing is known of it */
 }
 
-static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *key, size_t key_size,
-                                                  libcache_value *value, int result)
+static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                                  int result)
 {
     if (result == LIBCACHE_MISS && !goes_to_redis(ns, 0)) {
         count_one(ns, COUNT_MISS_COLD);
@@ -208,8 +208,7 @@ static __attribute__((noinline, flatten)) int look_full(libcache_ns *ns, const v
     return result == LIBCACHE_HIT ? count_hit(ns, result) : LIBCACHE_MISS;
 }
 
-static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const void *key, size_t key_size,
-                                                        libcache_value *value)
+static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
 {
     int result;
 

@@ -33,15 +33,15 @@ struct libcache {
     libcache_allocator allocator; /* values point here: their owner */
     uint64_t (*random)(void *arg);
     void *random_arg;
-    uint64_t random_state;                                         /* of the default random; relaxed atomics */
-    struct policy_book *policies;                                  /* of the policy file; NULL: none */
+    uint64_t random_state;        /* of the default random; relaxed atomics */
+    struct policy_book *policies; /* of the policy file; NULL: none */
     int (*execute)(void *arg, void (*job)(void *), void *job_arg); /* NULL: none */
     void *execute_arg;
-    struct coherence *coherence; /* NULL: no Redis tier */
-    struct waker waker;          /* of libcache_load_fd */
-    unsigned timeout_ms;         /* for Redis, of one call */
-    int listens_on_calls;        /* LIBCACHE_LISTEN_ON_CALLS, with a Redis tier */
-    struct libcache_ns *spaces;  /* published by compare-and-swap; nodes are never removed before close */
+    struct coherence *coherence;  /* NULL: no Redis tier */
+    struct waker waker;           /* of libcache_load_fd */
+    unsigned timeout_ms;          /* for Redis, of one call */
+    int listens_on_calls;         /* LIBCACHE_LISTEN_ON_CALLS, with a Redis tier */
+    struct libcache_ns *spaces;   /* published by compare-and-swap; nodes are never removed before close */
 };
 
 /* remote.c: reading from Redis, and keeping copies in L1. */
@@ -74,8 +74,8 @@ int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value
 int look_for_late(libcache_ns *ns, const struct l1_key *key, libcache_value *value, uint64_t deadline);
 
 /* libcache_set for a load that took so long. */
-int store_loaded(libcache_ns *ns, const struct l1_key *key, const void *value, size_t size,
-                 const libcache_set_options *options, uint64_t load_ms);
+int store_loaded(libcache_ns *ns, const struct l1_key *key, const void *value, size_t size, const libcache_set_options *options,
+                 uint64_t load_ms);
 
 /* inspect.c: libcache_read_ns_stats for what concerns no namespace. */
 void read_nowhere(libcache *cache, libcache_ns_stats *out);

@@ -46,12 +46,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define APART 256 /* the segment's positions for one of Redis's */
+#define APART 256            /* the segment's positions for one of Redis's */
 #define OWED_BYTES 16384u
 #define OWED_SMALL_BYTES 2048u
-#define MARKS_MAX 1000000u /* fields of the metadata hash, beyond which marks are forgotten ... */
-#define MARKS_KEPT 500000u /* ... but for the latest so many positions */
-#define PAGES_MAX 64       /* read by one poll */
+#define MARKS_MAX 1000000u   /* fields of the metadata hash, beyond which marks are forgotten ... */
+#define MARKS_KEPT 500000u   /* ... but for the latest so many positions */
+#define PAGES_MAX 64         /* read by one poll */
 
 size_t coherence_upper_bytes(uint64_t memory_bytes)
 {
@@ -196,8 +196,7 @@ struct asked coherence_ask(const struct coherence *c)
     return (struct asked){ m.l1_epoch, m.redis_epoch, m.latest };
 }
 
-int coherence_learn(struct coherence *c, const struct history *now, const struct asked *asked, int issued,
-                    libcache_stamp *out)
+int coherence_learn(struct coherence *c, const struct history *now, const struct asked *asked, int issued, libcache_stamp *out)
 {
     struct mirror m;
 
@@ -340,8 +339,7 @@ int coherence_distrust(struct coherence *c, int no_wait)
     return LIBCACHE_OK;
 }
 
-int coherence_invalidate(struct coherence *c, const struct name *names, size_t n, size_t *there, int no_wait,
-                         uint64_t deadline)
+int coherence_invalidate(struct coherence *c, const struct name *names, size_t n, size_t *there, int no_wait, uint64_t deadline)
 {
     struct asked asked = coherence_ask(c);
     struct history now;
@@ -411,8 +409,7 @@ static int advance(struct coherence *c, const struct mirror *seen, uint64_t posi
 }
 
 /* Applies the records that follow each other; stops at a gap. OK (*upto, *token: how far), MISS (a gap), or an error. */
-static int apply_records(struct coherence *c, const struct mirror *m, const struct log_page *page, uint64_t *upto,
-                         uint64_t *token)
+static int apply_records(struct coherence *c, const struct mirror *m, const struct log_page *page, uint64_t *upto, uint64_t *token)
 {
     *upto = m->applied;
     *token = m->applied_token;
@@ -608,8 +605,7 @@ void coherence_notice_fork(struct coherence *c)
 
     while (load_acquire(&c->pid) != self) {
         other = load_acquire(&c->forking);
-        if (other == self ||
-            !__atomic_compare_exchange_n(&c->forking, &other, self, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        if (other == self || !__atomic_compare_exchange_n(&c->forking, &other, self, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             continue; /* another thread of this child is at it */
         if (load_acquire(&c->pid) != self) {
             if (c->l1->segment.kind == LIBCACHE_PRIVATE)

@@ -11,9 +11,9 @@ struct coherence;
 
 struct coherence_options {
     struct l1 *l1;
-    struct l2_options l2; /* known and contact are set by coherence_open */
+    struct l2_options l2;        /* known and contact are set by coherence_open */
     unsigned timeout_ms, poll_ms;
-    int threaded; /* LIBCACHE_LISTEN_IN_THREAD */
+    int threaded;                /* LIBCACHE_LISTEN_IN_THREAD */
     const libcache_allocator *allocator;
 };
 
@@ -52,8 +52,7 @@ struct asked coherence_ask(const struct coherence *c);
  * An answer told where Redis's history stands; issued: the position is that of a change that we asked for. HIT, and the
  * position in the segment's numbers; MISS: it means nothing here (any more).
  */
-int coherence_learn(struct coherence *c, const struct history *now, const struct asked *asked, int issued,
-                    libcache_stamp *out);
+int coherence_learn(struct coherence *c, const struct history *now, const struct asked *asked, int issued, libcache_stamp *out);
 
 /*
  * Redis has done a change of ours in a history that is not the one this host goes by. Which of the two goes on, nobody here can say, and
@@ -89,11 +88,11 @@ void coherence_look(struct coherence *c, uint64_t *deadline);
 uint64_t coherence_deadline(const struct coherence *c, uint64_t *deadline);
 
 struct coherence_stats {
-    uint64_t age_ms;            /* since all was heard */
+    uint64_t age_ms;     /* since all was heard */
     uint64_t position, applied; /* Redis's latest known here, and how far the log was applied */
-    uint64_t epochs;            /* how often the history was another, or had a gap */
-    uint64_t owed;              /* bytes of names that Redis is yet to be told */
-    uint64_t records;           /* of the log applied, by this process */
+    uint64_t epochs;     /* how often the history was another, or had a gap */
+    uint64_t owed;       /* bytes of names that Redis is yet to be told */
+    uint64_t records;    /* of the log applied, by this process */
     uint64_t breaker_opens;
     int breaker_open;
     int listening; /* this process listens */

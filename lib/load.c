@@ -40,14 +40,15 @@
 
 struct libcache_load {
     libcache_ns *ns;
-    struct l1_key key; /* its bytes follow this struct */
+    struct l1_key key;        /* its bytes follow this struct */
     libcache_stamp stamp;
     struct flight_ref flight;
-    int leads, waits; /* of the flight; neither: a bypass */
-    int leased;       /* holds the lease in Redis */
+    int leads, waits;         /* of the flight; neither: a bypass */
+    int leased;               /* holds the lease in Redis */
     char lease_owner[L2_OWNER_BYTES];
-    uint64_t begun_ms, begun_ns; /* the second is real time */
-    uint64_t early_ms;           /* an early refresh: it is for who looks so far ahead */
+    uint64_t begun_ms;
+    uint64_t begun_ns;        /* the same in real time */
+    uint64_t early_ms;        /* an early refresh: it is for who looks so far ahead */
     unsigned flags;
 };
 
@@ -56,14 +57,14 @@ struct beginning {
     libcache_ns *ns;
     struct l1_key key;
     libcache_value *value;
-    libcache_load *load; /* made when first needed */
-    uint64_t deadline;   /* for waiting; ns of CLOCK_MONOTONIC */
-    uint64_t redis;      /* for Redis, between two waits: see coherence_deadline (G7) */
+    libcache_load *load;      /* made when first needed */
+    uint64_t deadline;        /* for waiting; ns of CLOCK_MONOTONIC */
+    uint64_t redis;           /* for Redis, between two waits: see coherence_deadline (G7) */
     unsigned flags;
-    int stale;     /* value holds an older one */
-    int later;     /* Redis is asked later, for many keys at once */
-    int looked;    /* `why` is set */
-    enum miss why; /* neither tier had it */
+    int stale;                /* value holds an older one */
+    int later;                /* Redis is asked later, for many keys at once */
+    int looked;               /* `why` is known */
+    enum miss why;            /* with a miss */
 };
 
 /* ---- Making and ending a load ----------------------------------------------------------------------------------- */
@@ -97,9 +98,7 @@ static void free_load(libcache_load *load)
 static void give_back_lease(libcache_load *load, uint64_t deadline)
 {
     libcache *cache = load->ns->cache;
-    const struct l2_lock lease = {
-        { space_slice(load->ns), { load->key.data, load->key.size } }, 1, load->lease_owner, 0
-    };
+    const struct l2_lock lease = { { space_slice(load->ns), { load->key.data, load->key.size } }, 1, load->lease_owner, 0 };
     struct l2_lock_state state;
     struct asked asked;
     libcache_stamp at;
@@ -158,10 +157,7 @@ static int look_in_l1(struct beginning *b)
 /* In Redis. What is found is copied to L1. The load's stamp is taken on the way. */
 static int look_in_redis(struct beginning *b, unsigned flags)
 {
-    struct remote_key k = { .l1 = b->key,
-                            .value = b->value,
-                            .result = LIBCACHE_MISS,
-                            .why = b->why,
+    struct remote_key k = { .l1 = b->key, .value = b->value, .result = LIBCACHE_MISS, .why = b->why,
                             .stamp = b->load ? &b->load->stamp : NULL };
     libcache *cache = b->ns->cache;
 
@@ -219,9 +215,8 @@ static uint64_t look_again_after(uint64_t waited_ns)
 static int take_lease(struct beginning *b)
 {
     libcache *cache = b->ns->cache;
-    const struct l2_lock lease = {
-        { space_slice(b->ns), { b->key.data, b->key.size } }, 1, b->load->lease_owner, b->ns->policy.load_timeout_ms
-    };
+    const struct l2_lock lease = { { space_slice(b->ns), { b->key.data, b->key.size } }, 1, b->load->lease_owner,
+                                   b->ns->policy.load_timeout_ms };
 
     uint64_t begun = deadline_after_ms(0);
 
@@ -320,9 +315,13 @@ static int landed(struct beginning *b, enum flight_end how)
     int result;
 
     switch (how) {
-    case FLIGHT_FENCED: b->why = MISS_FENCED; return AGAIN;
-    case FLIGHT_FAILED: return stale_or(b, LIBCACHE_ELOAD);
-    case FLIGHT_NOT_STORED: return bypass(b);
+    case FLIGHT_FENCED:
+        b->why = MISS_FENCED;
+        return AGAIN;
+    case FLIGHT_FAILED:
+        return stale_or(b, LIBCACHE_ELOAD);
+    case FLIGHT_NOT_STORED:
+        return bypass(b);
     case FLIGHT_STORED:
         result = look_in_l1(b);
         if (result == LIBCACHE_MISS)
@@ -330,7 +329,8 @@ static int landed(struct beginning *b, enum flight_end how)
         if (result == LIBCACHE_MISS)
             return AGAIN;
         return result;
-    default: return AGAIN;
+    default:
+        return AGAIN;
     }
 }
 
@@ -379,7 +379,9 @@ static int begin_flight(struct beginning *b)
                 result = wait_for(b, &flight);
             }
             break;
-        case FLIGHT_BACKOFF: result = stale_or(b, LIBCACHE_ELOAD); break;
+        case FLIGHT_BACKOFF:
+            result = stale_or(b, LIBCACHE_ELOAD);
+            break;
         default:
             if (b->stale)
                 result = LIBCACHE_STALE;
@@ -487,10 +489,7 @@ static int many_in_redis(libcache_ns *ns, size_t n, struct beginning *b, int *re
         return LIBCACHE_ENOMEM;
     for (size_t i = 0; i < n; i++)
         if (results[i] == LIBCACHE_LEAD || results[i] == LIBCACHE_BYPASS)
-            k[m++] = (struct remote_key){ .l1 = b[i].key,
-                                          .value = b[i].value,
-                                          .result = LIBCACHE_MISS,
-                                          .why = b[i].why,
+            k[m++] = (struct remote_key){ .l1 = b[i].key, .value = b[i].value, .result = LIBCACHE_MISS, .why = b[i].why,
                                           .stamp = &b[i].load->stamp };
     if (m)
         remote_get(ns, k, m, LIBCACHE_TIMES | L1_LATE, 0);
@@ -658,8 +657,7 @@ int libcache_load_commit(libcache_load *load, const void *value, size_t size, co
     result = store_loaded(load->ns, &load->key, value, size, &o, now > load->begun_ms ? now - load->begun_ms : 0);
     if (result == LIBCACHE_FENCED)
         how = FLIGHT_FENCED;
-    else if (result < 0 &&
-             (result > LIBCACHE_EUNAVAILABLE || !(load->ns->tiers & LIBCACHE_TIER_L1) || (o.flags & LIBCACHE_SKIP_L1)))
+    else if (result < 0 && (result > LIBCACHE_EUNAVAILABLE || !(load->ns->tiers & LIBCACHE_TIER_L1) || (o.flags & LIBCACHE_SKIP_L1)))
         how = FLIGHT_NOT_STORED; /* only Redis's errors leave it in L1 */
     end_load_by(load, how, deadline);
     return result;

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define LOOK_MS 100 /* how often who waits looks by himself: news from another host may be late, or lost with Redis */
+#define LOOK_MS 100  /* how often who waits looks by himself: news from another host may be late, or lost with Redis */
 
 /* Names that no namespace of a user can have. */
 #define LOCK_SPACE "\001lock"
@@ -141,8 +141,7 @@ static int change(libcache *cache, const void *name, size_t name_size, const lib
     static const char nobody[L2_OWNER_BYTES];
     struct l2_lock_state state;
     struct lock lock;
-    int result = begin(&lock, cache, LOCK_SPACE, name, name_size),
-        otherwise = what == L2_LOCK_BREAK ? LIBCACHE_MISS : LIBCACHE_ELOST;
+    int result = begin(&lock, cache, LOCK_SPACE, name, name_size), otherwise = what == L2_LOCK_BREAK ? LIBCACHE_MISS : LIBCACHE_ELOST;
 
     if (result != LIBCACHE_OK)
         return result;
@@ -160,8 +159,7 @@ static int change(libcache *cache, const void *name, size_t name_size, const lib
     return result == LIBCACHE_MISS ? otherwise : result;
 }
 
-int libcache_lock_keep(libcache *cache, const void *name, size_t name_size, const libcache_owner *owner,
-                       uint64_t ttl_ms)
+int libcache_lock_keep(libcache *cache, const void *name, size_t name_size, const libcache_owner *owner, uint64_t ttl_ms)
 {
     if (!ttl_ms || ttl_ms > LIBCACHE_TTL_MAX_MS)
         return LIBCACHE_EINVAL;
@@ -225,8 +223,7 @@ static int hit_here(const struct lock *rate, uint64_t window_ms, uint64_t *hits,
     return LIBCACHE_OK;
 }
 
-int libcache_rate_hit(libcache *cache, const void *name, size_t name_size, uint64_t limit, uint64_t window_ms,
-                      libcache_rate *rate)
+int libcache_rate_hit(libcache *cache, const void *name, size_t name_size, uint64_t limit, uint64_t window_ms, libcache_rate *rate)
 {
     uint64_t hits = 0, left_ms = 0;
     struct lock lock;

@@ -24,7 +24,7 @@
 #define DEFAULT_PREFIX "libcache"
 #define STALENESS_MAX_MS 3600000u
 #define POLLS_PER_STALENESS 20
-#define VALUES_PER_STRIPE 16u /* a stripe holds at least so many of the largest value */
+#define VALUES_PER_STRIPE 16u            /* a stripe holds at least so many of the largest value */
 /* Many stripes let many writers in; few let S3-FIFO see more of the traffic: ten stripes of 800 entries missed 2 % more. */
 #define STRIPES_PER_CORE 8u
 #define STRIPE_GOOD_BYTES (UINT64_C(64) << 20) /* stripes beyond one a core are at least so large ... */
@@ -78,13 +78,12 @@ static int fill_layout(struct layout *layout, const libcache_options *o, libcach
     if (o->max_value_bytes)
         value = o->max_value_bytes;
     if (value > L1_VALUE_MAX)
-        return error_set(error, LIBCACHE_EINVAL, "max_value_bytes (%llu) must be at most %llu",
-                         (unsigned long long)value, (unsigned long long)L1_VALUE_MAX);
+        return error_set(error, LIBCACHE_EINVAL, "max_value_bytes (%llu) must be at most %llu", (unsigned long long)value,
+                         (unsigned long long)L1_VALUE_MAX);
     if (o->stripes > STRIPES_MAX)
         return error_set(error, LIBCACHE_EINVAL, "stripes (%u) must be at most %u", o->stripes, STRIPES_MAX);
     if (o->max_namespaces > SPACES_MAX)
-        return error_set(error, LIBCACHE_EINVAL, "max_namespaces (%u) must be at most %u", o->max_namespaces,
-                         SPACES_MAX);
+        return error_set(error, LIBCACHE_EINVAL, "max_namespaces (%u) must be at most %u", o->max_namespaces, SPACES_MAX);
     if (o->verify_values < 0 || o->verify_values > 1)
         return error_set(error, LIBCACHE_EINVAL, "verify_values (%d) must be 0 or 1", o->verify_values);
     layout->total_bytes = memory;
@@ -94,10 +93,9 @@ static int fill_layout(struct layout *layout, const libcache_options *o, libcach
     layout->upper_bytes = o->redis_url ? (uint32_t)coherence_upper_bytes(memory) : 0;
     layout->stripes = o->stripes ? o->stripes : default_stripes(memory, value);
     if (!layout_compute(layout))
-        return error_set(error, LIBCACHE_EINVAL,
-                         "memory_bytes (%llu) are too few for %u stripes, %u namespaces and a "
-                         "max_value_bytes of %llu",
-                         (unsigned long long)memory, layout->stripes, layout->spaces, (unsigned long long)value);
+        return error_set(error, LIBCACHE_EINVAL, "memory_bytes (%llu) are too few for %u stripes, %u namespaces and a "
+                         "max_value_bytes of %llu", (unsigned long long)memory, layout->stripes, layout->spaces,
+                         (unsigned long long)value);
     return LIBCACHE_OK;
 }
 
@@ -121,8 +119,8 @@ static int check_callbacks(const libcache_options *o, const char *attach, libcac
 }
 
 /* A number of the Redis tier's options, with its default and limits. */
-static int read_number(unsigned *out, const char *name, unsigned given, unsigned otherwise, unsigned least,
-                       unsigned most, libcache_error *error)
+static int read_number(unsigned *out, const char *name, unsigned given, unsigned otherwise, unsigned least, unsigned most,
+                       libcache_error *error)
 {
     *out = given ? given : otherwise;
     if (*out < least || *out > most)
@@ -131,8 +129,7 @@ static int read_number(unsigned *out, const char *name, unsigned given, unsigned
 }
 
 /* The Redis tier's options, checked and filled in. */
-static int read_remote(struct coherence_options *out, const libcache_options *o, unsigned *max_stale_ms,
-                       libcache_error *error)
+static int read_remote(struct coherence_options *out, const libcache_options *o, unsigned *max_stale_ms, libcache_error *error)
 {
     struct transport_options *t = &out->l2.transport;
     const struct {
@@ -154,8 +151,8 @@ static int read_remote(struct coherence_options *out, const libcache_options *o,
     };
 
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        int result = read_number(numbers[i].out, numbers[i].name, numbers[i].given, numbers[i].otherwise,
-                                 numbers[i].least, numbers[i].most, error);
+        int result = read_number(numbers[i].out, numbers[i].name, numbers[i].given, numbers[i].otherwise, numbers[i].least,
+                                 numbers[i].most, error);
         if (result != LIBCACHE_OK)
             return result;
     }
@@ -170,14 +167,11 @@ static int read_remote(struct coherence_options *out, const libcache_options *o,
         return error_set(error, LIBCACHE_EINVAL, "max_reply_bytes (%zu) must be at least 1024", o->max_reply_bytes);
     out->threaded = o->listener == LIBCACHE_LISTEN_IN_THREAD;
     /* A thread's host is polled by its calls only when the thread is late. */
-    out->poll_ms = o->poll_ms                                ? o->poll_ms
-                   : *max_stale_ms / POLLS_PER_STALENESS > 1 ? *max_stale_ms / POLLS_PER_STALENESS
-                                                             : 1;
+    out->poll_ms = o->poll_ms ? o->poll_ms : *max_stale_ms / POLLS_PER_STALENESS > 1 ? *max_stale_ms / POLLS_PER_STALENESS : 1;
     if (out->threaded)
         out->poll_ms = *max_stale_ms / 4 * 3;
     if (out->poll_ms > *max_stale_ms)
-        return error_set(error, LIBCACHE_EINVAL, "poll_ms (%u) must be at most max_staleness_ms (%u)", out->poll_ms,
-                         *max_stale_ms);
+        return error_set(error, LIBCACHE_EINVAL, "poll_ms (%u) must be at most max_staleness_ms (%u)", out->poll_ms, *max_stale_ms);
     t->url = o->redis_url;
     t->max_reply_bytes = o->max_reply_bytes ? o->max_reply_bytes : (size_t)64 << 20;
     t->log = o->log;
@@ -187,8 +181,7 @@ static int read_remote(struct coherence_options *out, const libcache_options *o,
 }
 
 /* What the entries are about: who says the same shares them, and only he. */
-static int identity_of(uint64_t *out, const libcache_options *o, const libcache_allocator *allocator,
-                       libcache_error *error)
+static int identity_of(uint64_t *out, const libcache_options *o, const libcache_allocator *allocator, libcache_error *error)
 {
     struct url url;
     int result;
@@ -293,8 +286,7 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
         struct l1 clock = { .origin_ms = 0 };
         l1->wish.origin_ms = l1_now(&clock);
     }
-    result =
-        o->policy_file ? policy_read_file(&cache->policies, o->policy_file, &cache->allocator, error) : LIBCACHE_OK;
+    result = o->policy_file ? policy_read_file(&cache->policies, o->policy_file, &cache->allocator, error) : LIBCACHE_OK;
     if (result == LIBCACHE_OK)
         result = l1_open(&cache->l1, l1, error);
     if (result == LIBCACHE_OK) {
@@ -350,9 +342,8 @@ static int open_and_log(libcache **out, const libcache_options *options, const c
     if (!out)
         return error_set(error, LIBCACHE_EINVAL, "out is null");
     if (!options_read(&known, sizeof known, options ? options : &defaults))
-        return error_set(error, LIBCACHE_EINVAL,
-                         "options: start from LIBCACHE_OPTIONS_INIT (struct_size is wrong, or a "
-                         "field that this build does not know is set)");
+        return error_set(error, LIBCACHE_EINVAL, "options: start from LIBCACHE_OPTIONS_INIT (struct_size is wrong, or a "
+                                                 "field that this build does not know is set)");
     result = open_cache(out, &known, attach, error);
     if (result != LIBCACHE_OK && known.log)
         known.log(known.log_arg, LIBCACHE_LOG_ERROR, error->text);
@@ -461,10 +452,8 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
     }
     if (result != LIBCACHE_OK) {
         memory_free(&cache->allocator, ns);
-        return error_set(error, result,
-                         result == LIBCACHE_ENAME ? "namespace %s: all %u (max_namespaces) are in use"
-                                                  : "namespace %s: its table is locked (%u namespaces)",
-                         name, cache->l1.layout.spaces);
+        return error_set(error, result, result == LIBCACHE_ENAME ? "namespace %s: all %u (max_namespaces) are in use"
+                         : "namespace %s: its table is locked (%u namespaces)", name, cache->l1.layout.spaces);
     }
     ns->cache = cache;
     ns->id = id;

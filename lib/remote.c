@@ -27,7 +27,7 @@
 struct found {
     struct envelope e;
     uint64_t tags[LIBCACHE_TAGS_MAX];
-    libcache_stamp stamp; /* of the copy */
+    libcache_stamp stamp;  /* of the copy */
 };
 
 static void read_tags(const struct envelope *e, uint64_t *tags)
@@ -81,8 +81,8 @@ static int copy_out(libcache_ns *ns, const struct envelope *e, libcache_value *v
 }
 
 /* The copy in L1. Whether it is kept is its own affair. */
-static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct found *f, uint64_t age_ms,
-                    uint64_t left_ms, const libcache_stamp *begun)
+static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct found *f, uint64_t age_ms, uint64_t left_ms,
+                    const libcache_stamp *begun)
 {
     struct l1 *l1 = &ns->cache->l1;
     struct l1_item item;
@@ -114,8 +114,7 @@ static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct fo
 }
 
 /* A valid value: given out, and copied up. */
-static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *f, const libcache_stamp *begun,
-                     unsigned flags)
+static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *f, const libcache_stamp *begun, unsigned flags)
 {
     uint64_t now = l2_redis_ms(coherence_l2(ns->cache->coherence));
     uint64_t age = now > f->e.born_ms ? now - f->e.born_ms : 0, left = LIBCACHE_FOREVER;
@@ -139,8 +138,7 @@ static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *
         k->result = result;
         return;
     }
-    if (result == LIBCACHE_HIT &&
-        ((ns->view.soft_ttl_ms && age >= ns->view.soft_ttl_ms) || left <= ns->policy.grace_ms))
+    if (result == LIBCACHE_HIT && ((ns->view.soft_ttl_ms && age >= ns->view.soft_ttl_ms) || left <= ns->policy.grace_ms))
         result = LIBCACHE_STALE;
     k->result = result;
     k->ttl_left_ms = left == LIBCACHE_FOREVER ? left : left > ns->policy.grace_ms ? left - ns->policy.grace_ms : 0;
@@ -207,8 +205,8 @@ static void verify(libcache_ns *ns, struct pending *p, const struct asked *befor
 }
 
 /* One value: judged, and given out or put aside. */
-static void take(libcache_ns *ns, struct remote_key *k, const struct replies *replies, size_t i,
-                 const struct l2_key *name, const libcache_stamp *begun, struct pending *aside, unsigned flags)
+static void take(libcache_ns *ns, struct remote_key *k, const struct replies *replies, size_t i, const struct l2_key *name,
+                 const libcache_stamp *begun, struct pending *aside, unsigned flags)
 {
     libcache *cache = ns->cache;
     struct found f;

@@ -277,8 +277,8 @@ static int tell_and_store(libcache_ns *ns, struct storing *s)
 }
 
 /* Both tiers. The values of `n` storings go to Redis in one exchange; results[i] is the i-th's. */
-static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct sending *sending,
-                           struct l2_store *stores, int *results, uint64_t *deadline)
+static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct sending *sending, struct l2_store *stores,
+                           int *results, uint64_t *deadline)
 {
     libcache *cache = ns->cache;
     struct asked asked;
@@ -300,8 +300,7 @@ static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct 
         sending[i].store.result = (int)m++;
     }
     asked = coherence_ask(cache->coherence);
-    result = m ? l2_store(coherence_l2(cache->coherence), stores, m, coherence_deadline(cache->coherence, deadline))
-               : LIBCACHE_OK;
+    result = m ? l2_store(coherence_l2(cache->coherence), stores, m, coherence_deadline(cache->coherence, deadline)) : LIBCACHE_OK;
     (void)result; /* each item has it */
     for (size_t i = 0; i < n; i++) {
         if (results[i] == LIBCACHE_OK && sending[i].storing)
@@ -390,14 +389,11 @@ int libcache_set(libcache_ns *ns, const void *key, size_t key_size, const void *
     return store(ns, key, key_size, value, size, options, 0, 0);
 }
 
-int store_loaded(libcache_ns *ns, const struct l1_key *key, const void *value, size_t size,
-                 const libcache_set_options *options, uint64_t load_ms)
+int store_loaded(libcache_ns *ns, const struct l1_key *key, const void *value, size_t size, const libcache_set_options *options,
+                 uint64_t load_ms)
 {
     return store(ns, key->data, key->size, value, size, options, 0,
-                 !ns->policy.early_percent ? 0
-                 : load_ms < 1             ? 1
-                 : load_ms < LOAD_MS_MAX   ? (uint32_t)load_ms
-                                           : LOAD_MS_MAX);
+                 !ns->policy.early_percent ? 0 : load_ms < 1 ? 1 : load_ms < LOAD_MS_MAX ? (uint32_t)load_ms : LOAD_MS_MAX);
 }
 
 int libcache_add(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,

@@ -74,8 +74,7 @@ static struct flight *find(struct l1 *l1, uint64_t key, uint64_t now, int for_ne
         if (flying && now < load_relaxed(&f->until_ms))
             continue;
         /* Free before ended, ended before kept for backoff. */
-        if (!best || !load_relaxed(&f->key) ||
-            (load_relaxed(&best->key) && load_relaxed(&f->not_before_ms) < load_relaxed(&best->not_before_ms)))
+        if (!best || !load_relaxed(&f->key) || (load_relaxed(&best->key) && load_relaxed(&f->not_before_ms) < load_relaxed(&best->not_before_ms)))
             best = f;
     }
     return for_new ? best : NULL;
@@ -129,8 +128,7 @@ static enum flight_role begin(struct l1 *l1, const struct l1_key *key, uint64_t 
     } else if (load_relaxed(&f->key) == number) {
         uint32_t word = load_relaxed(&f->word);
         inherits = word_end(word) == FLIGHT_FLYING;
-        if (inherits && now < load_relaxed(&f->until_ms) &&
-            !(dead && dead->slot == (uint32_t)(f - l1->flights) && dead->word == word))
+        if (inherits && now < load_relaxed(&f->until_ms) && !(dead && dead->slot == (uint32_t)(f - l1->flights) && dead->word == word))
             role = FLIGHT_WAIT;
         else if (word_end(word) == FLIGHT_FAILED && now < load_relaxed(&f->not_before_ms))
             role = FLIGHT_BACKOFF;
@@ -156,8 +154,7 @@ enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t 
     l1_notice_fork(l1);
     note_start(l1);
     role = begin(l1, key, lease_ms, NULL, ref);
-    while (role == FLIGHT_WAIT &&
-           !is_alive(&l1->flights[ref->slot])) { /* looked at without the lock: the word tells whose it was */
+    while (role == FLIGHT_WAIT && !is_alive(&l1->flights[ref->slot])) { /* looked at without the lock: the word tells whose it was */
         dead = *ref;
         role = begin(l1, key, lease_ms, &dead, ref);
     }
@@ -327,8 +324,7 @@ int flight_lock(struct l1 *l1, const struct l1_key *key, const char *owner, uint
     if (!enter(l1, &now))
         return result;
     f = find(l1, key_number(key), now, 1);
-    if (f && load_relaxed(&f->key) == key_number(key) && is_locked(f, now) &&
-        memcmp(f->owner, owner, sizeof f->owner) != 0) {
+    if (f && load_relaxed(&f->key) == key_number(key) && is_locked(f, now) && memcmp(f->owner, owner, sizeof f->owner) != 0) {
         result = LIBCACHE_EXISTS;
     } else if (f) {
         memcpy(f->owner, owner, sizeof f->owner);

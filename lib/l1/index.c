@@ -29,13 +29,13 @@
 #include "l1/hook.h"
 
 #define FIRST_BUCKETS 16u
-#define CLAIM_SHARE 256 /* of a region: the steps in which room is claimed from main */
+#define CLAIM_SHARE 256         /* of a region: the steps in which room is claimed from main */
 #define CLAIM_MIN_BYTES 1024u
-#define LOAD_NUMERATOR 10u   /* at most that many entries ... */
-#define LOAD_DENOMINATOR 16u /* ... per so many slots */
-#define AMPLE_NUMERATOR 7u   /* while the index is a small part of the region, at most so many */
-#define AMPLE_SHARE 64       /* that part */
-#define GHOST_LAPS 10u       /* of the small ring: that long is a ghost remembered */
+#define LOAD_NUMERATOR 10u      /* at most that many entries ... */
+#define LOAD_DENOMINATOR 16u    /* ... per so many slots */
+#define AMPLE_NUMERATOR 7u      /* while the index is a small part of the region, at most so many */
+#define AMPLE_SHARE 64          /* that part */
+#define GHOST_LAPS 10u          /* of the small ring: that long is a ghost remembered */
 
 _Static_assert(FIRST_BUCKETS >= 2, "folding needs two");
 
@@ -81,8 +81,7 @@ static int is_recent_ghost(const struct shard *sh, uint64_t slot)
     return slot && slot_ring(slot) == SMALL && slot_dead(sh, slot) && laps <= GHOST_LAPS;
 }
 
-void index_seek(const struct shard *sh, const struct l1_key *key, struct sought *sought, struct entry *e,
-                unsigned char **p)
+void index_seek(const struct shard *sh, const struct l1_key *key, struct sought *sought, struct entry *e, unsigned char **p)
 {
     struct place none = { NULL, 0 };
 
@@ -99,8 +98,8 @@ void index_seek(const struct shard *sh, const struct l1_key *key, struct sought 
                     sought->ghost = place;
                 continue;
             }
-            if (ring_entry(sh, slot_ring(slot), slot_offset(slot), e, p) && e->ns == key->ns &&
-                e->key_size == key->size && shared_equal(*p + e->key_at, key->data, key->size)) {
+            if (ring_entry(sh, slot_ring(slot), slot_offset(slot), e, p) && e->ns == key->ns && e->key_size == key->size &&
+                shared_equal(*p + e->key_at, key->data, key->size)) {
                 sought->place = place;
                 return;
             }
@@ -111,8 +110,7 @@ void index_seek(const struct shard *sh, const struct l1_key *key, struct sought 
 /* The most welcome of a bucket's dead slots: free ones first, then ghosts by age. Bucket NULL: all are alive. */
 static struct place dead_slot(const struct shard *sh, struct bucket *b)
 {
-    uint64_t oldest = UINT64_MAX, tail_small = load_relaxed(&sh->s->tail[SMALL]),
-             tail_main = load_relaxed(&sh->s->tail[MAIN]);
+    uint64_t oldest = UINT64_MAX, tail_small = load_relaxed(&sh->s->tail[SMALL]), tail_main = load_relaxed(&sh->s->tail[MAIN]);
     struct place place = { NULL, 0 };
 
     for (int i = 0; i < BUCKET_SLOTS; i++) {
@@ -131,8 +129,7 @@ static uint64_t reluctance(struct place place)
 {
     uint64_t slot = load_relaxed(&place.bucket->slot[place.i]);
 
-    return (uint64_t)load_relaxed(&place.bucket->uses[place.i]) << 52 | (uint64_t)slot_ring(slot) << 51 |
-           slot_offset(slot);
+    return (uint64_t)load_relaxed(&place.bucket->uses[place.i]) << 52 | (uint64_t)slot_ring(slot) << 51 | slot_offset(slot);
 }
 
 /* Moves an entry of this bucket to its other one, if that has room. 1: the slot is free now. */

@@ -29,7 +29,7 @@ struct shard {
     uint64_t ring_bytes[2]; /* how many may be read, what the index has claimed of main included */
     unsigned shift[2];
     struct l1 *l1;
-    uint64_t now; /* in the copy that a writing call makes of it: when it began */
+    uint64_t now;         /* in the copy that a writing call makes of it: when it began */
 };
 
 #define QUICK_ROOM 32u /* bytes that an entry has at least */
@@ -58,8 +58,7 @@ struct l1 {
     void *clock_arg;
     uint32_t stripes;
     unsigned lock_wait_ms;
-    uint64_t
-        max_stale_ms; /* what was stored before, and by so much, the last news came is not served. 0: no news needed */
+    uint64_t max_stale_ms; /* what was stored before, and by so much, the last news came is not served. 0: no news needed */
     struct segment segment;
     struct segment_head *head;
     struct space *spaces;
@@ -83,7 +82,7 @@ struct l1_options {
     void *clock_arg;
     unsigned lock_wait_ms;
     uint64_t max_stale_ms;
-    void (*prepare_upper)(void *upper);  /* makes locks there, while nobody else has the segment. NULL: nothing to do */
+    void (*prepare_upper)(void *upper); /* makes locks there, while nobody else has the segment. NULL: nothing to do */
     const libcache_allocator *allocator; /* must outlive the l1 */
 };
 
@@ -103,17 +102,17 @@ struct l1_item {
     size_t n_tags;
     libcache_stamp since; /* see how */
     enum l1_how {
-        L1_PLAIN,  /* the newest there is: since.position is now's, the rest unused */
-        L1_FENCED, /* a load or copy that began at `since`: store only if nothing was invalidated meanwhile */
-        L1_ORDERED /* a change that was given since.position in since.epoch: store only if no later one came */
+        L1_PLAIN,         /* the newest there is: since.position is now's, the rest unused */
+        L1_FENCED,        /* a load or copy that began at `since`: store only if nothing was invalidated meanwhile */
+        L1_ORDERED        /* a change that was given since.position in since.epoch: store only if no later one came */
     } how;
-    uint64_t ttl_ms; /* LIBCACHE_FOREVER: none */
-    uint64_t age_ms; /* it has this age already */
+    uint64_t ttl_ms;     /* LIBCACHE_FOREVER: none */
+    uint64_t age_ms;     /* it has this age already */
     uint32_t user_flags;
     uint8_t codec;
     int negative;
-    uint32_t load_ms; /* how long its load took; kept where it is not 0 */
-    int only_absent;  /* libcache_add */
+    uint32_t load_ms;    /* how long its load took; kept where it is not 0 */
+    int only_absent;     /* libcache_add */
 };
 
 int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *error);
@@ -193,7 +192,7 @@ int l1_delete_before(struct l1 *l1, const struct l1_key *key, uint64_t position,
 
 /* Invalidating (marks.c). */
 struct l1_names {
-    const uint64_t *tags; /* hashes */
+    const uint64_t *tags;   /* hashes */
     size_t n_tags;
     const uint32_t *spaces; /* ids */
     size_t n_spaces;
@@ -211,9 +210,8 @@ int l1_judge(const struct l1 *l1, uint32_t ns, const uint64_t *tags, size_t n_ta
 /* For who keeps words of his own in step with positions: OK or EBUSY; see marks.c. */
 int l1_lock_marks(struct l1 *l1, int no_wait);
 void l1_unlock_marks(struct l1 *l1);
-void l1_learn(struct l1 *l1, uint64_t position); /* it was issued. Under the lock */
-uint64_t l1_begin_epoch(struct l1 *l1,
-                        uint64_t apart); /* a new history: its first position, a multiple of `apart`. Under the lock */
+void l1_learn(struct l1 *l1, uint64_t position);   /* it was issued. Under the lock */
+uint64_t l1_begin_epoch(struct l1 *l1, uint64_t apart); /* a new history: its first position, a multiple of `apart`. Under the lock */
 
 /* The host has heard of everything up to then (l1_now). */
 void l1_heard(struct l1 *l1, uint64_t when_ms);
@@ -229,8 +227,8 @@ static force_inline uint64_t l1_grace(const struct l1 *l1, uint32_t ns)
     return load_relaxed(&l1->spaces[ns].grace_ms);
 }
 
-#define L1_LATE (1u << 31)           /* a flag of reads: what is past its end, but kept, is STALE */
-#define LOAD_MS_MAX ((1u << 23) - 1) /* that an entry can remember */
+#define L1_LATE (1u << 31)              /* a flag of reads: what is past its end, but kept, is STALE */
+#define LOAD_MS_MAX ((1u << 23) - 1)    /* that an entry can remember */
 
 /* Bytes of the segment for who uses L1, all zero in a new one. */
 void *l1_upper(const struct l1 *l1);

@@ -4,10 +4,9 @@
 #include "base/hash.h"
 #include "metrics/counters.h"
 
-#define MARKS_SHARE 128 /* of the memory */
-#define SMALL_SHARE 10  /* of a region: 10 % for newcomers (S3-FIFO, Yang et al., SOSP 2023) */
-#define FLIGHT_SHARE \
-    (UINT64_C(64) << 10) /* bytes of memory for which there is a flight: loads that may be under way at once */
+#define MARKS_SHARE 128       /* of the memory */
+#define SMALL_SHARE 10        /* of a region: 10 % for newcomers (S3-FIFO, Yang et al., SOSP 2023) */
+#define FLIGHT_SHARE (UINT64_C(64) << 10) /* bytes of memory for which there is a flight: loads that may be under way at once */
 #define FLIGHTS_MIN 32u
 #define FLIGHTS_MAX 16384u
 #define REGION_MIN_BYTES (UINT64_C(64) << 10)
@@ -30,8 +29,7 @@ int layout_compute(struct layout *l)
     uint64_t want = l->total_bytes / MARKS_SHARE / sizeof(struct mark_set);
 
     if (l->total_bytes < SEGMENT_MIN_BYTES || l->total_bytes > SEGMENT_MAX_BYTES || l->stripes < 1 ||
-        l->stripes > STRIPES_MAX || l->spaces < 1 || l->spaces > SPACES_MAX || l->verify > 1 ||
-        l->max_value_bytes < 1 || l->upper_bytes > l->total_bytes / 8)
+        l->stripes > STRIPES_MAX || l->spaces < 1 || l->spaces > SPACES_MAX || l->verify > 1 || l->max_value_bytes < 1 || l->upper_bytes > l->total_bytes / 8)
         return 0;
     l->mark_sets = 16;
     while (l->mark_sets * 2 <= want)

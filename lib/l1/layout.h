@@ -47,16 +47,14 @@ struct segment_head {
     uint64_t origin_ms; /* clock when made: times in entries count from here */
 
     /* by the marks lock; read without */
-    uint64_t position
-        __attribute__((aligned(PLATFORM_LINE))); /* the latest that was issued, as far as this host knows */
-    uint64_t
-        mark_all; /* entries older than this are not vouched for: the mark of "everything", or a new epoch's begin */
-    uint64_t horizon;  /* marks from before this position are not known here: the latest epoch's begin */
-    uint64_t epoch;    /* which history positions belong to; random at first, never 0; see marks.c */
-    uint64_t heard_ms; /* when this host last knew that it had heard of every invalidation; by compare-and-swap */
+    uint64_t position __attribute__((aligned(PLATFORM_LINE))); /* the latest that was issued, as far as this host knows */
+    uint64_t mark_all;  /* entries older than this are not vouched for: the mark of "everything", or a new epoch's begin */
+    uint64_t horizon;   /* marks from before this position are not known here: the latest epoch's begin */
+    uint64_t epoch;     /* which history positions belong to; random at first, never 0; see marks.c */
+    uint64_t heard_ms;  /* when this host last knew that it had heard of every invalidation; by compare-and-swap */
 
-    pthread_mutex_t marks_lock __attribute__((aligned(PLATFORM_LINE)));   /* guards marks, mark_all, space marks */
-    pthread_mutex_t spaces_lock __attribute__((aligned(PLATFORM_LINE)));  /* guards registration of names */
+    pthread_mutex_t marks_lock __attribute__((aligned(PLATFORM_LINE))); /* guards marks, mark_all, space marks */
+    pthread_mutex_t spaces_lock __attribute__((aligned(PLATFORM_LINE))); /* guards registration of names */
     pthread_mutex_t flights_lock __attribute__((aligned(PLATFORM_LINE))); /* guards the table of flights */
     uint32_t spaces_used; /* spaces_lock; published with release after the name is complete */
     uint32_t closed;      /* the last user let go in good order; under the exclusive flock of a named segment */
@@ -64,10 +62,10 @@ struct segment_head {
 
 /* A namespace. Name and size are written once, before spaces_used counts it. */
 struct space {
-    uint64_t mark;     /* by the marks lock; read without */
-    uint64_t horizon;  /* the position when it was registered: what older marks it had is not known; as mark */
-    uint64_t grace_ms; /* an entry is kept for so long after its end; relaxed */
-    uint8_t share;     /* percent of the memory; relaxed */
+    uint64_t mark;       /* by the marks lock; read without */
+    uint64_t horizon;    /* the position when it was registered: what older marks it had is not known; as mark */
+    uint64_t grace_ms;   /* an entry is kept for so long after its end; relaxed */
+    uint8_t share;       /* percent of the memory; relaxed */
     uint8_t name_size;
     char name[SPACE_NAME_MAX + 2];
 };
@@ -79,7 +77,7 @@ struct mark_set {
     uint64_t newest;  /* no mark here is higher, dropped ones included */
     uint64_t horizon; /* no dropped mark was higher */
     struct {
-        uint64_t tag; /* 0: free */
+        uint64_t tag;  /* 0: free */
         uint64_t mark;
     } way[MARK_WAYS];
 };
@@ -94,14 +92,14 @@ struct flight {
     uint64_t not_before_ms; /* after a failure */
     uint32_t nudges;        /* counts news from elsewhere; waited for */
     uint32_t unused;
-    uint64_t waiting; /* event loops that want to be woken, a bit for each place in the table of wakers; atomic */
+    uint64_t waiting;       /* event loops that want to be woken, a bit for each place in the table of wakers; atomic */
     uint64_t unused_too;
-    char owner[32]; /* of a lock */
+    char owner[32];         /* of a lock */
 };
 
 /* An event loop that can be woken; see wakers.c. */
 struct waker_place {
-    uint32_t pid; /* 0: free; by compare-and-swap */
+    uint32_t pid;   /* 0: free; by compare-and-swap */
     uint32_t unused;
     uint64_t id[2]; /* of its address */
 };
@@ -113,8 +111,7 @@ struct waker_place {
 /* One line of the index; see index.c. */
 struct bucket {
     uint64_t slot[BUCKET_SLOTS];
-    uint8_t
-        uses[BUCKET_SLOTS]; /* how often a slot's entry was read lately, 0 to 3: racy bytes, by readers and writer */
+    uint8_t uses[BUCKET_SLOTS]; /* how often a slot's entry was read lately, 0 to 3: racy bytes, by readers and writer */
     uint8_t unused;
 };
 
@@ -123,13 +120,13 @@ struct bucket {
 
 /* A ring's words that only its stripe's lock holder uses. */
 struct ring_state {
-    uint64_t head;     /* where the next entry goes */
-    uint64_t wrap_end; /* where the lap before head's ended; means something while the tail is in it */
-    uint64_t dead;     /* bytes of entries between tail and head that nothing refers to */
-    uint64_t live;     /* bytes of the others */
-    uint64_t biggest;  /* entry seen in this lap */
+    uint64_t head;      /* where the next entry goes */
+    uint64_t wrap_end;  /* where the lap before head's ended; means something while the tail is in it */
+    uint64_t dead;      /* bytes of entries between tail and head that nothing refers to */
+    uint64_t live;      /* bytes of the others */
+    uint64_t biggest;   /* entry seen in this lap */
     uint64_t biggest_before;
-    uint64_t ahead; /* an offset near the tail whose entry's key was hashed already: to ahead_hash */
+    uint64_t ahead;     /* an offset near the tail whose entry's key was hashed already: to ahead_hash */
     uint64_t ahead_hash;
 };
 
@@ -142,16 +139,15 @@ struct space_use {
 /* The block of one stripe. Who has `lock` writes everything; readers read the second line only. */
 struct stripe {
     pthread_mutex_t lock;
-    uint32_t held; /* 1 while locked, for a forked child of a private segment */
-    uint32_t
-        dirty; /* 1 inside a multi-word change that cannot be picked up in the middle: owner died: empty the stripe */
+    uint32_t held;  /* 1 while locked, for a forked child of a private segment */
+    uint32_t dirty; /* 1 inside a multi-word change that cannot be picked up in the middle: owner died: empty the stripe */
 
     /* the readers' line */
     uint64_t shape __attribute__((aligned(PLATFORM_LINE))); /* of the index; see index.h */
-    uint64_t tail[2];                                       /* of each ring: older offsets are dead */
+    uint64_t tail[2]; /* of each ring: older offsets are dead */
 
     struct ring_state ring[2] __attribute__((aligned(PLATFORM_LINE)));
-    uint64_t main_limit; /* bytes of the main ring's place that the index has not claimed */
+    uint64_t main_limit;    /* bytes of the main ring's place that the index has not claimed */
     uint64_t live_entries;
     uint64_t walk_bucket;   /* where the walker goes on */
     uint64_t walk_position; /* position when its round began */
@@ -159,7 +155,7 @@ struct stripe {
     uint64_t soonest;       /* no entry here expires earlier; 0: none expires */
     uint64_t soonest_round; /* the same, being gathered by the walker's round */
     uint32_t walk_debt;
-    uint32_t main_filled; /* main has had to reclaim: it was full once */
+    uint32_t main_filled;   /* main has had to reclaim: it was full once */
     /* statistics */
     uint64_t evictions, conflicts, reclaimed, ghost_hits, survivors, owner_deaths, resets;
 
@@ -182,7 +178,7 @@ _Static_assert(offsetof(struct stripe, space) % 8 == 0, "words are aligned");
 struct layout {
     uint64_t total_bytes, max_value_bytes;
     uint32_t stripes, spaces, verify, upper_bytes;
-    uint64_t mark_sets; /* a power of two */
+    uint64_t mark_sets;                 /* a power of two */
     uint32_t flights;
     uint64_t upper_at, flights_at, wakers_at, spaces_at, marks_at, metrics_at, metrics_bytes, blocks_at, block_bytes,
         regions_at, region_bytes;

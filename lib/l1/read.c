@@ -72,8 +72,8 @@ static force_inline int out_of_touch(const struct l1 *l1, const struct entry *e,
 }
 
 /* HIT, STALE, NEGATIVE or MISS, of an entry that is the key's, at a time. Past its end it is STALE for who asks with L1_LATE. */
-static force_inline int judge_at(const struct l1 *l1, const unsigned char *p, const struct entry *e,
-                                 uint64_t soft_ttl_ms, uint64_t now, unsigned flags)
+static force_inline int judge_at(const struct l1 *l1, const unsigned char *p, const struct entry *e, uint64_t soft_ttl_ms,
+                                 uint64_t now, unsigned flags)
 {
     if (entry_expired(e, now) || unlikely(!stripe_vouch(l1, p, e)) || unlikely(out_of_touch(l1, e, now)))
         return LIBCACHE_MISS;
@@ -86,7 +86,7 @@ static force_inline int judge_at(const struct l1 *l1, const unsigned char *p, co
 
 /* The same now; the clock is asked only where it matters. */
 static force_inline int judge(const struct l1 *l1, const unsigned char *p, const struct entry *e, uint64_t soft_ttl_ms,
-                              unsigned flags, uint64_t *now)
+                               unsigned flags, uint64_t *now)
 {
     if (e->expiry || soft_ttl_ms || l1->max_stale_ms || (flags & LIBCACHE_TIMES))
         *now = l1_now(l1);
@@ -94,8 +94,7 @@ static force_inline int judge(const struct l1 *l1, const unsigned char *p, const
 }
 
 /* What goes with the bytes. */
-static force_inline void describe(const struct l1 *l1, libcache_value *value, const struct entry *e, uint64_t now,
-                                  unsigned flags)
+static force_inline void describe(const struct l1 *l1, libcache_value *value, const struct entry *e, uint64_t now, unsigned flags)
 {
     value->codec = e->codec;
     value->flags = e->user_flags;
@@ -118,8 +117,7 @@ struct found {
 #define RACED 100 /* look again */
 
 /* Copies the value. HIT (bytes are valid), RACED, MISS (checksum), ENOMEM or ETOOBIG. */
-static force_inline int copy_value(const struct l1 *l1, const struct stripe *s, const struct found *f,
-                                   libcache_value *value)
+static force_inline int copy_value(const struct l1 *l1, const struct stripe *s, const struct found *f, libcache_value *value)
 {
     char text[DECIMAL_MAX];
     const void *from = f->p + f->e.value_at;

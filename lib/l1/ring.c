@@ -28,12 +28,12 @@
 #include "l1/hook.h"
 #include "l1/index.h"
 
-#define PROMOTE_USES 2                         /* in the small ring; libCacheSim's default too */
-#define SURVIVORS_MAX 256                      /* entries copied forward in one reclaim ... */
+#define PROMOTE_USES 2          /* in the small ring; libCacheSim's default too */
+#define SURVIVORS_MAX 256       /* entries copied forward in one reclaim ... */
 #define SURVIVOR_BYTES_MAX (UINT64_C(2) << 20) /* ... and bytes, but one entry in any case */
-#define SLACK_SHARE 8                          /* the gap is at most this part of a ring */
-#define BATCH_BYTES 2048                       /* reclaim a little more than is needed, for locality */
-#define DEAD_SHARE 16                          /* more than this part of main dead: compact */
+#define SLACK_SHARE 8           /* the gap is at most this part of a ring */
+#define BATCH_BYTES 2048        /* reclaim a little more than is needed, for locality */
+#define DEAD_SHARE 16           /* more than this part of main dead: compact */
 
 #define AHEAD_LEAST_BYTES (UINT64_C(4) << 20) /* smaller stripes are in the processor's cache anyway */
 
@@ -81,8 +81,8 @@ int ring_sane(const struct shard *sh, enum ring r)
     uint64_t place = r == SMALL ? sh->small_bytes : sh->region_bytes - sh->small_bytes;
     uint64_t laps = lap_of(sh, r, head) - lap_of(sh, r, tail);
 
-    if (((head | tail | ring->wrap_end) & 7) || tail > head || head >= OFFSET_MAX || laps > 1 ||
-        lap_of(sh, r, tail) == 0 || place_of(sh, r, head) > place || place_of(sh, r, tail) > place)
+    if (((head | tail | ring->wrap_end) & 7) || tail > head || head >= OFFSET_MAX || laps > 1 || lap_of(sh, r, tail) == 0 ||
+        place_of(sh, r, head) > place || place_of(sh, r, tail) > place)
         return 0;
     if (laps == 1 && (ring->wrap_end > place || place_of(sh, r, tail) > ring->wrap_end ||
                       place_of(sh, r, head) > place_of(sh, r, tail)))
@@ -232,8 +232,7 @@ static void evict(struct shard *sh, struct place place, enum ring r, const struc
 static uint64_t slack_of(const struct shard *sh, enum ring r)
 {
     const struct ring_state *ring = &sh->s->ring[r];
-    uint64_t limit = ring_limit(sh, r),
-             slack = ring->biggest > ring->biggest_before ? ring->biggest : ring->biggest_before;
+    uint64_t limit = ring_limit(sh, r), slack = ring->biggest > ring->biggest_before ? ring->biggest : ring->biggest_before;
 
     if (r == SMALL)
         return 0;

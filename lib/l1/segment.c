@@ -90,9 +90,8 @@ static int segment_map(struct segment *s, uint64_t bytes, const struct segment_w
 {
     int huge_pages = wish->read_only ? LIBCACHE_HUGE_OFF : wish->huge_pages;
     int huge = huge_pages == LIBCACHE_HUGE_ON || (huge_pages == LIBCACHE_HUGE_AUTO && bytes >= HUGE_AUTO_BYTES);
-    int flags = s->kind == LIBCACHE_PRIVATE  ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
-                : s->kind == LIBCACHE_SHARED ? MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE
-                                             : MAP_SHARED;
+    int flags = s->kind == LIBCACHE_PRIVATE ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+                : s->kind == LIBCACHE_SHARED ? MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
 
     s->base = map_aligned(bytes, flags, s->fd, wish->read_only ? PROT_READ : PROT_READ | PROT_WRITE, huge);
     if (!s->base)
@@ -143,14 +142,12 @@ static int head_check(struct segment *s, const struct segment_wish *wish, uint64
         return error_set(error, LIBCACHE_EINCOMPATIBLE, "segment %s: holds entries of another identity", wish->name);
     if (wish->attach)
         return LIBCACHE_OK;
-    if (s->layout.total_bytes != wish->layout.total_bytes ||
-        s->layout.max_value_bytes != wish->layout.max_value_bytes || s->layout.stripes != wish->layout.stripes ||
-        s->layout.spaces != wish->layout.spaces || s->layout.verify != wish->layout.verify ||
-        s->layout.upper_bytes != wish->layout.upper_bytes)
+    if (s->layout.total_bytes != wish->layout.total_bytes || s->layout.max_value_bytes != wish->layout.max_value_bytes ||
+        s->layout.stripes != wish->layout.stripes || s->layout.spaces != wish->layout.spaces ||
+        s->layout.verify != wish->layout.verify || s->layout.upper_bytes != wish->layout.upper_bytes)
         return error_set(error, LIBCACHE_EINCOMPATIBLE,
                          "segment %s: in use with other options (%llu bytes, largest value %llu, %u stripes, "
-                         "%u namespaces, verify %u)",
-                         wish->name, (unsigned long long)s->layout.total_bytes,
+                         "%u namespaces, verify %u)", wish->name, (unsigned long long)s->layout.total_bytes,
                          (unsigned long long)s->layout.max_value_bytes, s->layout.stripes, s->layout.spaces,
                          s->layout.verify);
     return LIBCACHE_OK;
@@ -169,8 +166,8 @@ static int named_make(struct segment *s, const struct segment_wish *wish, const 
     if (fchmod(s->fd, 0600) < 0 || flock(s->fd, LOCK_EX | LOCK_NB) < 0)
         return system_error(error, "prepare", path);
     if (fallocate(s->fd, 0, 0, (off_t)s->layout.total_bytes) < 0)
-        return errno == ENOSPC ? error_set(error, LIBCACHE_ENOMEM, "segment %s: %s has no room for %llu bytes",
-                                           wish->name, FOLDER, (unsigned long long)s->layout.total_bytes)
+        return errno == ENOSPC ? error_set(error, LIBCACHE_ENOMEM, "segment %s: %s has no room for %llu bytes", wish->name,
+                                           FOLDER, (unsigned long long)s->layout.total_bytes)
                                : system_error(error, "fallocate", path);
     result = segment_map(s, s->layout.total_bytes, wish, error);
     if (result != LIBCACHE_OK)
@@ -221,9 +218,8 @@ static int named_join(struct segment *s, const struct segment_wish *wish, const 
     if (fstat(s->fd, &st) < 0)
         return system_error(error, "fstat", path);
     if (st.st_nlink != 1)
-        return st.st_nlink == 0
-                   ? LIBCACHE_MISS
-                   : error_set(error, LIBCACHE_EACCESS, "segment %s: %s has a second name", wish->name, path);
+        return st.st_nlink == 0 ? LIBCACHE_MISS
+               : error_set(error, LIBCACHE_EACCESS, "segment %s: %s has a second name", wish->name, path);
     s->sole = exclusive;
     if (st.st_size < (off_t)SEGMENT_MIN_BYTES)
         result = error_set(error, LIBCACHE_ECORRUPT, "segment %s: too short to be one", wish->name);
@@ -264,8 +260,7 @@ static int named_open(struct segment *s, const struct segment_wish *wish, libcac
         if (result != LIBCACHE_MISS)
             return result;
     }
-    return error_set(error, LIBCACHE_EBUSY, "segment %s: replaced by others %d times while opening", wish->name,
-                     ATTEMPTS);
+    return error_set(error, LIBCACHE_EBUSY, "segment %s: replaced by others %d times while opening", wish->name, ATTEMPTS);
 }
 
 static unsigned char *wiped_on_fork(void)

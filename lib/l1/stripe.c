@@ -76,8 +76,7 @@ static void after_fork(struct l1 *l1)
 {
     int *repairer = &l1->segment.repairer, self = (int)getpid(), other = load_acquire(repairer);
 
-    while (other == self ||
-           !__atomic_compare_exchange_n(repairer, &other, self, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    while (other == self || !__atomic_compare_exchange_n(repairer, &other, self, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         if (load_acquire(l1->segment.awake))
             return;
         other = load_acquire(repairer);
@@ -198,8 +197,7 @@ const char *stripe_check(struct shard *sh)
         return "dirty outside of a change";
     if (n < 2 || (uint64_t)n * sizeof(struct bucket) > place / 2 + 4096)
         return "number of buckets";
-    if (s->main_limit > place || s->main_limit < place / 2 ||
-        place - s->main_limit < (uint64_t)n * sizeof(struct bucket))
+    if (s->main_limit > place || s->main_limit < place / 2 || place - s->main_limit < (uint64_t)n * sizeof(struct bucket))
         return "main ring's limit";
     if (!ring_sane(sh, SMALL) || !ring_sane(sh, MAIN))
         return "a ring's words";
@@ -224,9 +222,9 @@ static int words_sane(const struct shard *sh)
     uint32_t n = shape_buckets(load_relaxed(&sh->s->shape));
     uint64_t place = sh->region_bytes - sh->small_bytes, limit = sh->s->main_limit;
 
-    return n >= 2 && shape_with(load_relaxed(&sh->s->shape), n) == load_relaxed(&sh->s->shape) && limit <= place &&
-           limit >= place / 2 && limit % 8 == 0 && place - limit >= (uint64_t)n * sizeof(struct bucket) &&
-           ring_sane(sh, SMALL) && ring_sane(sh, MAIN) && sh->s->live_entries <= (uint64_t)n * BUCKET_SLOTS;
+    return n >= 2 && shape_with(load_relaxed(&sh->s->shape), n) == load_relaxed(&sh->s->shape) && limit <= place && limit >= place / 2 && limit % 8 == 0 &&
+           place - limit >= (uint64_t)n * sizeof(struct bucket) && ring_sane(sh, SMALL) && ring_sane(sh, MAIN) &&
+           sh->s->live_entries <= (uint64_t)n * BUCKET_SLOTS;
 }
 
 void stripe_adopt(struct shard *sh, int doubt)

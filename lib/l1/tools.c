@@ -4,8 +4,7 @@
 #define RACES_MAX 16
 
 /* The live entry in this slot, copied out. HIT, MISS, or ENOMEM. */
-static int entry_at(struct l1 *l1, const struct shard *sh, const struct bucket *b, int i, libcache_entry *out,
-                    uint32_t *ns)
+static int entry_at(struct l1 *l1, const struct shard *sh, const struct bucket *b, int i, libcache_entry *out, uint32_t *ns)
 {
     for (int races = 0; races < RACES_MAX; races++) {
         uint64_t slot = load_acquire(&b->slot[i]), offset = slot_offset(slot);
@@ -39,9 +38,8 @@ static int entry_at(struct l1 *l1, const struct shard *sh, const struct bucket *
                 out->uses = load_relaxed(&b->uses[i]);
                 out->user_flags = e.user_flags;
                 out->codec = e.codec;
-                out->result = e.flags & ENTRY_NEGATIVE                      ? LIBCACHE_NEGATIVE
-                              : entry_late(&e, sh->now, l1_grace(l1, e.ns)) ? LIBCACHE_STALE
-                                                                            : LIBCACHE_HIT;
+                out->result = e.flags & ENTRY_NEGATIVE ? LIBCACHE_NEGATIVE
+                              : entry_late(&e, sh->now, l1_grace(l1, e.ns)) ? LIBCACHE_STALE : LIBCACHE_HIT;
                 *ns = e.ns;
                 return LIBCACHE_HIT;
             }
@@ -63,8 +61,7 @@ int l1_iterate(struct l1 *l1, libcache_cursor *cursor, libcache_entry *entry, ui
             int result;
             if (slot / BUCKET_SLOTS >= n || (uint64_t)n * sizeof(struct bucket) > sh.region_bytes)
                 break;
-            result = entry_at(l1, &sh, index_bucket(&sh, (uint32_t)(slot / BUCKET_SLOTS)), (int)(slot % BUCKET_SLOTS),
-                              entry, ns);
+            result = entry_at(l1, &sh, index_bucket(&sh, (uint32_t)(slot / BUCKET_SLOTS)), (int)(slot % BUCKET_SLOTS), entry, ns);
             if (result == LIBCACHE_MISS)
                 continue;
             if (result == LIBCACHE_HIT) {

@@ -21,14 +21,13 @@ struct transport_options {
     const libcache_allocator *allocator; /* outlives the transport */
     uint64_t (*clock_ms)(void *arg);     /* for idling and the breaker; never NULL */
     void *clock_arg;
-    uint64_t (*random)(void *arg); /* never NULL */
+    uint64_t (*random)(void *arg);       /* never NULL */
     void *random_arg;
     void (*log)(void *arg, int level, const char *message); /* may be NULL */
     void *log_arg;
-    void (*timed)(void *arg,
-                  uint64_t ns); /* told how long each exchange took that got a connection's place. May be NULL */
+    void (*timed)(void *arg, uint64_t ns); /* told how long each exchange took that got a connection's place. May be NULL */
     void *timed_arg;
-    struct breaker *breaker; /* in memory that processes may share, all zero at first; outlives it */
+    struct breaker *breaker;             /* in memory that processes may share, all zero at first; outlives it */
     /*
      * What is said on every new connection, after AUTH and SELECT and in one write with them: `greet` adds commands,
      * `greeted` gets their answers, n of them, before anything else is sent, and gives OK or why not to use it.
