@@ -109,6 +109,11 @@ TEST_SOURCES := $(filter-out $(if $(filter hooks,$(VARIANT)),,$(HOOK_TESTS)),$(s
 TESTS := $(TEST_SOURCES:tests/%.c=$(OUT)/tests/%)
 TEST_SUPPORT := $(call objects,$(sort $(wildcard tests/support/*.c)))
 
+# The command-line tool knows libcache as any program does: by its header.
+TOOL_SOURCES := $(sort $(wildcard tools/libcache/*.c))
+TOOL := $(BIN)/libcache
+TOOL_HOST := $(OUT)/tool-host
+
 # Several hosts, seeded chaos, and a checker of what every read may be given; see tests/coherence/coherence.h.
 COHERENCE := $(OUT)/coherence
 
@@ -151,14 +156,15 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
 # ---- Building ------------------------------------------------------------------------------------------------
 
-.PHONY: all help static shared programs bench-programs test check demo bench deps bench-deps install uninstall \
+.PHONY: all help static shared tool programs bench-programs test check demo bench deps bench-deps install uninstall \
 	asan ubsan tsan portable hooks debug valgrind fuzz coherence model demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
 	lint-analyzer format coverage dist clean print-tests print-fuzzers print-coherence FORCE
 
-all: static shared $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the examples and the benchmarks
+all: static shared tool $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the tool, the examples and the benchmarks
 static: $(STATIC) ## Build build/lib/libcache.a
 shared: $(SHARED) ## Build build/lib/libcache.so
-programs: $(TESTS) $(FUZZERS) $(COHERENCE)
+tool: $(TOOL) ## Build build/bin/libcache, the command-line tool
+programs: $(TESTS) $(FUZZERS) $(COHERENCE) $(TOOL_HOST)
 bench-programs: $(BENCH_L1) $(BENCH_L2) $(BENCH_LOAD) $(BENCH_REPLAY)
 demo-program: $(DEMO)
 
@@ -175,6 +181,7 @@ $(OUT)/flags: FORCE
 $(OBJ)/lib/%.o: MORE = $(LIB_FLAGS)
 $(OBJ)/tests/%.o: MORE = -Itests $(CHECK_CFLAGS)
 $(OBJ)/bench/%.o: MORE = -Itests $(PEER_DEFINES)
+$(OBJ)/tools/%.o: INCLUDES = -Iinclude
 
 $(OBJ)/%.o: %.c $(OUT)/flags
 	$(call say,CC,$@)
@@ -210,6 +217,13 @@ $(EXAMPLES): $(BIN)/example-%: $(OBJ)/examples/%.o $(STATIC)
 	$(call link,$(CC))
 
 $(BIN)/libcache-demo: $(call objects,$(DEMO_SOURCES)) $(STATIC)
+	$(call link,$(CC))
+
+$(TOOL): $(call objects,$(TOOL_SOURCES)) $(STATIC)
+	$(call link,$(CC))
+
+# What the tool's tests look at.
+$(TOOL_HOST): $(call objects,tests/tool/host.c) $(STATIC)
 	$(call link,$(CC))
 
 $(BIN)/bench-l1: $(call objects,$(L1_SOURCES) $(ENGINES) $(HARNESS)) $(STATIC)
@@ -306,7 +320,7 @@ print-coherence:
 
 # ---- Lint: each of these fails on its first finding ------------------------------------------------------------
 
-LINTED := $(LIB_SOURCES) $(sort $(wildcard examples/*.c))
+LINTED := $(LIB_SOURCES) $(sort $(wildcard examples/*.c)) $(TOOL_SOURCES)
 LINT_FLAGS = $(INCLUDES) $(INIH_CFLAGS) $(LZ4_CFLAGS) $(REDIS_CFLAGS) $(CPPFLAGS) $(C_WARNINGS) -DNDEBUG -std=gnu11 $(REQUIRED)
 BANNED := abort|exit|_exit|printf|fprintf|vprintf|vfprintf|puts|fputs|perror|signal|sigaction|sleep|usleep|nanosleep
 BANNED := $(BANNED)|strcpy|strcat|sprintf|vsprintf|gets|atoi|getenv
@@ -315,7 +329,7 @@ MAX_LINES := 800
 lint: lint-size lint-banned lint-analyzer lint-tidy lint-cppcheck ## clang-tidy, cppcheck, gcc -fanalyzer, banned functions, file sizes
 
 lint-size:
-	@wc -l $(wildcard lib/*.[ch] lib/*/*.[ch]) | awk '$$2 != "total" && $$1 > $(MAX_LINES) { \
+	@wc -l $(wildcard lib/*.[ch] lib/*/*.[ch] tools/libcache/*.[ch]) | awk '$$2 != "total" && $$1 > $(MAX_LINES) { \
 		print $$2 ": " $$1 " lines, more than $(MAX_LINES)"; bad = 1 } END { exit bad }'
 
 # Comments are taken out first; they may speak of what the code must not do.
@@ -344,7 +358,7 @@ $(BUILD)/lint/%.o: %.c FORCE
 	$(Q)gcc -O0 -fanalyzer $(LINT_FLAGS) -Werror -c -o $@ $<
 
 format: ## Format the sources as .clang-format says
-	@$(CLANG_FORMAT) -i $(wildcard $(foreach d,include lib lib/* examples bench tests tests/*,$(d)/*.[ch] $(d)/*.cc $(d)/*.hh))
+	@$(CLANG_FORMAT) -i $(wildcard $(foreach d,include lib lib/* examples bench tests tests/* tools/libcache,$(d)/*.[ch] $(d)/*.cc $(d)/*.hh))
 
 # ---- Installing ------------------------------------------------------------------------------------------------
 
