@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define VOUCHED_MS 2000 /* max_staleness_ms, unless programs say another */
+
 /* ---- get ---------------------------------------------------------------------------------------------------------------- */
 
 static void print_value_json(const struct args *args, int result, const libcache_value *value)
@@ -83,6 +85,17 @@ static int look(const struct args *args, const struct target *target, libcache_v
     return *result < 0 ? fail_result(*result, "get") : TOOL_OK;
 }
 
+/* Why L1 may have nothing to say although the key is there. */
+static void explain_miss(const struct target *target)
+{
+    libcache_stats stats = LIBCACHE_STATS_INIT;
+    char age[SHORT_TEXT];
+
+    if (libcache_read_stats(target->cache, &stats) == LIBCACHE_OK && stats.epochs && stats.coherence_age_ms > VOUCHED_MS)
+        fprintf(stderr, "libcache: this host has heard nothing of Redis for %s, so its L1 vouches for nothing; --redis URL asks Redis\n",
+                show_ms(age, stats.coherence_age_ms));
+}
+
 /* The segment is only looked at: what is not there is asked of Redis past it, so that nothing of this changes it. */
 int cmd_get(struct args *args)
 {
@@ -95,6 +108,8 @@ int cmd_get(struct args *args)
         if (code != TOOL_OK)
             return code;
         code = look(args, &target, &value, &result);
+        if (code == TOOL_OK && result == LIBCACHE_MISS && (!args->redis || args->local))
+            explain_miss(&target);
     }
     if (code == TOOL_OK && result == LIBCACHE_MISS && args->redis && !args->local) {
         libcache_stats stats = LIBCACHE_STATS_INIT;
