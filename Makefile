@@ -4,7 +4,7 @@
 # mix with those of another. The release variant's libraries and programs go to build/lib/ and build/bin/.
 #
 # You may set CC CXX CPPFLAGS CFLAGS CXXFLAGS LDFLAGS (added to what libcache needs, never instead of it), PREFIX
-# libdir includedir DESTDIR, BUILD (default: build), VARIANT (default: release), WERROR=1 (warnings are errors),
+# libdir includedir bindir mandir completiondir DESTDIR, BUILD (default: build), VARIANT (default: release), WERROR=1 (warnings are errors),
 # V=1 (show the commands), JOBS (default: 2; what check and test build with).
 
 .DEFAULT_GOAL := all
@@ -20,6 +20,9 @@ PREFIX ?= /usr/local
 prefix ?= $(PREFIX)
 libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
+bindir ?= $(prefix)/bin
+mandir ?= $(prefix)/share/man
+completiondir ?= $(prefix)/share/bash-completion/completions
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -158,13 +161,15 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
 .PHONY: all help static shared tool programs bench-programs test check demo bench deps bench-deps install uninstall \
 	asan ubsan tsan portable hooks debug valgrind fuzz coherence model demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
-	lint-analyzer format coverage dist clean print-tests print-fuzzers print-coherence FORCE
+	lint-analyzer format coverage dist clean print-tests print-hook-tests print-fuzzers print-coherence print-tool tool-programs FORCE
 
 all: static shared tool $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the tool, the examples and the benchmarks
 static: $(STATIC) ## Build build/lib/libcache.a
 shared: $(SHARED) ## Build build/lib/libcache.so
 tool: $(TOOL) ## Build build/bin/libcache, the command-line tool
-programs: $(TESTS) $(FUZZERS) $(COHERENCE) $(TOOL_HOST)
+programs: $(TESTS) $(FUZZERS) $(COHERENCE)
+tool-programs: $(TOOL) $(TOOL_HOST)
+hook-programs: $(filter $(HOOK_TESTS:tests/%.c=$(OUT)/tests/%),$(TESTS)) $(COHERENCE)
 bench-programs: $(BENCH_L1) $(BENCH_L2) $(BENCH_LOAD) $(BENCH_REPLAY)
 demo-program: $(DEMO)
 
@@ -313,10 +318,14 @@ coverage: ## Measure what the tests cover (build/coverage/html when lcov is ther
 
 print-tests:
 	@printf '%s\n' $(TESTS)
+print-hook-tests:
+	@printf '%s\n' $(filter $(HOOK_TESTS:tests/%.c=$(OUT)/tests/%),$(TESTS))
 print-fuzzers:
 	@printf '%s\n' $(FUZZERS)
 print-coherence:
 	@printf '%s\n' $(COHERENCE)
+print-tool:
+	@printf '%s\n' $(TOOL) $(TOOL_HOST)
 
 # ---- Lint: each of these fails on its first finding ------------------------------------------------------------
 
@@ -364,9 +373,13 @@ format: ## Format the sources as .clang-format says
 
 under_prefix = $(patsubst $(prefix)/%,$${prefix}/%,$(1))
 
-install: static shared ## Install library, header and libcache.pc (DESTDIR, PREFIX, libdir, includedir)
+install: static shared tool ## Install library, header, libcache.pc and the tool (DESTDIR, PREFIX, libdir, includedir, bindir, mandir)
 	$(call say,INST,$(DESTDIR)$(prefix))
-	$(Q)install -d "$(DESTDIR)$(libdir)/pkgconfig" "$(DESTDIR)$(includedir)"
+	$(Q)install -d "$(DESTDIR)$(libdir)/pkgconfig" "$(DESTDIR)$(includedir)" "$(DESTDIR)$(bindir)" "$(DESTDIR)$(mandir)/man1" \
+		"$(DESTDIR)$(completiondir)"
+	$(Q)install -m 755 $(TOOL) "$(DESTDIR)$(bindir)/libcache"
+	$(Q)install -m 644 docs/libcache.1 "$(DESTDIR)$(mandir)/man1"
+	$(Q)install -m 644 tools/libcache/completion.bash "$(DESTDIR)$(completiondir)/libcache"
 	$(Q)install -m 644 include/libcache.h "$(DESTDIR)$(includedir)"
 	$(Q)install -m 644 $(STATIC) "$(DESTDIR)$(libdir)"
 	$(Q)install -m 755 $(SHARED) "$(DESTDIR)$(libdir)"
@@ -377,6 +390,7 @@ install: static shared ## Install library, header and libcache.pc (DESTDIR, PREF
 		pkg-config/libcache.pc.in >"$(DESTDIR)$(libdir)/pkgconfig/libcache.pc"
 
 uninstall: ## Remove what install has put there
+	$(Q)rm -f "$(DESTDIR)$(bindir)/libcache" "$(DESTDIR)$(mandir)/man1/libcache.1" "$(DESTDIR)$(completiondir)/libcache"
 	$(Q)rm -f "$(DESTDIR)$(includedir)/libcache.h" "$(DESTDIR)$(libdir)/pkgconfig/libcache.pc" \
 		"$(DESTDIR)$(libdir)/libcache.a" "$(DESTDIR)$(libdir)/libcache.so" \
 		"$(DESTDIR)$(libdir)/$(SONAME)" "$(DESTDIR)$(libdir)/$(notdir $(SHARED))"
