@@ -825,7 +825,7 @@ typedef struct libcache_ns_stats {
     uint64_t misses;             /* all of these: */
     uint64_t miss_cold;          /* nothing was known of the key: never stored, deleted, or gone for so long that no trace is left */
     uint64_t miss_expired;       /* its TTL had ended */
-    uint64_t miss_evicted;       /* it was there and had to make room */
+    uint64_t miss_evicted;       /* it was there and had to make room, as far as a trace is left: see docs/metrics.md */
     uint64_t miss_invalidated;   /* a tag, its namespace or everything was invalidated */
     uint64_t miss_fenced;        /* the load that was waited for was overtaken by an invalidation */
     uint64_t miss_unvouched;     /* it was there, but this host could not tell whether it still held */

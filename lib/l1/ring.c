@@ -326,7 +326,7 @@ static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
             effort->survivors++;
             effort->bytes += e.bytes;
         } else {
-            evict(sh, place, r, &e, 1);
+            evict(sh, place, r, &e, r == SMALL);
             bump(sh->s->evictions, 1);
             bump(sh->s->space[e.ns].evictions, 1);
         }
