@@ -11,6 +11,7 @@
  *     fenced NS KEY TAG     a load that is overtaken: a stamp, an invalidation of the tag, a set with tag and stamp
  *     poll                  reads the log
  *     busy SECONDS NS       gets and sets for so long; "GETS HITS SETS"
+ *     quit
  */
 #include <libcache.h>
 
@@ -207,7 +208,7 @@ int main(int argc, char **argv)
     }
     puts("open");
     fflush(stdout);
-    while (fgets(line, sizeof line, stdin)) {
+    while (fgets(line, sizeof line, stdin) && strcmp(line, "quit\n") != 0) {
         obey(line);
         fflush(stdout);
     }

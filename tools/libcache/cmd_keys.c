@@ -91,8 +91,11 @@ static void explain_miss(const struct target *target)
     libcache_stats stats = LIBCACHE_STATS_INIT;
     char age[SHORT_TEXT];
 
-    if (libcache_read_stats(target->cache, &stats) == LIBCACHE_OK && stats.epochs && stats.coherence_age_ms > VOUCHED_MS)
-        fprintf(stderr, "libcache: this host has heard nothing of Redis for %s, so its L1 vouches for nothing; --redis URL asks Redis\n",
+    if (libcache_read_stats(target->cache, &stats) == LIBCACHE_OK && stats.epochs &&
+        stats.coherence_age_ms > VOUCHED_MS)
+        fprintf(stderr,
+                "libcache: this host has heard nothing of Redis for %s, so its L1 vouches for nothing; --redis URL "
+                "asks Redis\n",
                 show_ms(age, stats.coherence_age_ms));
 }
 

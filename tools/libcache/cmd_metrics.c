@@ -57,6 +57,8 @@ int cmd_metrics(struct args *args)
         return fail(TOOL_USAGE, "metrics: --count means something with --listen only");
     if (args->listen && args->json)
         return fail(TOOL_USAGE, "metrics: --listen serves the OpenMetrics format only, not --json");
+    if (args->listen && http_check(args->listen) != TOOL_OK)
+        return TOOL_USAGE;
     code = read_metrics(args, args->json ? LIBCACHE_METRICS_JSON : LIBCACHE_METRICS_OPENMETRICS, &text, &target);
     if (code == TOOL_OK && !args->listen)
         fwrite(text.data, 1, text.size, stdout);

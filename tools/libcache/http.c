@@ -1,8 +1,8 @@
 /*
  * A responder for metrics: HTTP/1.1, GET and HEAD, loopback only. SPDX-License-Identifier: MIT
  *
- * One thread, one poll. Everything has a bound: 16 connections (the 17th waits in the kernel's queue), 8 KiB of request,
- * 5 s from its first byte to the last of the answer; a connection is closed after its answer.
+ * One thread, one poll. Everything has a bound: 16 connections (for the 17th, the one goes that has been asking for longest), 8 KiB
+ * of request, 5 s from the connection's begin to the last byte of the answer; a connection is closed after its answer.
  */
 #define _GNU_SOURCE /* accept4 */
 #include "tool.h"
@@ -69,6 +69,14 @@ static int read_where(struct sockaddr_storage *out, socklen_t *size, const char 
                     "put a proxy before it for others",
                     where);
     return TOOL_OK;
+}
+
+int http_check(const char *where)
+{
+    struct sockaddr_storage at;
+    socklen_t size;
+
+    return read_where(&at, &size, where);
 }
 
 static int listen_at(const char *where, int *fd)
@@ -184,18 +192,32 @@ static void drop(struct client *c)
     c->used = c->size = c->sent = 0;
 }
 
+/* A free place, or that of whom has been asking for longest. NULL: all are being answered. */
+static struct client *place_for_one(struct server *server)
+{
+    struct client *oldest = NULL;
+
+    for (size_t i = 0; i < CLIENTS; i++) {
+        struct client *c = &server->client[i];
+        if (c->fd < 0)
+            return c;
+        if (!c->answer && (!oldest || c->until_ns < oldest->until_ns))
+            oldest = c;
+    }
+    return oldest;
+}
+
 static void accept_one(struct server *server)
 {
-    int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct client *place = place_for_one(server);
+    int fd = place ? accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
 
-    for (size_t i = 0; i < CLIENTS && fd >= 0; i++)
-        if (server->client[i].fd < 0) {
-            server->client[i].fd = fd;
-            server->client[i].until_ns = now_ns() + DEADLINE_NS;
-            return;
-        }
-    if (fd >= 0)
-        close(fd);
+    if (fd < 0)
+        return;
+    if (place->fd >= 0)
+        drop(place);
+    place->fd = fd;
+    place->until_ns = now_ns() + DEADLINE_NS;
 }
 
 static void read_some(struct server *server, struct client *c)
@@ -209,7 +231,7 @@ static void read_some(struct server *server, struct client *c)
     }
     c->used += (size_t)n;
     c->request[c->used] = '\0';
-    if (strstr(c->request, "\r\n\r\n") || strstr(c->request, "\n\n"))
+    if (strlen(c->request) != c->used || strstr(c->request, "\r\n\r\n") || strstr(c->request, "\n\n"))
         handle(server, c);
     else if (c->used == REQUEST_MAX)
         put_answer(c, 431, "too long\n", 9, "text/plain", 0);
@@ -241,34 +263,33 @@ static void turn(struct server *server)
     struct client *of[CLIENTS + 1];
     nfds_t n = 0;
     uint64_t now = now_ns();
-    int wait_ms = 500, has_room = 0; /* a signal may come just before poll */
+    int wait_ms = 500; /* a signal may come just before poll */
 
     for (size_t i = 0; i < CLIENTS; i++) {
         struct client *c = &server->client[i];
         if (c->fd >= 0 && now >= c->until_ns)
             drop(c);
-        if (c->fd < 0) {
-            has_room = 1;
+        if (c->fd < 0)
             continue;
-        }
         if ((uint64_t)wait_ms * 1000000 > c->until_ns - now)
             wait_ms = (int)((c->until_ns - now) / 1000000) + 1;
         of[n] = c;
         polls[n++] = (struct pollfd){ c->fd, (short)(c->answer ? POLLOUT : POLLIN), 0 };
     }
     of[n] = NULL;
-    if (has_room)
+    if (place_for_one(server))
         polls[n++] = (struct pollfd){ server->fd, POLLIN, 0 };
     if (poll(polls, n, wait_ms) <= 0)
         return;
-    for (nfds_t i = 0; i < n; i++) {
+    for (nfds_t i = 0; i < n;
+         i++) { /* the listening socket is the last: who is dropped for a new one has had his turn */
         if (!polls[i].revents)
             continue;
         if (!of[i])
             accept_one(server);
-        else if (of[i]->answer)
+        else if (of[i]->fd >= 0 && of[i]->answer)
             write_some(of[i]);
-        else
+        else if (of[i]->fd >= 0)
             read_some(server, of[i]);
     }
 }

@@ -205,6 +205,7 @@ int screen_key(uint64_t ms);
 typedef int http_answer(void *arg, const char *path, char **body, size_t *size, const char **type);
 
 /* Serves on a loopback address ("[ADDRESS:]PORT") until a signal comes, or `count` (not 0) answers were given. */
+int http_check(const char *where); /* TOOL_OK: it can be served there, or told why not */
 int http_serve(const char *where, uint64_t count, http_answer *answer, void *arg);
 
 /* ---- lines.c -------------------------------------------------------------------------------------------------------------- */
