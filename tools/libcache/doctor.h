@@ -25,7 +25,7 @@ struct doctor {
     struct redis_place place, admin_place;
     redisContext *redis, *admin; /* NULL: not to be had */
     char *info;                  /* what INFO says; NULL: not allowed to ask */
-    int redis_works;             /* 1: it takes libcache's commands */
+    int redis_works;             /* 1: it takes libcache's commands, in time */
     uint64_t log_first;          /* the first position that the log in Redis has */
     uint64_t seq;                /* the latest position in Redis */
     int has_log;

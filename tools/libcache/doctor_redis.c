@@ -156,13 +156,15 @@ static void check_latency(struct doctor *d)
     timeouts += !redis;
     if (redis)
         redisFree(redis);
-    if (timeouts)
+    if (timeouts) {
+        d->redis_works = 0;
         doctor_say(d, DOCTOR_WARNING, "redis.timeouts",
                    "is the network slow, the server overloaded (SLOWLOG GET), or another program's "
                    "command long? redis_timeout_ms may be raised",
                    "%d of %d calls were not answered within %u ms", timeouts, timeouts + n, d->timeout_ms);
-    else
+    } else {
         doctor_say(d, DOCTOR_OK, "redis.timeouts", NULL, "%d calls were answered within %u ms each", n, d->timeout_ms);
+    }
     if (!n)
         return;
     qsort(took_us, (size_t)n, sizeof *took_us, by_number);
@@ -262,6 +264,7 @@ static void check_log(struct doctor *d)
     if (wrong) {
         doctor_say(d, DOCTOR_ERROR, "redis.prefix", "take a prefix of your own: another program uses this one", "%s",
                    wrong);
+        d->redis_works = 0;
         return;
     }
     d->seq = seq;

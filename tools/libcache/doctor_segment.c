@@ -116,20 +116,22 @@ static void check_entries(struct doctor *d, libcache *cache)
         doctor_say(d, DOCTOR_OK, "segment.entries", NULL, "%llu live entries, all readable", (unsigned long long)n);
 }
 
-static void check_fill(struct doctor *d, const libcache_stats *s)
+static void check_fill(struct doctor *d, const libcache_stats *s, const libcache_ns_stats *sum)
 {
+    uint64_t missed = sum->miss_evicted, gets = sum->hits_l1 + sum->stale_l1 + sum->negatives_l1 + sum->misses;
     char live[SHORT_TEXT], all[SHORT_TEXT];
     double share = s->memory_bytes ? 100.0 * (double)s->live_bytes / (double)s->memory_bytes : 0;
 
     show_bytes(live, s->live_bytes);
     show_bytes(all, s->memory_bytes);
-    if (s->evictions >= EVICTIONS_MANY && s->ghost_hits > s->evictions / 10)
+    if (s->evictions >= EVICTIONS_MANY && (s->ghost_hits > s->evictions / 10 || missed > gets / 20))
         doctor_say(d, DOCTOR_WARNING, "segment.small",
                    "give it more memory_bytes, or short-lived namespaces a smaller l1_share; "
                    "bench-replay tells how much helps",
-                   "%s of %s are full; %llu entries were evicted, and %llu of their keys were "
-                   "stored again soon",
-                   live, all, (unsigned long long)s->evictions, (unsigned long long)s->ghost_hits);
+                   "%s of %s are full; %llu entries were evicted; %llu of their keys were soon stored again, and "
+                   "%llu of %llu gets missed for it",
+                   live, all, (unsigned long long)s->evictions, (unsigned long long)s->ghost_hits,
+                   (unsigned long long)missed, (unsigned long long)gets);
     else
         doctor_say(d, DOCTOR_OK, "segment.small", NULL, "%.0f %% of %s are full, %llu entries were evicted", share, all,
                    (unsigned long long)s->evictions);
@@ -145,32 +147,28 @@ static void check_fill(struct doctor *d, const libcache_stats *s)
 }
 
 /* Namespaces, as programs have used them. */
-static void check_reads(struct doctor *d, libcache *cache)
+static void check_reads(struct doctor *d, const libcache_ns_stats *s)
 {
-    libcache_ns_stats s = LIBCACHE_NS_STATS_INIT;
-    uint64_t asked;
+    uint64_t asked = s->l2_hits + s->l2_misses + s->l2_errors;
 
-    if (libcache_sum_stats(cache, &s) != LIBCACHE_OK)
-        return;
-    asked = s.l2_hits + s.l2_misses + s.l2_errors;
-    if (s.l2_errors >= 10 && s.l2_errors > asked / 100)
+    if (s->l2_errors >= 10 && s->l2_errors > asked / 100)
         doctor_say(d, DOCTOR_WARNING, "segment.redis_errors",
                    "is redis_timeout_ms too short for this network, or Redis overloaded? "
                    "See redis.latency, and slowlog on the server",
-                   "%llu of %llu gets that went to Redis were not served", (unsigned long long)s.l2_errors,
+                   "%llu of %llu gets that went to Redis were not served", (unsigned long long)s->l2_errors,
                    (unsigned long long)asked);
     else
         doctor_say(d, DOCTOR_OK, "segment.redis_errors", NULL, "%llu of %llu gets that went to Redis were not served",
-                   (unsigned long long)s.l2_errors, (unsigned long long)asked);
-    if (s.loads >= 100 && s.load_timeouts > s.loads / 100)
+                   (unsigned long long)s->l2_errors, (unsigned long long)asked);
+    if (s->loads >= 100 && s->load_timeouts > s->loads / 100)
         doctor_say(d, DOCTOR_WARNING, "segment.slow_loads",
                    "raise load_timeout of their namespaces, or make the source faster: others "
                    "stop waiting and load, too",
-                   "%llu of %llu loads took longer than their load_timeout", (unsigned long long)s.load_timeouts,
-                   (unsigned long long)s.loads);
-    if (s.l2_foreign)
+                   "%llu of %llu loads took longer than their load_timeout", (unsigned long long)s->load_timeouts,
+                   (unsigned long long)s->loads);
+    if (s->l2_foreign)
         doctor_say(d, DOCTOR_WARNING, "segment.foreign_values", "who else writes under this prefix? Take another one",
-                   "%llu values found in Redis were not libcache's, or damaged", (unsigned long long)s.l2_foreign);
+                   "%llu values found in Redis were not libcache's, or damaged", (unsigned long long)s->l2_foreign);
 }
 
 static void check_coherence(struct doctor *d, const libcache_stats *s, int in_use)
@@ -235,6 +233,7 @@ void doctor_segment(struct doctor *d)
 {
     libcache_options options = LIBCACHE_OPTIONS_INIT;
     libcache_stats stats = LIBCACHE_STATS_INIT;
+    libcache_ns_stats sum = LIBCACHE_NS_STATS_INIT;
     struct segment_file f;
     libcache_error error;
     libcache *cache;
@@ -253,9 +252,9 @@ void doctor_segment(struct doctor *d)
         return;
     }
     check_entries(d, cache);
-    if (libcache_read_stats(cache, &stats) == LIBCACHE_OK) {
-        check_fill(d, &stats);
-        check_reads(d, cache);
+    if (libcache_read_stats(cache, &stats) == LIBCACHE_OK && libcache_sum_stats(cache, &sum) == LIBCACHE_OK) {
+        check_fill(d, &stats, &sum);
+        check_reads(d, &sum);
         check_coherence(d, &stats, find_segment(&f, d->args->name) && f.in_use == 1);
     }
     libcache_close(cache);

@@ -18,22 +18,25 @@ static int starts(const char *text, const char *word)
 static int check_ready(struct doctor *d)
 {
     redisReply *reply = REDIS_ASK(d->redis, "TIME");
-    const char *text = reply && reply->type == REDIS_REPLY_ERROR ? reply->str : NULL;
+    const char *text = reply && reply->type == REDIS_REPLY_ERROR ? reply->str : "";
+    int ready = 0;
 
-    if (!reply)
-        doctor_say(d, DOCTOR_ERROR, "redis.connect", "what listens there? Is redis_url right?",
-                   "%s: no answer to TIME: %s", d->place.name, d->redis->errstr);
-    else if (text && starts(text, "NOAUTH"))
+    if (!reply) {
+        doctor_say(d, DOCTOR_ERROR, "redis.connect", "what listens there? Is redis_url right?", "%s: no answer to TIME: %s",
+                   d->place.name, d->redis->errstr);
+    } else if (starts(text, "NOAUTH")) {
         doctor_say(d, DOCTOR_ERROR, "redis.login", "put user and password into the URL: redis://user:password@host",
                    "%s wants a password", d->place.name);
-    else if (text && !starts(text, "NOPERM"))
+    } else if (*text && !starts(text, "NOPERM")) {
         doctor_say(d, DOCTOR_ERROR, "redis.ready", "wait, or look at the server's log", "%s does not serve: %s",
                    d->place.name, text);
-    else
+    } else {
         doctor_say(d, DOCTOR_OK, "redis.connect", NULL, "%s answers", d->place.name);
+        ready = 1;
+    }
     if (reply)
         freeReplyObject(reply);
-    return reply && (!text || starts(text, "NOPERM"));
+    return ready;
 }
 
 static redisContext *reach(struct doctor *d, struct redis_place *place, const char *url, const char *option)

@@ -113,7 +113,7 @@ void doctor_trip(struct doctor *d)
     int result;
 
     if (!d->redis_works) {
-        doctor_say(d, DOCTOR_SKIPPED, "redis.trip", NULL, "not tried: Redis does not take changes");
+        doctor_say(d, DOCTOR_SKIPPED, "redis.trip", NULL, "not tried: first see to what was found of Redis before");
         return;
     }
     result = open_side(&from, d, LIBCACHE_LISTEN_ON_CALLS, log, &error);
