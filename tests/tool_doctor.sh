@@ -245,6 +245,7 @@ redis_cli good HSET '{odd}:meta' seq 12 >/dev/null
 finds "redis.prefix" -r $url --prefix odd
 host_start W --redis $url --prefix brief --log-length 100 --memory 1048576 $t
 tell W "set user 0 1000 10" ok
+tell W poll ok
 finds "redis.log_short" -r $url --prefix brief
 finds "redis.log_short" -n $t -r $url --prefix brief
 host_start X --redis $url --prefix brief --log-length 100 --memory 1048576 $t-x

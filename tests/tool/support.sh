@@ -8,7 +8,8 @@ unset LIBCACHE_SEGMENT LIBCACHE_REDIS_URL LIBCACHE_REDIS_PREFIX LIBCACHE_IDENTIT
 
 clean_up() {
     local pid name
-    for pid in $started; do kill -KILL "$pid" 2>/dev/null; done
+    exec 2>/dev/null # bash tells of each job that was killed
+    for pid in $started; do kill -KILL "$pid"; done
     for name in $servers; do redis_end "$name"; done
     for name in $segments; do rm -f "/dev/shm/libcache-$(id -u)-$name"; done
     wait 2>/dev/null
