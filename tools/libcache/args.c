@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTIONS_MAX = 48, FIRST_LONG = 256, SECRET_MAX = 4096 };
+enum { OPTIONS_MAX = 48, FIRST_LONG = 256, SECRET_MAX = 4096, SECRETS = 6 };
 
 #define AT(field) offsetof(struct args, field)
 
@@ -93,17 +93,10 @@ static const char *first_line(const char *path)
     return line;
 }
 
-static const char *kept(const char *text)
-{
-    char *copy = strdup(text);
-
-    if (!copy)
-        exit(fail(TOOL_FAILED, "no memory"));
-    return copy;
-}
-
 static int take_secret(const char **out, char *value, int from_arguments)
 {
+    static char kept[SECRETS][SECRET_MAX]; /* of the environment, then of the arguments: each option may come twice */
+    static size_t n;
     const char *text = value;
 
     if (*value == '@') {
@@ -112,7 +105,10 @@ static int take_secret(const char **out, char *value, int from_arguments)
             return TOOL_USAGE;
         from_arguments = 0;
     }
-    *out = kept(text);
+    if (n == SECRETS || strlen(text) >= SECRET_MAX)
+        return fail(TOOL_USAGE, "the URL of Redis is too long, or was said too often");
+    snprintf(kept[n], SECRET_MAX, "%s", text);
+    *out = kept[n++];
     if (from_arguments && strchr(value, '@'))
         memset(value, '*', strlen(value));
     return TOOL_OK;
@@ -238,9 +234,10 @@ int args_read(struct args *args, int argc, char **argv, const struct command *(*
         if (!command)
             return fail(TOOL_USAGE, "there is no command %.40s; see libcache --help", argv[at]);
         args->command = command->name;
+        args->chosen = command;
     }
     memset(&table, 0, sizeof table);
-    strcpy(table.shorts, ":");
+    table.shorts[0] = ':';
     table_add(&table, common_options);
     table_add(&table, command ? command->options : NULL);
     while ((found = getopt_long(argc, argv, table.shorts, table.longs, NULL)) != -1) {

@@ -166,7 +166,8 @@ static int by_number(const void *a, const void *b)
 
 static void time_single(struct bench *b, struct figure *f, size_t n)
 {
-    uint64_t took[TIMED], asked = 0;
+    uint64_t took[TIMED] = { 0 }, asked = 0;
+    size_t middle = n / 2, late = n * 99 / 100;
 
     measure(b, f->run, WARM_NS, &asked); /* after the others, caches hold other lines */
     for (size_t i = 0; i < n; i++) {
@@ -175,8 +176,8 @@ static void time_single(struct bench *b, struct figure *f, size_t n)
         took[i] = now_ns() - begin;
     }
     qsort(took, n, sizeof *took, by_number);
-    f->p50_ns = (double)took[n / 2];
-    f->p99_ns = (double)took[n * 99 / 100];
+    f->p50_ns = (double)took[middle];
+    f->p99_ns = (double)took[late];
 }
 
 struct worker {

@@ -72,7 +72,7 @@ static int look(const struct args *args, const struct target *target, libcache_v
 {
     const char *key = args->operands[1];
     libcache_error error;
-    libcache_ns *ns;
+    libcache_ns *ns = NULL;
 
     *result = libcache_open_namespace(&ns, target->cache, args->operands[0], NULL, &error);
     if (*result == LIBCACHE_ENOTFOUND) {
@@ -214,7 +214,7 @@ int cmd_set(struct args *args)
 {
     const char *given = args->n_operands == 3 ? args->operands[2] : NULL;
     struct target target;
-    libcache_ns *ns;
+    libcache_ns *ns = NULL;
     char *data = NULL;
     size_t size = given ? strlen(given) : 0;
     int code = TOOL_OK;
@@ -270,7 +270,7 @@ static int delete_keys(const struct args *args, const struct target *target, lib
 int cmd_del(struct args *args)
 {
     struct target target;
-    libcache_ns *ns;
+    libcache_ns *ns = NULL;
     int code = target_change(&target, args);
 
     if (code != TOOL_OK)
@@ -304,7 +304,7 @@ static int invalidate_tags(const struct args *args, const struct target *target,
 static int invalidate(const struct args *args, const struct target *target, const char *what)
 {
     unsigned flags = args->local ? LIBCACHE_SKIP_L2 : 0;
-    libcache_ns *ns;
+    libcache_ns *ns = NULL;
     int result, code;
 
     if (args->all) {

@@ -99,9 +99,10 @@ static void print_line(struct listing *l, const libcache_entry *e)
     fputs("  ", stdout);
     print_safe(stdout, e->key.data, e->key.size);
     for (unsigned i = 0; i < e->n_tags; i++) {
+        const char *tag = tag_said(l, e->tags[i]);
         fputs(i ? " " : "  #", stdout);
-        if (tag_said(l, e->tags[i]))
-            print_safe(stdout, tag_said(l, e->tags[i]), strlen(tag_said(l, e->tags[i])));
+        if (tag)
+            print_safe(stdout, tag, strlen(tag));
         else
             printf("%016llx", (unsigned long long)e->tags[i]);
     }

@@ -113,7 +113,7 @@ static int compute_rows(struct top *top)
         rows[i] = difference(&top->now.ns[i], i < top->before.n ? &top->before.ns[i] : &nothing);
     qsort(rows, top->n_rows, sizeof *rows, compare);
     rows[top->n_rows] = difference(&top->now.sum, &top->before.sum);
-    strcpy(rows[top->n_rows].name, "all");
+    snprintf(rows[top->n_rows].name, sizeof rows->name, "all");
     return TOOL_OK;
 }
 

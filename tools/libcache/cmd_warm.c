@@ -113,7 +113,7 @@ static int store_values(struct warm *w, const size_t *which, size_t n)
 
 static int flush_batch(struct warm *w)
 {
-    size_t *which = malloc((w->n + 1) * sizeof *which), keys = 0, values = w->n;
+    size_t *which = calloc(w->n + 1, sizeof *which), keys = 0, values = w->n;
     int code = TOOL_OK;
 
     if (!which)

@@ -22,8 +22,8 @@ static int check_ready(struct doctor *d)
     int ready = 0;
 
     if (!reply) {
-        doctor_say(d, DOCTOR_ERROR, "redis.connect", "what listens there? Is redis_url right?", "%s: no answer to TIME: %s",
-                   d->place.name, d->redis->errstr);
+        doctor_say(d, DOCTOR_ERROR, "redis.connect", "what listens there? Is redis_url right?",
+                   "%s: no answer to TIME: %s", d->place.name, d->redis->errstr);
     } else if (starts(text, "NOAUTH")) {
         doctor_say(d, DOCTOR_ERROR, "redis.login", "put user and password into the URL: redis://user:password@host",
                    "%s wants a password", d->place.name);

@@ -38,12 +38,16 @@ struct server {
 
 /* ---- Where --------------------------------------------------------------------------------------------------------------- */
 
-static int read_where(struct sockaddr_storage *out, socklen_t *size, const char *where)
+union place {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+static int read_where(union place *out, socklen_t *size, const char *where)
 {
     const char *colon = strrchr(where, ':'), *why;
     char host[64] = "127.0.0.1";
-    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)out;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)out;
     uint64_t port;
 
     if (colon && (size_t)(colon - where) < sizeof host)
@@ -52,18 +56,17 @@ static int read_where(struct sockaddr_storage *out, socklen_t *size, const char 
         return fail(TOOL_USAGE, "--listen %s: the port must be a number of 0 to 65535", where);
     memset(out, 0, sizeof *out);
     if (strcmp(host, "[::1]") == 0) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_addr = in6addr_loopback;
-        v6->sin6_port = htons((uint16_t)port);
-        *size = sizeof *v6;
+        out->v6.sin6_family = AF_INET6;
+        out->v6.sin6_addr = in6addr_loopback;
+        out->v6.sin6_port = htons((uint16_t)port);
+        *size = sizeof out->v6;
         return TOOL_OK;
     }
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons((uint16_t)port);
-    *size = sizeof *v4;
-    if (strcmp(host, "localhost") == 0)
-        strcpy(host, "127.0.0.1");
-    if (inet_pton(AF_INET, host, &v4->sin_addr) != 1 || (ntohl(v4->sin_addr.s_addr) >> 24) != 127)
+    out->v4.sin_family = AF_INET;
+    out->v4.sin_port = htons((uint16_t)port);
+    *size = sizeof out->v4;
+    if (inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &out->v4.sin_addr) != 1 ||
+        (ntohl(out->v4.sin_addr.s_addr) >> 24) != 127)
         return fail(TOOL_USAGE,
                     "--listen %s: only loopback addresses (127.0.0.1, [::1], localhost) are served; "
                     "put a proxy before it for others",
@@ -73,36 +76,50 @@ static int read_where(struct sockaddr_storage *out, socklen_t *size, const char 
 
 int http_check(const char *where)
 {
-    struct sockaddr_storage at;
+    union place at;
     socklen_t size;
 
     return read_where(&at, &size, where);
 }
 
+static void tell_where(int fd)
+{
+    union place at;
+    socklen_t size = sizeof at;
+    char host[INET_ADDRSTRLEN] = "";
+
+    memset(&at, 0, sizeof at);
+    if (getsockname(fd, &at.any, &size) < 0)
+        return;
+    if (at.any.sa_family == AF_INET6) {
+        fprintf(stderr, "serving http://[::1]:%u/metrics\n", ntohs(at.v6.sin6_port));
+    } else {
+        inet_ntop(AF_INET, &at.v4.sin_addr, host, sizeof host);
+        fprintf(stderr, "serving http://%s:%u/metrics\n", host, ntohs(at.v4.sin_port));
+    }
+}
+
 static int listen_at(const char *where, int *fd)
 {
-    struct sockaddr_storage at;
-    socklen_t size;
-    int yes = 1, code = read_where(&at, &size, where);
+    union place at;
+    socklen_t size = 0;
+    int yes = 1, code;
 
+    memset(&at, 0, sizeof at);
+    code = read_where(&at, &size, where);
+    *fd = -1;
     if (code != TOOL_OK)
         return code;
-    *fd = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    *fd = socket(at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (*fd >= 0)
         setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    if (*fd < 0 || bind(*fd, (struct sockaddr *)&at, size) < 0 || listen(*fd, 64) < 0) {
+    if (*fd < 0 || bind(*fd, &at.any, size) < 0 || listen(*fd, 64) < 0) {
         code = fail(TOOL_FAILED, "--listen %s: %s", where, strerror(errno));
         if (*fd >= 0)
             close(*fd);
         return code;
     }
-    size = sizeof at;
-    getsockname(*fd, (struct sockaddr *)&at, &size);
-    if (at.ss_family == AF_INET6)
-        fprintf(stderr, "serving http://[::1]:%u/metrics\n", ntohs(((struct sockaddr_in6 *)(void *)&at)->sin6_port));
-    else
-        fprintf(stderr, "serving http://%s:%u/metrics\n", inet_ntoa(((struct sockaddr_in *)(void *)&at)->sin_addr),
-                ntohs(((struct sockaddr_in *)(void *)&at)->sin_port));
+    tell_where(*fd);
     return TOOL_OK;
 }
 

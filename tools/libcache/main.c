@@ -217,10 +217,10 @@ int main(int argc, char **argv)
             result = help(args.command);
         else if (args.version)
             result = version(&args);
-        else if (!args.command)
-            result = fail(TOOL_USAGE, "which command? See libcache --help");
+        else if (args.chosen)
+            result = args.chosen->run(&args);
         else
-            result = find_command(args.command)->run(&args);
+            result = fail(TOOL_USAGE, "which command? See libcache --help");
     }
     json_end();
     args_free(&args);

@@ -202,7 +202,7 @@ static int take_name(struct target *target, const struct args *args)
         return TOOL_OK;
     if (strlen(args->name) >= sizeof target->name)
         return fail(TOOL_USAGE, "segment name \"%.80s\" is too long", args->name);
-    strcpy(target->name, args->name);
+    memcpy(target->name, args->name, strlen(args->name) + 1);
     return TOOL_OK;
 }
 
@@ -266,7 +266,7 @@ static int read_file_name(struct segment_file *out, const char *file)
     out->uid = strtoul(file + 9, &end, 10);
     if (*end != '-' || !end[1] || strlen(end + 1) >= sizeof out->name)
         return 0;
-    strcpy(out->name, end + 1);
+    memcpy(out->name, end + 1, strlen(end + 1) + 1);
     return 1;
 }
 

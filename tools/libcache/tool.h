@@ -55,7 +55,8 @@ struct args {
     const char *sort, *format, *listen, *admin;
     uint64_t size_bytes, seconds_ms, memory_bytes;
 
-    const char *command;
+    const char *command; /* its name; NULL: none was said */
+    const struct command *chosen;
     char **operands;
     int n_operands;
 };
