@@ -140,6 +140,23 @@ START_TEST(what_only_redis_knows_to_be_invalid_is_counted_so)
 }
 END_TEST
 
+START_TEST(what_redis_does_not_judge_is_unvouched)
+{
+    char answer[200];
+
+    hosts_prepare(&hosts, NULL);
+    host_open(&hosts.a);
+    put_tagged(hosts.a.ns, "key", "value", "tag");
+    invalidate_tag(hosts.a.cache, "another");
+    host_open(&hosts.b); /* whose knowledge of marks begins now: it asks Redis */
+    REDIS(&hosts.redis, answer, "ACL", "SETUSER", "default", "-hmget");
+    ck_missed(hosts.b.ns, "key", miss_unvouched);
+    REDIS(&hosts.redis, answer, "ACL", "SETUSER", "default", "+hmget");
+    ck_from(hosts.b.ns, "key", "value", L2);
+    hosts_down(&hosts);
+}
+END_TEST
+
 START_TEST(without_redis_a_miss_is_unavailable_or_unvouched)
 {
     hosts_prepare(&hosts, NULL);
@@ -317,7 +334,7 @@ END_TEST
 int main(void)
 {
     return RUN_TESTS("metrics_redis", reads_are_counted_by_the_tier_that_answered, a_miss_has_the_reason_of_the_tier_that_knows_one,
-                     what_only_redis_knows_to_be_invalid_is_counted_so, without_redis_a_miss_is_unavailable_or_unvouched,
+                     what_only_redis_knows_to_be_invalid_is_counted_so, what_redis_does_not_judge_is_unvouched, without_redis_a_miss_is_unavailable_or_unvouched,
                      what_another_history_ends_is_unvouched, each_round_trip_is_timed_and_a_hit_is_not,
                      operations_that_redis_makes_slow_are_told_by_name,
                      a_looker_sees_the_hosts_figures_and_keeps_its_promise_of_staleness);
