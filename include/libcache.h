@@ -827,7 +827,7 @@ typedef struct libcache_ns_stats {
     uint64_t miss_expired;       /* its TTL had ended */
     uint64_t miss_evicted;       /* it was there and had to make room, as far as a trace is left: see docs/metrics.md */
     uint64_t miss_invalidated;   /* a tag, its namespace or everything was invalidated */
-    uint64_t miss_fenced;        /* the load that was waited for was overtaken by an invalidation */
+    uint64_t miss_fenced;        /* the load that was waited for was overtaken by an invalidation, or given up */
     uint64_t miss_unvouched;     /* it was there, but this host could not tell whether it still held */
     uint64_t miss_unavailable;   /* L1 had nothing, and Redis could not be asked */
     uint64_t sets, adds, deletes, touches, increments, invalidations; /* invalidations: of the whole namespace */
