@@ -277,6 +277,7 @@ START_TEST(a_looker_that_comes_after_a_crash_leaves_its_traces)
 {
     unsigned char *before, *after;
     struct scene s;
+    uint32_t closed;
     size_t size;
     int status;
     pid_t child;
@@ -292,7 +293,8 @@ START_TEST(a_looker_that_comes_after_a_crash_leaves_its_traces)
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
     before = bytes_of(&s, &size);
-    ck_assert_uint_eq(((struct segment_head *)(void *)before)->closed, 0);
+    memcpy(&closed, before + offsetof(struct segment_head, closed), sizeof closed);
+    ck_assert_uint_eq(closed, 0);
     attach(&s, NULL);
     look_at_all(&s);
     libcache_close(s.looker);
