@@ -201,7 +201,7 @@ typedef struct libcache_options {
     size_t max_value_bytes;   /* largest value of any namespace. Default the lesser of 1 MiB and a 32nd of memory_bytes;
                                  at most about a fifth of a stripe's share of memory_bytes, and 256 MiB */
     unsigned stripes;         /* writer locks, 1 to 256. Default: by cores, memory and largest value */
-    unsigned max_namespaces;  /* 1 to 4095. Default 256; each takes 128 bytes + 8 a stripe of the segment */
+    unsigned max_namespaces;  /* 1 to 4095. Default 256; each takes 128 bytes + 24 a stripe of the segment */
     unsigned huge_pages;      /* enum libcache_huge_pages */
     unsigned lock_wait_ms;    /* longest wait for a lock that a live process holds. Default 1000 */
     int verify_values;        /* 1: keep a checksum with each value and check it on every hit */
@@ -828,7 +828,7 @@ typedef struct libcache_ns_stats {
     uint64_t miss_expired;       /* its TTL had ended */
     uint64_t miss_evicted;       /* it was there and had to make room, as far as a trace is left: see docs/metrics.md */
     uint64_t miss_invalidated;   /* a tag, its namespace or everything was invalidated */
-    uint64_t miss_fenced;        /* the load that was waited for was overtaken by an invalidation */
+    uint64_t miss_fenced;        /* the load that was waited for was overtaken by an invalidation, or given up */
     uint64_t miss_unvouched;     /* it was there, but this host could not tell whether it still held */
     uint64_t miss_unavailable;   /* L1 had nothing, and Redis could not be asked */
     uint64_t sets, adds, deletes, touches, increments, invalidations; /* invalidations: of the whole namespace */

@@ -63,7 +63,7 @@ struct beginning {
     unsigned flags;
     int stale;                /* value holds an older one */
     int later;                /* Redis is asked later, for many keys at once */
-    int looked;               /* `why` is known */
+    int knows_why;            /* as far as L1 does */
     enum miss why;            /* with a miss */
 };
 
@@ -148,9 +148,9 @@ static int look_in_l1(struct beginning *b)
         result = l1_get_any(&b->ns->cache->l1, &b->key, b->ns->view.soft_ttl_ms, b->value, LIBCACHE_TIMES | L1_LATE);
     if (result == LIBCACHE_STALE)
         b->stale = 1;
-    if (result == LIBCACHE_MISS && !b->looked && (b->ns->tiers & LIBCACHE_TIER_L1))
+    if (result == LIBCACHE_MISS && !b->knows_why && (b->ns->tiers & LIBCACHE_TIER_L1))
         b->why = l1_why(&b->ns->cache->l1, &b->key);
-    b->looked = 1;
+    b->knows_why = 1;
     return result;
 }
 

@@ -229,6 +229,51 @@ START_TEST(a_killed_process_loses_nothing_and_its_block_is_taken_over)
 }
 END_TEST
 
+START_TEST(among_many_that_live_a_dead_ones_block_is_found_when_there_is_no_other)
+{
+    enum { LIVING = 9 }; /* more than are looked at while there are fresh blocks */
+    struct shared_area a = area_new(14); /* that of none, 10 for threads, 3 for totals */
+    struct counters c, d;
+    pid_t child[LIVING];
+    int pipe_[2], status;
+    char byte;
+
+    open_counters(&c, &a);
+    ck_assert_int_eq(pipe(pipe_), 0);
+    for (int i = 0; i < LIVING; i++) {
+        child[i] = fork();
+        if (child[i] == 0) {
+            counters_add(&c, 0, COUNT_HIT, 1);
+            if (write(pipe_[1], "x", 1) == 1)
+                for (;;)
+                    pause();
+            _exit(1);
+        }
+        ck_assert_int_eq(read(pipe_[0], &byte, 1), 1);
+    }
+    ck_assert_uint_eq(blocks_used(&c), LIVING);
+    kill(child[LIVING - 1], SIGKILL);
+    ck_assert_int_eq(waitpid(child[LIVING - 1], &status, 0), child[LIVING - 1]);
+    counters_add(&c, 0, COUNT_HIT, 1); /* the last fresh one */
+    ck_assert_uint_eq(blocks_used(&c), LIVING + 1);
+    open_counters(&d, &a);
+    counters_add(&d, 0, COUNT_HIT, 1);
+    ck_assert_uint_eq(blocks_used(&c), LIVING + 1);
+    ck_assert_uint_eq(all_of(&c, COUNT_HIT), LIVING + 2);
+    for (uint32_t i = 0; i < c.blocks; i++)
+        ck_assert_uint_ne(c.area->block[i].owner, COUNTER_EVERYBODY);
+    for (int i = 0; i < LIVING - 1; i++) {
+        kill(child[i], SIGKILL);
+        ck_assert_int_eq(waitpid(child[i], &status, 0), child[i]);
+    }
+    close(pipe_[0]);
+    close(pipe_[1]);
+    counters_close(&d);
+    counters_close(&c);
+    area_free(&a);
+}
+END_TEST
+
 START_TEST(a_forked_child_does_not_count_in_its_parents_block)
 {
     struct shared_area a = area_new(16);
@@ -303,7 +348,8 @@ END_TEST
 int main(void)
 {
     return RUN_TESTS(
-        "counters", one_thread_counts_in_one_block_of_each_namespace,
+        "counters", among_many_that_live_a_dead_ones_block_is_found_when_there_is_no_other,
+        one_thread_counts_in_one_block_of_each_namespace,
         nothing_is_lost_when_there_are_more_threads_than_seats, nothing_is_lost_when_there_are_more_threads_than_blocks,
         nothing_is_lost_when_threads_come_and_go, a_block_is_taken_over_and_counts_on_when_its_handle_is_closed,
         a_killed_process_loses_nothing_and_its_block_is_taken_over, a_forked_child_does_not_count_in_its_parents_block,

@@ -273,6 +273,38 @@ START_TEST(a_looker_is_no_user_of_the_segment)
 }
 END_TEST
 
+START_TEST(a_looker_that_comes_after_a_crash_leaves_its_traces)
+{
+    unsigned char *before, *after;
+    struct scene s;
+    uint32_t closed;
+    size_t size;
+    int status;
+    pid_t child;
+
+    scene_up(&s, "crash");
+    libcache_close(s.looker);
+    rig_down(&s.rig);
+    child = fork();
+    if (child == 0) {
+        libcache *cache;
+        _exit(libcache_open(&cache, &s.rig.options, NULL) == LIBCACHE_OK ? 0 : 1); /* not closed in good order */
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    before = bytes_of(&s, &size);
+    memcpy(&closed, before + offsetof(struct segment_head, closed), sizeof closed);
+    ck_assert_uint_eq(closed, 0);
+    attach(&s, NULL);
+    look_at_all(&s);
+    libcache_close(s.looker);
+    after = bytes_of(&s, &size);
+    ck_assert_int_eq(memcmp(before, after, size), 0); /* whoever opens it next looks through it */
+    free(before);
+    free(after);
+}
+END_TEST
+
 START_TEST(it_sees_what_is_stored_and_invalidated_later)
 {
     libcache_value value = LIBCACHE_VALUE_INIT;
@@ -331,5 +363,5 @@ int main(void)
 {
     return RUN_TESTS("read_only", looking_changes_no_byte_of_the_segment, whatever_would_change_something_is_refused,
                      the_memory_cannot_be_written_to, a_looker_is_no_user_of_the_segment,
-                     it_sees_what_is_stored_and_invalidated_later, what_makes_no_sense_is_refused);
+                     a_looker_that_comes_after_a_crash_leaves_its_traces, it_sees_what_is_stored_and_invalidated_later, what_makes_no_sense_is_refused);
 }

@@ -3,7 +3,8 @@
  *
  *      slot --> tail --> header, key --> value copied --> tail again, shape again --> uses
  *
- * A reader writes nothing to the segment but at most one plain byte (uses), takes no lock, pin or count, so a reader that
+ * A reader writes nothing to the segment but at most one plain byte (uses) and a counter of his own (metrics/counters.h; he who only
+ * looks at the segment not even those), takes no lock or pin, so a reader that
  * is killed leaves nothing behind. What keeps it right:
  *
  *   1. A slot is published (release) after the entry's bytes; it is read with acquire. So the bytes are there.

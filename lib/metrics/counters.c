@@ -3,6 +3,7 @@
 
 #include "base/process.h"
 
+#include <limits.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #define BLOCKS_MAX 16384u
 #define TOTALS_SHARE 4 /* of the blocks, kept free of threads: for totals */
 #define TRY_AGAIN 4096 /* counts without a block, after which one is looked for again */
+#define FEW_LOOKS 8            /* at whether processes live, before a fresh block is taken */
 #define TAKEN 1u       /* a seat's owner while it is made ready: no thread pointer */
 #define START_BITS 40
 #define PAGE 4096
@@ -93,29 +95,79 @@ static int claim(struct counter_block *block, uint64_t from, uint64_t to)
     return __atomic_compare_exchange_n(&block->owner, &from, to, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/*
- * Takes a block of the namespace whose owner is gone, else one that was never used. Somebody who took one and was killed before he
- * wrote whose it is, has left one that was never used.
- */
-static struct counter_block *take_block(struct counters *c, uint32_t space, uint32_t blocks, uint64_t self,
-                                        uint64_t owner)
+/* How far somebody must look who looks for blocks in use. */
+static uint32_t blocks_used(const struct counters *c)
 {
-    for (int fresh = 0; fresh < 2; fresh++) {
-        uint32_t wanted = fresh ? 0 : space + 1;
-        for (uint32_t i = 1; i < blocks; i++) {
-            struct counter_block *block = &c->area->block[i];
-            uint64_t before = load_acquire(&block->owner);
-            if (load_relaxed(&block->space) != wanted || !is_free(before, self) || !claim(block, before, owner))
-                continue;
-            if (load_acquire(&block->space) != wanted) { /* it has changed hands since we looked */
-                store_release(&block->owner, 0);
-                continue;
-            }
-            store_release(&block->space, space + 1);
+    uint32_t used = load_acquire(&c->area->used);
+
+    return used < c->blocks ? used : c->blocks;
+}
+
+static void use_blocks(struct counters *c, uint32_t n)
+{
+    uint32_t used = load_relaxed(&c->area->used);
+
+    while (used < n && !__atomic_compare_exchange_n(&c->area->used, &used, n, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        ;
+}
+
+/* The block, which belonged to `before` and holds counts of `wanted` (a space's number + 1, or 0: of none). 0: somebody was faster. */
+static int take_this(struct counter_block *block, uint64_t before, uint32_t wanted, uint32_t space, uint64_t owner)
+{
+    if (!claim(block, before, owner))
+        return 0;
+    if (load_acquire(&block->space) != wanted) { /* it has changed hands since we looked */
+        store_release(&block->owner, 0);
+        return 0;
+    }
+    store_release(&block->space, space + 1);
+    return 1;
+}
+
+/* One of the namespace's whose owner is gone, for which so many processes may be looked at. */
+static struct counter_block *take_over(struct counters *c, uint32_t space, uint64_t owner, unsigned looks)
+{
+    uint64_t self = own_word(c);
+    uint32_t used = blocks_used(c);
+
+    for (uint32_t i = 1; i < used; i++) {
+        struct counter_block *block = &c->area->block[i];
+        uint64_t before = load_acquire(&block->owner);
+        if (load_relaxed(&block->space) != space + 1 || before == self || before == COUNTER_EVERYBODY)
+            continue;
+        if (before && !looks--)
+            return NULL;
+        if (is_free(before, self) && take_this(block, before, space + 1, space, owner))
             return block;
-        }
     }
     return NULL;
+}
+
+/* One that was never used, or whose taker was killed before he wrote for what he took it. */
+static struct counter_block *take_fresh(struct counters *c, uint32_t space, uint64_t owner, uint32_t blocks)
+{
+    uint64_t self = own_word(c);
+
+    for (uint32_t i = 1; i < blocks; i++) {
+        struct counter_block *block = &c->area->block[i];
+        uint64_t before = load_acquire(&block->owner);
+        if (load_relaxed(&block->space) || !is_free(before, self))
+            continue;
+        use_blocks(c, i + 1);
+        if (take_this(block, before, 0, space, owner))
+            return block;
+    }
+    return NULL;
+}
+
+/* Looking whether a process lives costs some microseconds, so only a few are looked at while there are fresh blocks. */
+static struct counter_block *take_block(struct counters *c, uint32_t space, uint32_t blocks, uint64_t owner)
+{
+    struct counter_block *block = take_over(c, space, owner, FEW_LOOKS);
+
+    if (!block)
+        block = take_fresh(c, space, owner, blocks);
+    return block ? block : take_over(c, space, owner, UINT_MAX);
 }
 
 /* Where everybody counts of a namespace; that of none, the first block, where there is no room for another. */
@@ -129,15 +181,16 @@ static uint64_t *total_of(struct counters *c, uint32_t space)
         return total;
     if (space == counters_nowhere(c)) {
         block = &c->area->block[0];
+        use_blocks(c, 1);
         store_relaxed(&block->owner, COUNTER_EVERYBODY);
         store_release(&block->space, space + 1);
     }
-    for (uint32_t i = 1; i < c->blocks && !block; i++)
+    for (uint32_t i = 1, used = blocks_used(c); i < used && !block; i++)
         if (load_acquire(&c->area->block[i].owner) == COUNTER_EVERYBODY &&
             load_acquire(&c->area->block[i].space) == space + 1)
             block = &c->area->block[i];
     if (!block)
-        block = take_block(c, space, c->blocks, own_word(c), COUNTER_EVERYBODY);
+        block = take_block(c, space, c->blocks, COUNTER_EVERYBODY);
     if (!block)
         return total_of(c, counters_nowhere(c));
     store_release(&tally->total, block->count);
@@ -160,7 +213,7 @@ static struct seat *take_seat(struct counters *c, struct tally *tally, uint32_t 
         if (owner || (load_relaxed(&tally->shares) % TRY_AGAIN) ||
             !__atomic_compare_exchange_n(&seat->owner, &owner, TAKEN, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             continue;
-        block = take_block(c, space, c->blocks - c->blocks / TOTALS_SHARE, own_word(c), own_word(c));
+        block = take_block(c, space, c->blocks - c->blocks / TOTALS_SHARE, own_word(c));
         if (!block) {
             store_release(&seat->owner, 0);
             return NULL;
@@ -235,7 +288,7 @@ static void add_up(const struct counter_block *block, uint64_t *count)
 void counters_read(const struct counters *c, uint32_t space, uint64_t *count)
 {
     memset(count, 0, COUNTERS * sizeof *count);
-    for (uint32_t i = 0; i < c->blocks; i++)
+    for (uint32_t i = 0, used = blocks_used(c); i < used; i++)
         if (load_acquire(&c->area->block[i].space) == space + 1)
             add_up(&c->area->block[i], count);
 }
@@ -243,7 +296,7 @@ void counters_read(const struct counters *c, uint32_t space, uint64_t *count)
 void counters_read_all(const struct counters *c, uint64_t *count)
 {
     memset(count, 0, COUNTERS * sizeof *count);
-    for (uint32_t i = 0; i < c->blocks; i++)
+    for (uint32_t i = 0, used = blocks_used(c); i < used; i++)
         if (load_acquire(&c->area->block[i].space))
             add_up(&c->area->block[i], count);
 }

@@ -88,6 +88,7 @@ struct counter_block {
 /* The metrics' part of a segment, all zero in a new one. */
 struct metrics_area {
     struct time_counts time[TIMES_KINDS];
+    uint32_t used; /* blocks from here on were never taken. By compare-and-swap, raised before a block is */
     struct counter_block block[];
 };
 
