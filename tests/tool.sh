@@ -191,7 +191,7 @@ wants 0 "$tool" warm -n $b - <"$scratch/dump"
 python 'strip = lambda f: sorted(str([e.get(k) for k in ("namespace", "key", "key_base64", "value", "value_base64", "codec", "flags", "result")]) for e in json.load(open(scratch + f)))
 assert strip("/first") == strip("/second") and len(strip("/first")) == 3, (strip("/first"), strip("/second"))'
 for line in '{"key": 5}' '{"key": "a", "value": "b"' '{"key": "a"} {}' '{"value": "b"}' '{"key": "\ud800"}' '{"key": "a", "codec": 300}' \
-    '{"key": "a", "value_base64": "x"}' '{"key": "a", "tags": "b"}' '{]' '{"key": "a", "x": [[}'; do
+    "{\"key\": \"a\", \"tags\": [$(seq -s, -f '"%g"' 65)]}" '{"key": "a", "value_base64": "x"}' '{"key": "a", "tags": "b"}' '{]' '{"key": "a", "x": [[}'; do
     printf '{"key": "good", "value": "1"}\n%s\n' "$line" >"$scratch/bad"
     complains 2 'bad:2: ' "$tool" warm -n $a -N words -F json "$scratch/bad"
 done

@@ -41,6 +41,15 @@ for how in ("q", signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     assert not during[3] & (termios.ICANON | termios.ECHO), "keys do not come at once"
     os.write(master, b"n")
     read_until(master, b"sort by", "a key")
+    if how == "q":  # stopped and continued
+        os.kill(pid, signal.SIGTSTP)
+        _, status = os.waitpid(pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status), f"status {status}"
+        read_until(master, b"\x1b[?25h\x1b[?1049l", "a stop")
+        assert termios.tcgetattr(slave) == before, "the terminal of a stopped program is not as it was"
+        os.kill(pid, signal.SIGCONT)
+        read_until(master, b"\x1b[?1049h", "going on")
+        read_until(master, b"NAMESPACE", "going on")
     if how == "q":
         os.write(master, b"q")
     else:
