@@ -18,7 +18,8 @@ def start(*more, where="0"):
 
 
 def ask(port, method="GET", path="/metrics"):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    """Within less than the 5 s after which the responder gives up others, so that who is held up by them fails."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=4)
     connection.request(method, path)
     response = connection.getresponse()
     return response, response.read()

@@ -43,7 +43,11 @@ for how in ("q", signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     read_until(master, b"sort by", "a key")
     if how == "q":  # stopped and continued
         os.kill(pid, signal.SIGTSTP)
-        _, status = os.waitpid(pid, os.WUNTRACED)
+        until = time.monotonic() + 20
+        status = 0
+        while not status and time.monotonic() < until:
+            _, status = os.waitpid(pid, os.WUNTRACED | os.WNOHANG)
+            time.sleep(0.005)
         assert os.WIFSTOPPED(status), f"status {status}"
         read_until(master, b"\x1b[?25h\x1b[?1049l", "a stop")
         assert termios.tcgetattr(slave) == before, "the terminal of a stopped program is not as it was"
