@@ -22,6 +22,11 @@ int dice_chance(uint64_t *dice, unsigned percent)
     return dice_below(dice, 100) < percent;
 }
 
+int row_is_missing(uint64_t version)
+{
+    return version % 16 == 0;
+}
+
 int key_is_set(unsigned key)
 {
     return key % 4 == 3;
@@ -89,7 +94,17 @@ const char *payload_check(const libcache_value *value, unsigned key, struct payl
         return "it is of another key";
     if (value->codec != (uint8_t)head->version || value->flags != (uint32_t)(head->version ^ key))
         return "codec or flags are of another value";
-    if (value->tier != LIBCACHE_TIER_L1 && value->tier != LIBCACHE_TIER_L2)
-        return "it is from no tier";
+    if (row_is_missing(head->version))
+        return "the row was missing then";
     return NULL;
+}
+
+const char *payload_of_missing(const libcache_value *value, unsigned key, struct payload *head)
+{
+    memset(head, 0, sizeof *head);
+    head->key = key;
+    head->version = value->flags ^ key;
+    if (value->codec != (uint8_t)head->version)
+        return "codec or flags are of another value";
+    return row_is_missing(head->version) ? NULL : "the row was not missing then";
 }

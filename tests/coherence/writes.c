@@ -177,7 +177,7 @@ static int set_new(struct worker *w, unsigned key, uint64_t version)
 
     key_size = key_text(text, key);
     if (w->arena->settings.with_redis && dice_chance(&w->dice, 10))
-        options.flags = LIBCACHE_SKIP_L1;
+        options.flags |= LIBCACHE_SKIP_L1;
     cover_add(w, key);
     note(history, w->arena, w->number, EVENT_SET, version, 0);
     call = call_begin(w, EVENT_SET);
