@@ -56,7 +56,8 @@ enum {
     KEYS_MAX = 4096,
     SPACES = 3,
     SPACE_AGING = 2,    /* the one with a soft TTL, a grace, early refresh and the lease in Redis */
-    GROUPS = 16,        /* tags "group": every key has one */
+    HOT_KEYS = 24,      /* that most of the traffic is for */
+    GROUPS = 16,        /* tags "group": every key that is not quiet has one */
     PAIRS = 8,          /* tags "pair": every third key has one too */
     EVENTS = 1024,      /* remembered of a key: a second or so of a busy one */
     SLICES = 64,        /* of the common floor */
@@ -71,9 +72,9 @@ enum {
     LEASE_MS = 300,     /* load_timeout */
     FAILED_MS = 60,     /* load_backoff */
     SOFT_MS = 80,       /* of SPACE_AGING, and so on */
-    AGING_TTL_MS = 600,
+    AGING_TTL_MS = 900,
     GRACE_MS = 1500,
-    AGE_SLACK_MS = 400  /* from the making of a value to its arrival, and the clocks' grain */
+    AGE_SLACK_MS = 300  /* from the making of a value to its arrival, and the clocks' grain */
 };
 
 /* What a worker may be told to do wrong, to see that the checker notices. */
@@ -250,6 +251,7 @@ struct payload {
 int row_is_missing(uint64_t version);
 int key_is_set(unsigned key);
 unsigned key_space(unsigned key);
+int key_is_quiet(unsigned key); /* seldom changed, so that its values may get old; its tag is its own */
 int key_has_tag(unsigned key, unsigned tag); /* groups, then pairs */
 size_t key_text(char text[32], unsigned key);
 size_t tag_text(char text[32], unsigned tag);

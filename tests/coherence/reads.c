@@ -5,7 +5,7 @@
 
 unsigned pick_key(struct worker *w)
 {
-    unsigned keys = w->arena->settings.keys, hot = keys < 24 ? keys : 24;
+    unsigned keys = w->arena->settings.keys, hot = keys < HOT_KEYS ? keys : HOT_KEYS;
     return (unsigned)dice_below(&w->dice, dice_chance(&w->dice, 60) ? hot : keys);
 }
 
@@ -45,7 +45,7 @@ static void too_old(struct worker *w, const char *rule, unsigned key, const stru
 static void check_age(struct worker *w, unsigned key, const struct floors *floors, int result,
                       const struct payload *head, enum asking how)
 {
-    uint64_t slack = AGE_SLACK_MS + w->arena->settings.timeout_ms, most = SOFT_MS, least = 0, now = now_ns();
+    uint64_t slack = AGE_SLACK_MS, most = SOFT_MS, least = 0, now = now_ns();
     double begun_ms = ((double)floors->begun_ns - (double)head->stored_ns) / 1e6,
            ended_ms = ((double)now - (double)head->stored_ns) / 1e6;
 

@@ -37,8 +37,17 @@ unsigned key_space(unsigned key)
     return key / 4 % SPACES;
 }
 
+int key_is_quiet(unsigned key)
+{
+    return key_space(key) == SPACE_AGING && key >= HOT_KEYS;
+}
+
 unsigned key_tags(unsigned tags[2], unsigned key)
 {
+    if (key_is_quiet(key)) {
+        tags[0] = GROUPS + PAIRS + key;
+        return 1;
+    }
     tags[0] = key * 7 % GROUPS;
     tags[1] = GROUPS + key / 3 % PAIRS;
     return key % 3 == 0 ? 2 : 1;
@@ -57,7 +66,9 @@ size_t key_text(char text[32], unsigned key)
 
 size_t tag_text(char text[32], unsigned tag)
 {
-    return (size_t)(tag < GROUPS ? snprintf(text, 32, "group:%u", tag) : snprintf(text, 32, "pair:%u", tag - GROUPS));
+    return (size_t)(tag < GROUPS           ? snprintf(text, 32, "group:%u", tag)
+                    : tag < GROUPS + PAIRS ? snprintf(text, 32, "pair:%u", tag - GROUPS)
+                                           : snprintf(text, 32, "own:%u", tag - GROUPS - PAIRS));
 }
 
 static uint64_t sum_of(const void *bytes, size_t size)
