@@ -113,7 +113,10 @@ static void give_back_lease(libcache_load *load, uint64_t deadline)
 static void end_load_by(libcache_load *load, enum flight_end how, uint64_t deadline)
 {
     struct l1 *l1 = &load->ns->cache->l1;
+    enum flight_end then;
 
+    if (load->leased && flight_ended(l1, &load->flight, &then))
+        load->leased = 0; /* late: somebody of this host may have taken it over, in the same name (flight_owner) */
     if (how == FLIGHT_FENCED)
         give_back_lease(load, deadline);
     if (load->leads)
