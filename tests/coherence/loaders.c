@@ -25,10 +25,10 @@ static void nap(struct query *q)
 {
     uint64_t *dice = &q->w->dice, roll = dice_below(dice, 1000), begun_ns = now_ns();
 
-    if (roll < 800)
+    if (roll < 850)
         return;
     poll(NULL, 0,
-         (int)(roll < 950   ? 1 + dice_below(dice, 5)
+         (int)(roll < 970   ? 1 + dice_below(dice, 5)
                : roll < 997 ? 5 + dice_below(dice, 40)
                             : LEASE_MS + dice_below(dice, 100)));
     q->napped_ns += now_ns() - begun_ns;
@@ -237,7 +237,7 @@ static libcache_load_options load_options(struct worker *w, unsigned *wait_ms)
 
     options.keep = keep;
     options.drop = drop;
-    options.wait_ms = roll < 50 ? 5 : roll < 95 ? 40 : 0;
+    options.wait_ms = roll < 75 ? 5 : roll < 98 ? 40 : 0;
     *wait_ms = options.wait_ms ? options.wait_ms : LEASE_MS;
     if (dice_chance(&w->dice, 5))
         options.flags = LIBCACHE_REFRESH;

@@ -67,7 +67,7 @@ static void abort_load(struct worker *w, struct token *t, int error)
     w->state->counts.failures += error != 0;
 }
 
-/* ---- Begins ---------------------------------------------------------------------------------------------------------- */
+/* ---- What a begin gives ---------------------------------------------------------------------------------------------- */
 
 /* What a begin, or a wait, has given; `before` is of then. */
 static void given(struct worker *w, struct token *t, const struct floors *floors, int result,
@@ -127,59 +127,6 @@ static void read_row(struct worker *w, struct token *t)
 static uint64_t more_ms(const struct worker *w, unsigned wait_ms)
 {
     return wait_ms + 3 * (uint64_t)w->arena->settings.timeout_ms;
-}
-
-static struct token *free_token(struct worker *w)
-{
-    for (int i = 0; i < TOKENS; i++)
-        if (!w->tokens[i].load)
-            return &w->tokens[i];
-    return NULL;
-}
-
-void begin_token(struct worker *w, unsigned key)
-{
-    struct token *t = free_token(w);
-    libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
-    struct history *history = &w->arena->keys[key].history;
-    uint64_t wait_ms = 0, roll = dice_below(&w->dice, 100);
-    struct floors floors;
-    struct marks before;
-    struct call call;
-    char text[32];
-    size_t size = key_text(text, key);
-    int result;
-
-    if (!t)
-        return;
-    *t = (struct token){ .key = key };
-    if (roll < 60)
-        options.flags = LIBCACHE_NO_BLOCK;
-    else
-        options.wait_ms = roll < 80 ? 4 : roll < 97 ? 40 : 0;
-    wait_ms = options.wait_ms ? options.wait_ms : LEASE_MS;
-    if (dice_chance(&w->dice, 5))
-        options.flags |= LIBCACHE_REFRESH;
-    if (dice_chance(&w->dice, 2))
-        options.flags |= LIBCACHE_SKIP_L2;
-    if (w->arena->settings.sabotage == SABOTAGE_EARLY_ROW && dice_chance(&w->dice, 20)) {
-        t->version = load_word(&w->arena->keys[key].db);
-        t->has_row = 1;
-    }
-    t->plain = !(options.flags & (LIBCACHE_REFRESH | LIBCACHE_SKIP_L2));
-    before = marks_now(w);
-    floors = floors_now(w->arena, w->host, key);
-    t->begun_ns = floors.begun_ns;
-    note(history, w->arena, w->number, EVENT_BEGIN, 0, options.flags);
-    call = call_begin(w, EVENT_BEGIN);
-    result = libcache_load_begin(&t->load, w->spaces[key_space(key)], text, size, &w->values[0], &options);
-    call_end_within(w, &call, key, 4, more_ms(w, (unsigned)wait_ms), "load_begin");
-    note(history, w->arena, w->number, EVENT_BEGUN, 0, result);
-    given(w, t, &floors, result, &before);
-    if (t->load && options.flags & LIBCACHE_REFRESH)
-        t->refreshes = 1;
-    if (t->load && !t->waits && t->has_row)
-        read_row(w, t);
 }
 
 /* ---- Steps ----------------------------------------------------------------------------------------------------------- */
@@ -267,6 +214,62 @@ static void step(struct worker *w, struct token *t)
     }
     end(w, t);
     t->load = NULL;
+}
+
+static struct token *free_token(struct worker *w)
+{
+    for (int i = 0; i < TOKENS; i++)
+        if (!w->tokens[i].load)
+            return &w->tokens[i];
+    return NULL;
+}
+
+void begin_token(struct worker *w, unsigned key)
+{
+    struct token *t = free_token(w);
+    libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
+    struct history *history = &w->arena->keys[key].history;
+    uint64_t wait_ms = 0, roll = dice_below(&w->dice, 100);
+    struct floors floors;
+    struct marks before;
+    struct call call;
+    char text[32];
+    size_t size = key_text(text, key);
+    int result;
+
+    if (!t)
+        return;
+    *t = (struct token){ .key = key };
+    if (roll < 60)
+        options.flags = LIBCACHE_NO_BLOCK;
+    else
+        options.wait_ms = roll < 90 ? 4 : roll < 99 ? 40 : 0;
+    wait_ms = options.wait_ms ? options.wait_ms : LEASE_MS;
+    if (dice_chance(&w->dice, 5))
+        options.flags |= LIBCACHE_REFRESH;
+    if (dice_chance(&w->dice, 2))
+        options.flags |= LIBCACHE_SKIP_L2;
+    if (w->arena->settings.sabotage == SABOTAGE_EARLY_ROW && dice_chance(&w->dice, 20)) {
+        t->version = load_word(&w->arena->keys[key].db);
+        t->has_row = 1;
+    }
+    t->plain = !(options.flags & (LIBCACHE_REFRESH | LIBCACHE_SKIP_L2));
+    before = marks_now(w);
+    floors = floors_now(w->arena, w->host, key);
+    t->begun_ns = floors.begun_ns;
+    note(history, w->arena, w->number, EVENT_BEGIN, 0, options.flags);
+    call = call_begin(w, EVENT_BEGIN);
+    result = libcache_load_begin(&t->load, w->spaces[key_space(key)], text, size, &w->values[0], &options);
+    call_end_within(w, &call, key, 4, more_ms(w, (unsigned)wait_ms), "load_begin");
+    note(history, w->arena, w->number, EVENT_BEGUN, 0, result);
+    given(w, t, &floors, result, &before);
+    if (t->load && options.flags & LIBCACHE_REFRESH)
+        t->refreshes = 1;
+    if (t->load && !t->waits && t->has_row)
+        read_row(w, t);
+    if (dice_chance(&w->dice, 60)) /* a quick one */
+        while (t->load && !t->waits && !t->asleep_until_ns)
+            step(w, t);
 }
 
 void go_on_with_tokens(struct worker *w)

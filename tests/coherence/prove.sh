@@ -15,7 +15,7 @@ seconds=${SECONDS_EACH:-20}
 # guard, then: chaos for the checker; or a test program and the test that must fail
 list='
 key-slot       chaos none
-generation     chaos none
+generation     chaos none --no-redis
 marks          chaos none
 judge          chaos none
 own-host       chaos none
@@ -39,7 +39,7 @@ lead-stamp     chaos none
 bypass-stamp   chaos none
 refresh-stamp  chaos none
 batch-stamp    chaos none
-late-marks     chaos none
+late-marks     test_coherence_hooks  G3_what_is_within_its_grace_is_given_out_only_if_nothing_has_overtaken_it
 soft           chaos none
 grace          chaos none
 flight         chaos none

@@ -286,9 +286,9 @@ static void work(struct worker *w)
         read_many(w);
     else if (roll < 700)
         go_on_loading(w);
-    else if (roll < 840)
+    else if (roll < 850)
         go_on_with_tokens(w);
-    else if (roll < 860)
+    else if (roll < 865)
         begin_token(w, pick_key(w));
     else if (roll < 900)
         get_or_load(w, pick_key(w));
