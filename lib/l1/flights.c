@@ -328,7 +328,7 @@ int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, 
         uint64_t now = now_ns();
         if (flight_ended(l1, ref, how))
             return 1;
-        if (now >= deadline)
+        if (!guard(GUARD_WAIT, now < deadline))
             return 0;
         sleep_on(&f->word, ref->word, now, deadline - now < LOOK_AFTER_NS ? deadline : now + LOOK_AFTER_NS);
     }

@@ -69,6 +69,7 @@ enum guard {
     GUARD_FLIGHT,         /* who asks while another leads does not lead */
     GUARD_FLIGHT_END,     /* a leader who comes too late does not end another's flight */
     GUARD_FLIGHT_LEASE,   /* a leader is believed for his lease only */
+    GUARD_WAIT,           /* nobody waits for a leader for longer than he is ready to */
     GUARD_REDIS_LEASE,    /* while another host has the lease in Redis, this one does not lead */
     GUARDS
 };

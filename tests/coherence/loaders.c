@@ -183,10 +183,15 @@ static struct query *query_for(struct worker *w)
     return q;
 }
 
-/* Redis before the loader, after a wait, after the loader for each of n, and to give back a lease. */
-static uint64_t more_ms(const struct query *q, unsigned wait_ms, unsigned n)
+/* Of a call for n keys: Redis before the loader, after a wait, for the lease, after the loader for each, and to give back the lease. */
+static unsigned exchanges(unsigned n)
 {
-    return wait_ms + (n + 4) * (uint64_t)q->w->arena->settings.timeout_ms + q->napped_ns / 1000000 + 1;
+    return n + 4;
+}
+
+static uint64_t wait_of(const struct query *q, uint64_t wait_ms)
+{
+    return wait_ms + q->napped_ns / 1000000 + 1;
 }
 
 /* The loader gave this version of the key; or, with `failed`, an error. */
@@ -263,7 +268,7 @@ void get_or_load(struct worker *w, unsigned key)
     call = call_begin(w, EVENT_GET_OR_LOAD);
     result = libcache_get_or_load(w->spaces[key_space(key)], text, size, &w->values[0], load_row, q,
                                   plain ? NULL : &options);
-    call_end_within(w, &call, key, 6, more_ms(q, plain ? LEASE_MS : wait_ms, 1), "get_or_load");
+    call_end_within(w, &call, key, 6, wait_of(q, plain ? LEASE_MS : wait_ms), exchanges(1), "get_or_load");
     note(history, w->arena, w->number, EVENT_GOT, 0, result);
     note_failures(w, q);
     if (q->runs > 1)
@@ -289,7 +294,7 @@ static void warm(struct worker *w, struct many_keys *many, unsigned space)
     int result = libcache_warm(w->spaces[space], many->slices, many->n, 1 + dice_below(&w->dice, 4), load_rows, q,
                                no_progress, &options);
 
-    call_end_within(w, &call, many->keys[0], 6 * many->n, more_ms(q, wait_ms * many->n, 4 * many->n), "warm");
+    call_end_within(w, &call, many->keys[0], 6 * many->n, wait_of(q, wait_ms * many->n), many->n * exchanges(1), "warm");
     note_failures(w, q);
     if (result != LIBCACHE_OK && result != LIBCACHE_ELOAD)
         violate(w->arena, "G6", many->keys[0], "warm gives %d: %s", result, libcache_describe(result));
@@ -318,7 +323,7 @@ void get_or_load_many(struct worker *w)
     call = call_begin(w, EVENT_GET_OR_LOAD);
     result = libcache_get_or_load_many(w->spaces[space], many.slices, many.n, w->values, many.results, load_rows, q,
                                        &options);
-    call_end_within(w, &call, many.keys[0], 6 * many.n, more_ms(q, wait_ms, 3 * many.n), "get_or_load_many");
+    call_end_within(w, &call, many.keys[0], 6 * many.n, wait_of(q, wait_ms), exchanges(3 * many.n), "get_or_load_many");
     note_failures(w, q);
     if (result != LIBCACHE_OK && result != LIBCACHE_ELOAD)
         violate(w->arena, "G6", many.keys[0], "get_or_load_many gives %d: %s", result, libcache_describe(result));

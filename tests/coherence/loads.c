@@ -44,7 +44,7 @@ static void commit(struct worker *w, struct token *t)
     note(history, w->arena, w->number, EVENT_COMMIT, t->version, 0);
     call = call_begin(w, EVENT_COMMIT);
     result = libcache_load_commit(t->load, w->bytes, size, &options);
-    call_end_within(w, &call, t->key, 3, w->arena->settings.timeout_ms, "load_commit");
+    call_end_within(w, &call, t->key, 3, 0, 2, "load_commit");
     note(history, w->arena, w->number, EVENT_COMMITTED, t->version, result);
     if (stored)
         count_commit(w, t->key, result, "load_commit");
@@ -61,7 +61,7 @@ static void abort_load(struct worker *w, struct token *t, int error)
     note(&w->arena->keys[t->key].history, w->arena, w->number, EVENT_ABORT, 0, error);
     call = call_begin(w, EVENT_ABORT);
     libcache_load_abort(t->load, error);
-    call_end_within(w, &call, t->key, 2, 0, "load_abort");
+    call_end_within(w, &call, t->key, 2, 0, 1, "load_abort");
     if (error)
         failed(w, t->key);
     w->state->counts.failures += error != 0;
@@ -123,13 +123,8 @@ static void read_row(struct worker *w, struct token *t)
         t->lead = lead_take(w, t->key, t->begun_ns, t->of_all);
 }
 
-/* May take three times as long as Redis may: the look before a wait, the one after it, and the lease that is given back. */
-static uint64_t more_ms(const struct worker *w, unsigned wait_ms)
-{
-    return wait_ms + 3 * (uint64_t)w->arena->settings.timeout_ms;
-}
-
-/* ---- Steps ----------------------------------------------------------------------------------------------------------- */
+/* Of a begin or a wait: the look before a wait, the one after it, the lease, and the lease that is given back. */
+enum { EXCHANGES = 4 };
 
 static void wait_on(struct worker *w, struct token *t)
 {
@@ -139,7 +134,7 @@ static void wait_on(struct worker *w, struct token *t)
     struct call call = call_begin(w, EVENT_WAITED);
     int result = libcache_load_wait(&t->load, &w->values[0], wait_ms);
 
-    call_end_within(w, &call, t->key, 4, more_ms(w, wait_ms), "load_wait");
+    call_end_within(w, &call, t->key, 4, wait_ms, EXCHANGES, "load_wait");
     if (result == LIBCACHE_WAIT) {
         check_wait(w, t->key, t->begun_ns);
         return;
@@ -158,7 +153,7 @@ static int recheck(struct worker *w, struct token *t)
     int result = libcache_load_recheck(t->load, &w->values[0]);
     struct payload head;
 
-    call_end_within(w, &call, t->key, 3, w->arena->settings.timeout_ms, "load_recheck");
+    call_end_within(w, &call, t->key, 3, 0, 2, "load_recheck");
     note(&w->arena->keys[t->key].history, w->arena, w->number, EVENT_RECHECKED, 0, result);
     if (result == LIBCACHE_MISS)
         return 0;
@@ -260,7 +255,7 @@ void begin_token(struct worker *w, unsigned key)
     note(history, w->arena, w->number, EVENT_BEGIN, 0, options.flags);
     call = call_begin(w, EVENT_BEGIN);
     result = libcache_load_begin(&t->load, w->spaces[key_space(key)], text, size, &w->values[0], &options);
-    call_end_within(w, &call, key, 4, more_ms(w, (unsigned)wait_ms), "load_begin");
+    call_end_within(w, &call, key, 4, wait_ms, EXCHANGES, "load_begin");
     note(history, w->arena, w->number, EVENT_BEGUN, 0, result);
     given(w, t, &floors, result, &before);
     if (t->load && options.flags & LIBCACHE_REFRESH)

@@ -45,6 +45,7 @@ grace          chaos none
 flight         chaos none
 flight-end     chaos none
 flight-lease   chaos none --keys 24
+wait           chaos none
 redis-lease    chaos none
 '
 # Few writes and a short max_staleness: what is old must live long enough to be seen. Why the rest are tests: an older copy is told by

@@ -95,12 +95,13 @@ struct call {
 struct call call_begin(struct worker *w, enum event_type doing);
 
 /*
- * G7. `locks`: how many locks it may have had to wait for; `more_ms`: what it may take beyond redis_timeout_ms. Gives how long it took,
+ * G7. `locks`: how many locks it may have had to wait for; `wait_ms`: for somebody else, or its loader's naps; `exchanges`:
+ * how often it may spend redis_timeout_ms when Redis is not well. Gives how long it took,
  * or 0 if that says nothing.
  */
-uint64_t call_end_within(struct worker *w, const struct call *call, unsigned key, unsigned locks, uint64_t more_ms,
-                         const char *what);
-#define call_end(w, call, key, locks, what) call_end_within(w, call, key, locks, 0, what)
+uint64_t call_end_within(struct worker *w, const struct call *call, unsigned key, unsigned locks, uint64_t wait_ms,
+                         unsigned exchanges, const char *what);
+#define call_end(w, call, key, locks, what) call_end_within(w, call, key, locks, 0, 1, what)
 
 libcache_set_options set_options(struct tag_texts *tags, unsigned key, uint64_t version);
 
