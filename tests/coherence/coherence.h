@@ -72,8 +72,9 @@ enum {
     LEASE_MS = 300,     /* load_timeout */
     FAILED_MS = 60,     /* load_backoff */
     SOFT_MS = 80,       /* of SPACE_AGING, and so on */
-    AGING_TTL_MS = 900,
+    AGING_TTL_MS = 700,
     GRACE_MS = 1500,
+    STALL_MS = 100,     /* more than a call takes when all is well */
     AGE_SLACK_MS = 300  /* from the making of a value to its arrival, and the clocks' grain */
 };
 
@@ -181,6 +182,7 @@ struct arena {
     uint64_t chaos;               /* atomic: not 0 from the begin of an action until all hosts are well again */
     uint64_t calm_ns;             /* atomic: when chaos was last over */
     uint64_t stopped_ns;          /* atomic: when a process was last stopped or continued; 0: none ever */
+    uint64_t stalled_ns;          /* atomic: when a call last took long, as on a machine that has too much to do */
     uint64_t lenient_until_ns;    /* atomic */
     uint64_t died[POINTS_MAX];    /* atomic: workers that killed themselves, by enum hook_point */
     uint64_t lags[LAGS];          /* atomic: how long news took, by bucket */

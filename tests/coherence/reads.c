@@ -40,7 +40,7 @@ static void too_old(struct worker *w, const char *rule, unsigned key, const stru
 
 /*
  * From when it was made to when the read began, or ended. Its maker, Redis, or who copied it may have been stopped meanwhile, or
- * have learnt Redis's clock while being stopped: then nobody knows how old it is for them.
+ * have learnt Redis's clock while being stopped: then nobody knows how old it is for them. A machine that is busy stops them, too.
  */
 static void check_age(struct worker *w, unsigned key, const struct floors *floors, int result,
                       const struct payload *head, enum asking how)
@@ -56,7 +56,7 @@ static void check_age(struct worker *w, unsigned key, const struct floors *floor
         return;
     }
     if (!head->stored_ns || load_word(&w->arena->stopped_ns) || load_word(&w->arena->chaos) ||
-        load_word(&w->arena->calm_ns) > head->stored_ns)
+        load_word(&w->arena->calm_ns) > head->stored_ns || load_word(&w->arena->stalled_ns) > head->stored_ns)
         return;
     if (result == LIBCACHE_STALE) {
         most = how == ASKING ? AGING_TTL_MS : AGING_TTL_MS + GRACE_MS;

@@ -55,6 +55,8 @@ uint64_t call_end_within(struct worker *w, const struct call *call, unsigned key
 
     allowed_ms += (uint64_t)s->timeout_ms * (calm ? 1 : exchanges);
     __atomic_store_n(&w->state->doing, EVENT_NONE, __ATOMIC_RELAXED);
+    if (took_ns > (wait_ms + STALL_MS) * 1000000)
+        store_word(&w->arena->stalled_ns, now_ns());
     if (stops != call->own_stops || stops % 2)
         return 0;
     if (host_stops != call->host_stops || host_stops & 0xff)
