@@ -153,12 +153,13 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
 .PHONY: all help static shared programs bench-programs test check demo bench deps bench-deps install uninstall \
 	asan ubsan tsan portable hooks debug valgrind fuzz coherence model demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
-	lint-analyzer format coverage dist clean print-tests print-fuzzers print-coherence FORCE
+	lint-analyzer format coverage dist clean print-tests print-hook-tests print-fuzzers print-coherence FORCE
 
 all: static shared $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the examples and the benchmarks
 static: $(STATIC) ## Build build/lib/libcache.a
 shared: $(SHARED) ## Build build/lib/libcache.so
 programs: $(TESTS) $(FUZZERS) $(COHERENCE)
+hook-programs: $(filter $(HOOK_TESTS:tests/%.c=$(OUT)/tests/%),$(TESTS)) $(COHERENCE)
 bench-programs: $(BENCH_L1) $(BENCH_L2) $(BENCH_LOAD) $(BENCH_REPLAY)
 demo-program: $(DEMO)
 
@@ -299,6 +300,8 @@ coverage: ## Measure what the tests cover (build/coverage/html when lcov is ther
 
 print-tests:
 	@printf '%s\n' $(TESTS)
+print-hook-tests:
+	@printf '%s\n' $(filter $(HOOK_TESTS:tests/%.c=$(OUT)/tests/%),$(TESTS))
 print-fuzzers:
 	@printf '%s\n' $(FUZZERS)
 print-coherence:

@@ -12,10 +12,9 @@ cxx=${CXX:-g++}
 pkg_config=${PKG_CONFIG:-pkg-config}
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
-failed=0
-fail() {
+fail() { # from a background job, too
     echo "install: $*"
-    failed=1
+    : >"$scratch/failed"
 }
 
 run_make() { ${MAKE:-make} -s --no-print-directory VARIANT=release "$@" DESTDIR="$scratch/root" PREFIX=/opt/libcache; }
@@ -56,11 +55,11 @@ compile() { # shared or static, source, program
 
 run() { # program, name
     local status
-    LD_LIBRARY_PATH=$tree/lib timeout 60 "$1" </dev/null >"$scratch/out" 2>&1
+    LD_LIBRARY_PATH=$tree/lib timeout 60 "$1" </dev/null >"$1.out" 2>&1
     status=$?
-    if [ $status -ne 0 ] && ! grep -qi '^usage' "$scratch/out"; then
+    if [ $status -ne 0 ] && ! grep -qi '^usage' "$1.out"; then
         fail "$2 ends with status $status:"
-        tail -20 "$scratch/out"
+        tail -20 "$1.out"
     fi
 }
 
@@ -81,10 +80,11 @@ for source in examples/*.c; do
         else
             [ "$needed" -eq 0 ] || fail "$name-static uses libcache.so"
         fi
-        run "$program" "$name-$kind"
+        run "$program" "$name-$kind" &
         count=$((count + 1))
     done
 done
+wait
 
 # The header alone (twice: its guard), as the strictest builds of its users see it, and then each _INIT macro.
 # C++ has no initializer of the first field alone that -Wextra is content with, hence -Wno-missing-field-initializers.
@@ -123,5 +123,5 @@ run_make uninstall || fail "uninstall does not work"
 left=$(find "$scratch/root" ! -type d)
 [ -z "$left" ] || fail "uninstall leaves $left"
 
-[ $failed -eq 0 ] && echo "install: version $version; $count programs built and run; header is clean"
-exit $failed
+[ -e "$scratch/failed" ] && exit 1
+echo "install: version $version; $count programs built and run; header is clean"

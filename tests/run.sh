@@ -74,9 +74,22 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:allocator_ma
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
 
-# Runs programs as the mode asks (a variant's name, or valgrind), all of them even if one fails.
+run_one() { # mode, launcher words in one, program
+    local mode=$1 launcher=$2 program=$3 name=${3##*/} log start=$SECONDS status
+    log=$build/logs/$mode/$name.log
+    timeout --kill-after=10 900 $launcher "$program" >"$log" 2>&1 </dev/null
+    status=$?
+    if [ $status -eq 0 ]; then
+        printf '    %-32s %3d s  %s\n' "$name" $((SECONDS - start)) "$(grep -m 1 '^[0-9]*%: Checks' "$log")"
+        echo "$name" >>"$build/logs/$mode/passed"
+    else
+        printf '    %-32s %3d s  FAILED, status %d\n%s\n' "$name" $((SECONDS - start)) $status "$(tail -100 "$log")"
+    fi
+}
+
+# Runs programs as the mode asks (a variant's name, or valgrind), JOBS at once, all of them even if one fails.
 run_programs() { # mode, launcher words, programs...
-    local mode=$1 launcher=$2 bad=0 program name log start status
+    local mode=$1 launcher=$2 program
     shift 2
     if [ $# -eq 0 ]; then
         echo "    there are no test programs"
@@ -85,22 +98,15 @@ run_programs() { # mode, launcher words, programs...
     export LIBCACHE_TEST_SCALE=${user_scale:-$(scale_of "$mode")}
     export CK_DEFAULT_TIMEOUT=${user_timeout:-$(timeout_of "$mode")}
     mkdir -p "$build/logs/$mode"
+    : >"$build/logs/$mode/passed"
     for program; do
-        name=${program##*/}
-        log=$build/logs/$mode/$name.log
-        start=$SECONDS
-        timeout --kill-after=10 900 $launcher "$program" >"$log" 2>&1 </dev/null
-        status=$?
-        if [ $status -eq 0 ]; then
-            printf '    %-32s %3d s  %s\n' "$name" $((SECONDS - start)) "$(grep -m 1 '^[0-9]*%: Checks' "$log")"
-        else
-            printf '    %-32s %3d s  FAILED, status %d\n' "$name" $((SECONDS - start)) $status
-            tail -100 "$log"
-            bad=1
-        fi
+        while [ "$(jobs -pr | wc -l)" -ge "$programs_at_once" ]; do wait -n; done
+        run_one "$mode" "$launcher" "$program" &
     done
-    return $bad
+    wait
+    [ "$(wc -l <"$build/logs/$mode/passed")" -eq $# ]
 }
+programs_at_once=${JOBS:-2}
 user_scale=${LIBCACHE_TEST_SCALE:-}
 user_timeout=${CK_DEFAULT_TIMEOUT:-}
 
@@ -170,10 +176,10 @@ bench_smoke() { run_make bench-programs && tests/bench_smoke.sh; }
 # ---- What is run -------------------------------------------------------------------------------------------
 
 check() {
-    step "build (warnings are errors)" run_make VARIANT=release WERROR=1 all programs
-    step "build with hooks" run_make WERROR=1 VARIANT=hooks programs
+    step "build (warnings are errors)" run_make VARIANT=release WERROR=1 static shared demo-program programs
+    step "build with hooks" run_make WERROR=1 VARIANT=hooks hook-programs
     step "tests" test_variant release
-    step "tests with hooks" test_variant hooks
+    step "tests with hooks" run_programs hooks "" $($make -s --no-print-directory VARIANT=hooks print-hook-tests)
     step "coherence of several hosts under chaos" run_coherence release 15
     step "symbols" tests/symbols.sh
     step "installation and header" tests/install.sh
