@@ -163,7 +163,7 @@ run_coherence() { # variant, seconds, more options
     mkdir -p "${log%/*}"
     if timeout --kill-after=10 $((seconds + 120)) $(launcher_of "$variant") "$program" --seconds "$seconds" "$@" \
         >"$log" 2>&1 </dev/null; then
-        grep -a -A 8 '^seed ' "$log" | sed 's/^/    /'
+        grep -a -A 12 '^seed ' "$log" | sed 's/^/    /'
     else
         tail -400 "$log"
         return 1
