@@ -42,6 +42,7 @@ static const bench_case cases[] = {
     { { "tags3" }, bench_run_tags, 1000000, 100, 1000000 },
     { { "get" }, bench_run_engines, 10000, 100, 2000000 },
     { { "get" }, bench_run_engines, 200000, 1000, 600000 },
+    { { "latency" }, bench_run_latency, 1000000, 100, 300000 },
     { { "invalidate" }, bench_run_invalidate, 1000000, 100, 0 },
     { { "memory" }, bench_run_memory, 0, 64, 0 },
     { { "memory" }, bench_run_memory, 0, 100, 0 },
@@ -122,7 +123,8 @@ int bench_wants_engine(const bench_options *options, const char *engine)
 /* Benches of libcache alone need only libcache to be wanted. */
 static int case_is_wanted(const bench_case *c, const bench_options *options)
 {
-    int compares = c->run == bench_run_engines || c->run == bench_run_same_pages || c->run == bench_run_processes;
+    int compares = c->run == bench_run_engines || c->run == bench_run_same_pages || c->run == bench_run_processes ||
+                   c->run == bench_run_latency;
 
     if (!compares && !bench_wants_engine(options, "libcache"))
         return 0;
