@@ -116,7 +116,7 @@ FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(OUT)/fuzz/%,$(sort $(wildcard tests/
 
 # ---- The benchmark's peers: each is in when its header and its bench/engine_<peer>.* are there -------------
 
-PEERS := rocksdb cuckoo tbb uthash
+PEERS := rocksdb cuckoo tbb uthash memcached lmdb
 rocksdb_header := rocksdb/cache.h
 rocksdb_libs := -lrocksdb
 rocksdb_define := -DHAVE_ROCKSDB
@@ -125,6 +125,12 @@ cuckoo_define := -DHAVE_CUCKOO
 tbb_header := tbb/concurrent_hash_map.h
 tbb_libs := -ltbb
 tbb_define := -DHAVE_TBB
+memcached_header := libmemcached/memcached.h
+memcached_libs := -lmemcached
+memcached_define := -DHAVE_MEMCACHED
+lmdb_header := lmdb.h
+lmdb_libs := -llmdb
+lmdb_define := -DHAVE_LMDB
 uthash_header := uthash.h
 uthash_define := -DHAVE_UTHASH
 
@@ -138,7 +144,7 @@ PEER_LIBS := $(foreach p,$(PRESENT),$($(p)_libs))
 
 ENGINES := $(filter-out $(foreach p,$(filter-out $(PRESENT),$(PEERS)),$(call peer_sources,$(p))), \
 	$(sort $(wildcard bench/engine_*.c bench/engine_*.cc)))
-HARNESS := $(sort $(wildcard bench/harness*.c))
+HARNESS := bench/harness.c bench/child.c
 L1_SOURCES := $(sort $(wildcard bench/bench_l1*.c))
 L2_SOURCES := $(sort $(wildcard bench/bench_l2*.c))
 LOAD_SOURCES := $(sort $(wildcard bench/bench_load*.c))

@@ -86,7 +86,8 @@ void report_result(const bench_options *options, const bench_result *result)
     } else if (result->threads != last.threads) {
         putchar('\n');
     }
-    if (strcmp(result->engine, "libcache") == 0 && result->n_extra == 0)
+    if (result->n_extra == 0 && (strcmp(result->engine, "libcache") == 0 ||
+                                 (strncmp(result->bench, "outside", 7) == 0 && strcmp(result->engine, "libcache-shared") == 0)))
         libcache = *result;
     put_row(result, libcache.threads == result->threads ? libcache.ns_per_op : 0);
     fflush(stdout);

@@ -43,6 +43,13 @@ extern const bench_engine engine_libcuckoo; /* engine_cuckoo.cc */
 #ifdef HAVE_TBB
 extern const bench_engine engine_tbb; /* engine_tbb.cc */
 #endif
+extern const bench_engine engine_redis; /* engine_redis.c */
+#ifdef HAVE_MEMCACHED
+extern const bench_engine engine_memcached; /* engine_memcached.c */
+#endif
+#ifdef HAVE_LMDB
+extern const bench_engine engine_lmdb; /* engine_lmdb.c */
+#endif
 #ifdef HAVE_UTHASH
 extern const bench_engine engine_uthash_mutex; /* engine_uthash.c */
 #endif

@@ -94,6 +94,9 @@ find_missing() {
         need librocksdb-dev builds g++ c++ rocksdb/cache.h -lrocksdb
         need libcuckoo-dev builds g++ c++ libcuckoo/cuckoohash_map.hh
         need libtbb-dev builds g++ c++ tbb/concurrent_hash_map.h -ltbb
+        need memcached has memcached
+        need libmemcached-dev builds gcc c libmemcached/memcached.h -lmemcached
+        need liblmdb-dev builds gcc c lmdb.h -llmdb
     fi
 }
 
