@@ -295,11 +295,10 @@ fuzz: ## Fuzz each target with libFuzzer for FUZZ_SECONDS (default 60; needs cla
 			$(BUILD)/libfuzzer/corpus/$$name tests/fuzz/corpus/$$name; \
 	done
 
-bench: ## Run the benchmark beside its peers (BENCH_FLAGS=--quick; TRACE=file replays a trace)
+bench: ## Run all benchmarks, with a report in build/bench/report.html (BENCH_FLAGS=--full; TRACE=file replays that trace)
 	-@tools/deps.sh bench
 	@$(MAKE) --no-print-directory bench-programs
-	@if [ -x $(BIN)/bench-l1 ]; then $(BIN)/bench-l1 $(BENCH_FLAGS); else echo 'There is no benchmark yet.'; fi
-	@$(if $(TRACE),$(BIN)/bench-replay '$(TRACE)' $(REPLAY_FLAGS))
+	@bench/run.sh $(BENCH_FLAGS) $(if $(TRACE),'$(TRACE)')
 
 coverage: ## Measure what the tests cover (build/coverage/html when lcov is there)
 	+@tests/run.sh coverage

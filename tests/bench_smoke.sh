@@ -143,5 +143,21 @@ refuses "$bin/bench-replay"
 printf 'a 10\nb\n' >"$scratch/uneven.txt"
 refuses "$bin/bench-replay" "$scratch/uneven.txt"
 
+# ---- The report ---------------------------------------------------------------------------------------------------------------
+
+if command -v python3 >/dev/null; then
+    mkdir "$scratch/results"
+    for name in l1 l2 load replay; do cp "$scratch/$name" "$scratch/results/$name.jsonl"; done
+    cp "$scratch/loop" "$scratch/results/replay.jsonl"
+    python3 bench/report.py "$scratch/results" >"$scratch/summary" || fail "bench/report.py failed"
+    grep -qE '^gets, .* rocksdb-lru .* [0-9.]+ x$|^gets, .* redis .* [0-9.]+ x$' "$scratch/summary" || fail "the summary lacks ratios"
+    grep -q '<polyline' "$scratch/results/report.html" || fail "the report has no plots"
+    grep -qE '(src|href)=|@import|url\(' "$scratch/results/report.html" && fail "the report needs other files"
+    sed -i 's/"keys"/"kex"/' "$scratch/results/l1.jsonl"
+    refuses python3 bench/report.py "$scratch/results"
+    mkdir "$scratch/nothing"
+    refuses python3 bench/report.py "$scratch/nothing"
+fi
+
 [ $failed = 0 ] && echo "bench_smoke: ok"
 exit $failed
