@@ -4,8 +4,8 @@
  * This header is the manual. It reads from simple to advanced:
  *
  *   1. Concepts            5. Reading            9. Iterating and statistics
- *   2. Results and errors  6. Writing           10. Caveats: what breaks, said plainly
- *   3. Opening a cache     7. Loads and stamps
+ *   2. Results and errors  6. Writing           10. Metrics
+ *   3. Opening a cache     7. Loads and stamps  11. Caveats: what breaks, said plainly
  *   4. Namespaces          8. Invalidating
  *
  * ---- 1. Concepts ---------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ enum libcache_result {
     LIBCACHE_ENUMBER = -8,       /* libcache_increment: the value is not a 64-bit decimal number */
     LIBCACHE_EOVERFLOW = -9,     /* libcache_increment: the result would not fit; nothing changed */
     LIBCACHE_EBUSY = -10,        /* a lock was not to be had in time, or at once (LIBCACHE_NO_WAIT) */
-    LIBCACHE_EACCESS = -11,      /* segment belongs to another user, or others could open it */
+    LIBCACHE_EACCESS = -11,      /* segment belongs to another user, or others could open it, or is attached read-only */
     LIBCACHE_EINCOMPATIBLE = -12,/* segment is of another build, format, identity or size */
     LIBCACHE_ENOTFOUND = -13,    /* libcache_attach: there is no such segment */
     LIBCACHE_ESYSTEM = -14,      /* the operating system refused; the error text says which call */
@@ -175,6 +175,18 @@ enum libcache_huge_pages {
     LIBCACHE_HUGE_OFF = 1,
     LIBCACHE_HUGE_ON = 2    /* ask whatever the size */
 };
+
+/* A slow operation, as options.slow is told. All of it lives until that returns. */
+typedef struct libcache_slow {
+    size_t struct_size;
+    const char *operation;   /* "get", "set", "delete", "touch", "increment", "invalidate", "lock", "rate" (Redis was asked), "load" (from
+                                the load's begin to its commit or abort) or "wait" (for another's load) */
+    const char *ns_name;     /* NULL: it concerns no namespace */
+    const void *key;         /* NULL: none, or several */
+    size_t key_size;
+    uint64_t duration_ns;
+    int result;              /* what the operation gave; of "load": OK or ELOAD; of "wait": OK, or WAIT: it was in vain */
+} libcache_slow;
 
 enum libcache_listener {
     LIBCACHE_LISTEN_ON_CALLS = 0, /* calls that find the log unread for long read it; see libcache_poll */
@@ -231,6 +243,17 @@ typedef struct libcache_options {
     unsigned poll_ms;             /* LIBCACHE_LISTEN_ON_CALLS: a call that finds the log unread for so long reads it.
                                      Default a twentieth of max_staleness_ms */
     unsigned log_length;          /* invalidations that Redis remembers for hosts that were away. Default 100000 */
+
+    int read_only;                /* libcache_attach only: 1: look, and change nothing; see there */
+
+    /*
+     * Told of each operation that touched Redis, ran a loader or waited for another's load, and took slow_ms or longer. What L1
+     * answers is never timed for this. Called in the thread of the operation, with no lock held, before the operation returns. It may
+     * call libcache, but a slow operation of its own is told too. Default none.
+     */
+    void (*slow)(void *arg, const struct libcache_slow *operation);
+    void *slow_arg;
+    unsigned slow_ms;             /* default 100 */
 } libcache_options;
 
 #define LIBCACHE_OPTIONS_INIT LIBCACHE_SIZED(libcache_options)
@@ -251,6 +274,11 @@ LIBCACHE_API int libcache_open(libcache **out, const libcache_options *options, 
  * Joins the named segment that exists, with the geometry it was made with; never creates one. Only the
  * callbacks, identity, policy_file, lock_wait_ms and what concerns Redis are used of options.
  * Errors: as libcache_open, and ENOTFOUND.
+ *
+ * With options.read_only the memory is mapped for reading only: this handle takes no lock (not the file's either) and cannot
+ * change a byte of the segment, so that looking at it disturbs nobody. Reads, iteration, statistics and metrics work, but uses and hits are not
+ * counted; identity is checked only if one is given; redis_url must not be. A namespace that is not there is ENOTFOUND. Whatever would
+ * change something is EACCESS. The handle goes on to show this very memory if the segment is removed or replaced meanwhile.
  */
 LIBCACHE_API int libcache_attach(libcache **out, const char *name, const libcache_options *options,
                                  libcache_error *error);
@@ -727,7 +755,7 @@ LIBCACHE_API int libcache_sweep(libcache *cache, size_t max_entries, size_t *rec
 
 typedef struct libcache_stats {
     size_t struct_size;
-    /* this handle in this process, since it was opened */
+    /* this handle in this process, since it was opened; a forked child begins at 0. The same of all processes: libcache_sum_stats */
     uint64_t hits, stale, negatives, misses;
     uint64_t sets, adds, deletes, touches, increments;
     uint64_t fenced;              /* stores refused because of an invalidation since their stamp */
@@ -768,6 +796,14 @@ typedef struct libcache_stats {
     uint64_t epochs;              /* how often Redis's history was found to be another, or to have a gap: all of L1 was given up */
     uint64_t owed_bytes;          /* names of invalidations that Redis is yet to be told */
     uint64_t breaker_opens;
+    unsigned breaker_open;        /* 1: it keeps calls from Redis */
+    /* this handle: misses by reason, see libcache_ns_stats; they add up to `misses` */
+    uint64_t miss_cold, miss_expired, miss_evicted, miss_invalidated, miss_fenced, miss_unvouched, miss_unavailable;
+    uint64_t load_timeouts;       /* of `loads`: ended after load_timeout_ms */
+    uint64_t set_bytes;           /* of values that were stored */
+    uint64_t slow;                /* operations that took slow_ms or longer */
+    uint64_t pool_waits, pool_refusals; /* for a free connection, and those in vain */
+    uint64_t metrics_bytes;       /* of the segment: what the counters and histograms take of memory_bytes */
 } libcache_stats;
 
 #define LIBCACHE_STATS_INIT LIBCACHE_SIZED(libcache_stats)
@@ -775,7 +811,97 @@ typedef struct libcache_stats {
 /* Reads the statistics; takes no lock, so figures of a busy segment may be a few operations apart. Errors: EINVAL. */
 LIBCACHE_API int libcache_read_stats(libcache *cache, libcache_stats *stats);
 
-/* ---- 10. Caveats --------------------------------------------------------------------------------- */
+/* ---- 10. Metrics --------------------------------------------------------------------------------- */
+
+/*
+ * What happened in one namespace, by all processes of the segment since it was created, those that have ended or were killed
+ * included: each count is in the segment as soon as it is made. Numbers never go backwards. docs/metrics.md says more of each.
+ */
+typedef struct libcache_ns_stats {
+    size_t struct_size;
+    char name[LIBCACHE_NAMESPACE_NAME_MAX + 4];
+    /* reads, by result and by who answered. Those of keys that were loaded are misses; get_many counts each key */
+    uint64_t hits_l1, hits_l2, stale_l1, stale_l2, negatives_l1, negatives_l2;
+    uint64_t misses;             /* all of these: */
+    uint64_t miss_cold;          /* nothing was known of the key: never stored, deleted, or gone for so long that no trace is left */
+    uint64_t miss_expired;       /* its TTL had ended */
+    uint64_t miss_evicted;       /* it was there and had to make room */
+    uint64_t miss_invalidated;   /* a tag, its namespace or everything was invalidated */
+    uint64_t miss_fenced;        /* the load that was waited for was overtaken by an invalidation */
+    uint64_t miss_unvouched;     /* it was there, but this host could not tell whether it still held */
+    uint64_t miss_unavailable;   /* L1 had nothing, and Redis could not be asked */
+    uint64_t sets, adds, deletes, touches, increments, invalidations; /* invalidations: of the whole namespace */
+    uint64_t set_bytes;          /* of values that were stored */
+    uint64_t fenced;             /* stores refused because of an invalidation since their stamp */
+    uint64_t loads, load_errors; /* committed and failed ones */
+    uint64_t load_timeouts;      /* of `loads`: ended after load_timeout_ms, when others had stopped waiting for them */
+    uint64_t load_waits, load_bypasses, refreshes;
+    uint64_t l2_hits, l2_misses, l2_invalidated, l2_foreign, l2_verified, l2_errors; /* what Redis was asked, as in libcache_stats */
+    uint64_t slow;               /* operations that took slow_ms or longer */
+    /* now */
+    uint64_t entries, live_bytes;
+    uint64_t evictions;          /* since the segment was created: live entries that had to make room */
+} libcache_ns_stats;
+
+#define LIBCACHE_NS_STATS_INIT LIBCACHE_SIZED(libcache_ns_stats)
+
+/* Takes no lock. Errors: EINVAL. */
+LIBCACHE_API int libcache_read_ns_stats(libcache_ns *ns, libcache_ns_stats *stats);
+
+/* The next namespace of the segment, whoever opened it: HIT (stats is filled) or MISS (no more). Errors: EINVAL. */
+LIBCACHE_API int libcache_iterate_namespaces(libcache *cache, libcache_cursor *cursor, libcache_ns_stats *stats);
+
+/* The same counts summed over all namespaces, with what concerns none of them; name is "". Errors: EINVAL. */
+LIBCACHE_API int libcache_sum_stats(libcache *cache, libcache_ns_stats *stats);
+
+/*
+ * How long things took, of all processes of the segment. Real time, whatever clock the cache was given.
+ */
+enum libcache_time {
+    LIBCACHE_TIME_GET = 0,      /* a get that L1 answered with a hit: one in 4096 of each thread, the clock's own 20 to 50 ns included */
+    LIBCACHE_TIME_EXCHANGE = 1, /* a round trip to Redis, waiting for a connection and connecting included */
+    LIBCACHE_TIME_LOAD = 2,     /* from a load's begin to its commit or abort */
+    LIBCACHE_TIME_WAIT = 3      /* waiting for another's load */
+};
+
+#define LIBCACHE_TIMES_KINDS 4
+#define LIBCACHE_TIME_BUCKETS 258
+
+/*
+ * A log-linear histogram: eight buckets to each doubling, so that a bucket's bounds, and with them every quantile, are at most
+ * 12.5 % apart. Bucket 0 is up to 32 ns, the last one begins at 2^37 ns (137 s) and has no end.
+ */
+typedef struct libcache_times {
+    size_t struct_size;
+    uint64_t count, sum_ns, max_ns;            /* exact */
+    uint64_t p50_ns, p90_ns, p99_ns, p999_ns;  /* upper bounds of the buckets where they lie, at most max_ns; 0: there are none */
+    uint64_t bucket[LIBCACHE_TIME_BUCKETS];    /* how many there are in each */
+} libcache_times;
+
+#define LIBCACHE_TIMES_INIT LIBCACHE_SIZED(libcache_times)
+
+/* which: enum libcache_time. Errors: EINVAL. */
+LIBCACHE_API int libcache_read_times(libcache *cache, int which, libcache_times *times);
+
+/* The largest duration of a bucket, UINT64_MAX for the last. */
+LIBCACHE_API uint64_t libcache_time_bound(unsigned bucket);
+
+/* The quantile (0.99: p99) of buckets that may be the difference of two readings. 0: they are empty. */
+LIBCACHE_API uint64_t libcache_time_quantile(const uint64_t *buckets, double quantile);
+
+enum libcache_metrics_format {
+    LIBCACHE_METRICS_OPENMETRICS = 0, /* text for Prometheus, application/openmetrics-text; version=1.0.0 */
+    LIBCACHE_METRICS_JSON = 1
+};
+
+/*
+ * All metrics as text. `text` is filled like a value of libcache_get. docs/metrics.md lists their names. Counts of reads, writes and loads
+ * and the times are the segment's, so one process of a host needs to be asked; what concerns connections is this process's.
+ * Errors: EINVAL, ENOMEM, ETOOBIG.
+ */
+LIBCACHE_API int libcache_metrics(libcache *cache, libcache_value *text, unsigned format);
+
+/* ---- 11. Caveats --------------------------------------------------------------------------------- */
 
 /*
  * - An explicit set is "last writer wins". It cannot know whose database write came later: where the source

@@ -47,6 +47,7 @@ struct libcache_load {
     int leased;               /* holds the lease in Redis */
     char lease_owner[L2_OWNER_BYTES];
     uint64_t begun_ms;
+    uint64_t begun_ns;        /* the same in real time */
     uint64_t early_ms;        /* an early refresh: it is for who looks so far ahead */
     unsigned flags;
 };
@@ -62,6 +63,8 @@ struct beginning {
     unsigned flags;
     int stale;                /* value holds an older one */
     int later;                /* Redis is asked later, for many keys at once */
+    int looked;               /* `why` is known */
+    enum miss why;            /* with a miss */
 };
 
 /* ---- Making and ending a load ----------------------------------------------------------------------------------- */
@@ -81,6 +84,7 @@ static libcache_load *make_load(struct beginning *b)
     memcpy(load + 1, b->key.data, b->key.size);
     load->key.data = load + 1;
     load->begun_ms = l1_now(&b->ns->cache->l1);
+    load->begun_ns = measure_now();
     load->flags = b->flags;
     b->load = load;
     return load;
@@ -144,18 +148,23 @@ static int look_in_l1(struct beginning *b)
         result = l1_get_any(&b->ns->cache->l1, &b->key, b->ns->view.soft_ttl_ms, b->value, LIBCACHE_TIMES | L1_LATE);
     if (result == LIBCACHE_STALE)
         b->stale = 1;
+    if (result == LIBCACHE_MISS && !b->looked && (b->ns->tiers & LIBCACHE_TIER_L1))
+        b->why = l1_why(&b->ns->cache->l1, &b->key);
+    b->looked = 1;
     return result;
 }
 
 /* In Redis. What is found is copied to L1. The load's stamp is taken on the way. */
 static int look_in_redis(struct beginning *b, unsigned flags)
 {
-    struct remote_key k = { .l1 = b->key, .value = b->value, .result = LIBCACHE_MISS, .stamp = b->load ? &b->load->stamp : NULL };
+    struct remote_key k = { .l1 = b->key, .value = b->value, .result = LIBCACHE_MISS, .why = b->why,
+                            .stamp = b->load ? &b->load->stamp : NULL };
     libcache *cache = b->ns->cache;
 
     if (!cache->coherence || !(b->ns->tiers & LIBCACHE_TIER_L2) || (b->flags & LIBCACHE_SKIP_L2))
         return LIBCACHE_MISS;
     remote_get(b->ns, &k, 1, flags | LIBCACHE_TIMES | L1_LATE, coherence_deadline(cache->coherence, &b->redis));
+    b->why = k.why;
     if (k.result == LIBCACHE_STALE)
         b->stale = 1;
     return k.result;
@@ -222,7 +231,7 @@ static int take_lease(struct beginning *b)
         if (result != LIBCACHE_EXISTS) {
             b->load->leased = result == LIBCACHE_OK;
             if (result != LIBCACHE_OK) {
-                count_in(cache, COUNT_L2_ERROR, 1);
+                count_one(b->ns, COUNT_L2_ERROR);
                 return LIBCACHE_LEAD;
             }
             /* Whoever had it before us may have stored between our look and our lease. */
@@ -306,6 +315,9 @@ static int landed(struct beginning *b, enum flight_end how)
     int result;
 
     switch (how) {
+    case FLIGHT_FENCED:
+        b->why = MISS_FENCED;
+        return AGAIN;
     case FLIGHT_FAILED:
         return stale_or(b, LIBCACHE_ELOAD);
     case FLIGHT_NOT_STORED:
@@ -324,10 +336,14 @@ static int landed(struct beginning *b, enum flight_end how)
 
 static int wait_for(struct beginning *b, const struct flight_ref *flight)
 {
+    struct operation wait = measure(b->ns->cache, "wait", b->ns, b->key.data, b->key.size);
     enum flight_end how;
+    int ended;
 
     count_one(b->ns, COUNT_LOAD_WAIT);
-    if (!flight_wait(&b->ns->cache->l1, flight, b->deadline, &how))
+    ended = flight_wait(&b->ns->cache->l1, flight, b->deadline, &how);
+    measure_time(&wait, ended ? LIBCACHE_OK : LIBCACHE_WAIT, LIBCACHE_TIME_WAIT);
+    if (!ended)
         return bypass(b);
     b->redis = 0;
     return landed(b, how);
@@ -427,13 +443,17 @@ static int check_begin(libcache_ns *ns, const void *key, size_t key_size, libcac
 {
     if (!ns || !value)
         return LIBCACHE_EINVAL;
+    if (may_write(ns->cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     return key_ok(key, key_size) ? LIBCACHE_OK : LIBCACHE_EKEY;
 }
 
-static void count_begun(libcache_ns *ns, int result)
+/* Whatever is not given out now is a miss. */
+static void count_begun(const struct beginning *b, int result)
 {
-    count_one(ns, result == LIBCACHE_HIT ? COUNT_HIT : result == LIBCACHE_STALE ? COUNT_STALE
-              : result == LIBCACHE_NEGATIVE ? COUNT_NEGATIVE : COUNT_MISS);
+    int found = result == LIBCACHE_HIT || result == LIBCACHE_STALE || result == LIBCACHE_NEGATIVE;
+
+    count_read(b->ns, found ? result : LIBCACHE_MISS, found ? b->value->tier : 0, b->why);
 }
 
 int libcache_load_begin(libcache_load **load, libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
@@ -454,7 +474,7 @@ int libcache_load_begin(libcache_load **load, libcache_ns *ns, const void *key, 
     b.value = value;
     b.key = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     result = begin(&b);
-    count_begun(ns, result);
+    count_begun(&b, result);
     *load = b.load;
     return result;
 }
@@ -469,7 +489,8 @@ static int many_in_redis(libcache_ns *ns, size_t n, struct beginning *b, int *re
         return LIBCACHE_ENOMEM;
     for (size_t i = 0; i < n; i++)
         if (results[i] == LIBCACHE_LEAD || results[i] == LIBCACHE_BYPASS)
-            k[m++] = (struct remote_key){ .l1 = b[i].key, .value = b[i].value, .result = LIBCACHE_MISS, .stamp = &b[i].load->stamp };
+            k[m++] = (struct remote_key){ .l1 = b[i].key, .value = b[i].value, .result = LIBCACHE_MISS, .why = b[i].why,
+                                          .stamp = &b[i].load->stamp };
     if (m)
         remote_get(ns, k, m, LIBCACHE_TIMES | L1_LATE, 0);
     for (size_t i = 0, at = 0; i < n; i++) {
@@ -479,6 +500,7 @@ static int many_in_redis(libcache_ns *ns, size_t n, struct beginning *b, int *re
             drop_load(&b[i], FLIGHT_STORED);
         if (k[at].result != LIBCACHE_MISS)
             results[i] = k[at].result;
+        b[i].why = k[at].why;
         at++;
     }
     memory_free(&ns->cache->allocator, k);
@@ -513,7 +535,7 @@ int begin_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_v
     for (size_t i = 0; i < n; i++) {
         *(libcache_load **)(void *)((char *)loads + i * stride) = b[i].load;
         if (results[i] > 0)
-            count_begun(ns, results[i]);
+            count_begun(&b[i], results[i]);
     }
     memory_free(&ns->cache->allocator, b);
     return result;
@@ -559,6 +581,8 @@ int libcache_load_fd(libcache *cache)
 
     if (!cache)
         return LIBCACHE_EINVAL;
+    if (may_write(cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     result = waker_open(&cache->l1, &cache->waker, cache_random(cache));
     return result == LIBCACHE_OK ? cache->waker.fd : result;
 }
@@ -596,6 +620,14 @@ int libcache_load_recheck(libcache_load *load, libcache_value *value)
 
 /* ---- Commit and abort ------------------------------------------------------------------------------------------------- */
 
+/* The source has been read, or could not be. */
+static void measure_load(const libcache_load *load, int result)
+{
+    struct operation operation = { load->ns->cache, "load", load->ns, load->key.data, load->key.size, load->begun_ns };
+
+    measure_time(&operation, result, LIBCACHE_TIME_LOAD);
+}
+
 int libcache_load_commit(libcache_load *load, const void *value, size_t size, const libcache_set_options *options)
 {
     libcache_set_options o;
@@ -612,11 +644,14 @@ int libcache_load_commit(libcache_load *load, const void *value, size_t size, co
     }
     o.struct_size = sizeof o;
     count_one(load->ns, COUNT_LOAD);
+    now = l1_now(&load->ns->cache->l1);
+    if (now > load->begun_ms && now - load->begun_ms > load->ns->policy.load_timeout_ms)
+        count_one(load->ns, COUNT_LOAD_TIMEOUT);
+    measure_load(load, LIBCACHE_OK);
     if (o.flags & LIBCACHE_NOT_STORED) {
         end_load(load, FLIGHT_NOT_STORED);
         return LIBCACHE_OK;
     }
-    now = l1_now(&load->ns->cache->l1);
     deadline = deadline_after_ms(load->ns->cache->timeout_ms);
     o.stamp = &load->stamp;
     result = store_loaded(load->ns, &load->key, value, size, &o, now > load->begun_ms ? now - load->begun_ms : 0);
@@ -632,7 +667,9 @@ void libcache_load_abort(libcache_load *load, int error)
 {
     if (!load)
         return;
-    if (error && (load->leads || !load->waits))
+    if (error && (load->leads || !load->waits)) {
         count_one(load->ns, COUNT_LOAD_ERROR);
+        measure_load(load, LIBCACHE_ELOAD);
+    }
     end_load(load, error ? FLIGHT_FAILED : FLIGHT_FENCED);
 }

@@ -133,7 +133,7 @@ static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *
         result = copy_out(ns, &f->e, k->value);
     hook(HOOK_JUDGED);
     if (result == LIBCACHE_MISS)
-        count_in(ns->cache, COUNT_L2_FOREIGN, 1);
+        count_one(ns, COUNT_L2_FOREIGN);
     if (result == LIBCACHE_MISS || result < 0) {
         k->result = result;
         return;
@@ -180,16 +180,20 @@ static void verify(libcache_ns *ns, struct pending *p, const struct asked *befor
         questions[i] = (struct l2_question){ e->ns, e->tags, e->n_tags, e->epoch, e->stamp, 0 };
     }
     result = l2_verify(coherence_l2(coherence), questions, p->n, &now, deadline);
-    count_in(ns->cache, result == LIBCACHE_OK ? COUNT_L2_VERIFIED : COUNT_L2_ERROR, result == LIBCACHE_OK ? p->n : 1);
-    if (result != LIBCACHE_OK)
+    count_many(ns, result == LIBCACHE_OK ? COUNT_L2_VERIFIED : COUNT_L2_ERROR, result == LIBCACHE_OK ? p->n : 1);
+    if (result != LIBCACHE_OK) {
+        for (size_t i = 0; i < p->n; i++)
+            p->item[i].key->why = MISS_UNVOUCHED;
         return;
+    }
     known = coherence_learn(coherence, &now, &asked, 0, &at);
     if (known == LIBCACHE_HIT)
         known = coherence_to_local(coherence, before->redis_epoch, before->position, &at);
     for (size_t i = 0; i < p->n; i++) {
         struct found *f = &p->item[i].found;
         if (!guard(GUARD_VERIFY, questions[i].valid)) {
-            count_in(ns->cache, COUNT_L2_INVALIDATED, 1);
+            p->item[i].key->why = MISS_INVALIDATED;
+            count_one(ns, COUNT_L2_INVALIDATED);
             continue;
         }
         f->stamp = at;
@@ -211,7 +215,7 @@ static void take(libcache_ns *ns, struct remote_key *k, const struct replies *re
     if (result == LIBCACHE_MISS)
         return;
     if (result != LIBCACHE_HIT) {
-        count_in(cache, result == LIBCACHE_EPROTOCOL ? COUNT_L2_FOREIGN : COUNT_L2_ERROR, 1);
+        count_one(ns, result == LIBCACHE_EPROTOCOL ? COUNT_L2_FOREIGN : COUNT_L2_ERROR);
         return;
     }
     hook(HOOK_FOUND);
@@ -219,7 +223,8 @@ static void take(libcache_ns *ns, struct remote_key *k, const struct replies *re
     if (result == LIBCACHE_HIT) {
         give_out(ns, k, &f, begun, flags);
     } else if (result == LIBCACHE_MISS) {
-        count_in(cache, COUNT_L2_INVALIDATED, 1);
+        k->why = f.stamp.epoch ? MISS_INVALIDATED : MISS_UNVOUCHED; /* of another history */
+        count_one(ns, COUNT_L2_INVALIDATED);
     } else {
         aside->item[aside->n].key = k;
         aside->item[aside->n].found = f;
@@ -277,7 +282,10 @@ static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigne
             }
         }
     } else {
-        count_in(cache, COUNT_L2_ERROR, 1);
+        count_one(ns, COUNT_L2_ERROR);
+        for (size_t i = 0; i < n; i++)
+            if (keys[i].why != MISS_UNVOUCHED)
+                keys[i].why = MISS_UNAVAILABLE;
     }
     replies_free(&replies);
 }
@@ -287,6 +295,7 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
     libcache *cache = ns->cache;
     libcache_stamp one_stamp, *begun = &one_stamp;
     struct l2_key one_name, *names = &one_name;
+    struct operation get = measure(cache, "get", ns, n == 1 ? keys->l1.data : NULL, n == 1 ? keys->l1.size : 0);
     void *memory = NULL;
 
     coherence_notice_fork(cache->coherence);
@@ -294,7 +303,7 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
     if (n > 1) {
         memory = memory_get(&cache->allocator, n * (sizeof *begun + sizeof *names));
         if (!memory) {
-            count_in(cache, COUNT_L2_ERROR, 1);
+            count_one(ns, COUNT_L2_ERROR);
             return;
         }
         begun = memory;
@@ -303,5 +312,6 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
     get_some(ns, keys, n, flags, begun, names, coherence_deadline(cache->coherence, &deadline));
     memory_free(&cache->allocator, memory);
     for (size_t i = 0; i < n; i++)
-        count_in(cache, keys[i].result == LIBCACHE_MISS ? COUNT_L2_MISS : COUNT_L2_HIT, 1);
+        count_one(ns, keys[i].result == LIBCACHE_MISS ? COUNT_L2_MISS : COUNT_L2_HIT);
+    measure_end(&get, n == 1 ? keys->result : LIBCACHE_OK);
 }

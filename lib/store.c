@@ -135,10 +135,10 @@ static int is_remote(const libcache_ns *ns, unsigned flags)
 static int delete_key(libcache_ns *ns, const void *key, size_t key_size, unsigned flags, uint64_t *deadline);
 
 /* A Redis error of a call that changed something, counted. */
-static int failed(libcache *cache, int result)
+static int failed(libcache_ns *ns, int result)
 {
     if (result < 0 && result != LIBCACHE_ENUMBER && result != LIBCACHE_EOVERFLOW)
-        count_in(cache, COUNT_L2_ERROR, 1);
+        count_one(ns, COUNT_L2_ERROR);
     return result;
 }
 
@@ -242,7 +242,7 @@ static int follow(libcache_ns *ns, struct storing *s, const struct l2_store *sto
         here = store_here(ns, s);
         return here == LIBCACHE_FENCED && s->item.how != L1_FENCED ? LIBCACHE_OK : here;
     }
-    failed(ns->cache, store->result);
+    failed(ns, store->result);
     if (s->item.only_absent)
         return store->result;
     here = store_here(ns, s);
@@ -264,7 +264,8 @@ static int tell_and_store(libcache_ns *ns, struct storing *s)
         return store_here(ns, s);
     coherence_notice_fork(ns->cache->coherence);
     asked = coherence_ask(ns->cache->coherence);
-    result = failed(ns->cache, l2_invalidate(coherence_l2(ns->cache->coherence), &name, 1, NULL, &now, deadline_after_ms(ns->cache->timeout_ms)));
+    result = failed(ns, l2_invalidate(coherence_l2(ns->cache->coherence), &name, 1, NULL, &now,
+                                      deadline_after_ms(ns->cache->timeout_ms)));
     if (result != LIBCACHE_OK) {
         coherence_owe(ns->cache->coherence, &name, 1);
     } else if (coherence_learn(ns->cache->coherence, &now, &asked, 1, &at) == LIBCACHE_HIT) {
@@ -312,12 +313,15 @@ static int store_remotely_one(libcache_ns *ns, struct storing *s)
 {
     struct sending sending;
     struct l2_store store;
+    struct operation set = measure(ns->cache, "set", ns, s->key.data, s->key.size);
     uint64_t deadline = 0;
     int result = LIBCACHE_OK;
 
     if (!(ns->tiers & LIBCACHE_TIER_L2))
-        return tell_and_store(ns, s);
-    store_remotely(ns, s, 1, &sending, &store, &result, &deadline);
+        result = tell_and_store(ns, s);
+    else
+        store_remotely(ns, s, 1, &sending, &store, &result, &deadline);
+    measure_end(&set, result);
     return result;
 }
 
@@ -327,6 +331,8 @@ static int read_call(libcache_ns *ns, const void *key, size_t key_size, const vo
 {
     int result;
 
+    if (may_write(ns->cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
     result = read_set_options(ns, options, s);
@@ -349,9 +355,11 @@ static int give_up_old(libcache_ns *ns, const struct storing *s, uint64_t *deadl
     return deleted < 0 ? deleted : LIBCACHE_ETOOBIG;
 }
 
-static void count_stored(libcache_ns *ns, int result, int only_absent)
+static void count_stored(libcache_ns *ns, int result, int only_absent, size_t size)
 {
     count_one(ns, result == LIBCACHE_FENCED ? COUNT_FENCED : only_absent ? COUNT_ADD : COUNT_SET);
+    if (result == LIBCACHE_OK)
+        count_many(ns, COUNT_SET_BYTES, size);
 }
 
 static int store(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
@@ -371,7 +379,7 @@ static int store(libcache_ns *ns, const void *key, size_t key_size, const void *
         result = is_remote(ns, s.flags) ? store_remotely_one(ns, &s) : store_here(ns, &s);
     if (result == LIBCACHE_ETOOBIG && !only_absent)
         result = give_up_old(ns, &s, &deadline);
-    count_stored(ns, result, only_absent);
+    count_stored(ns, result, only_absent, s.item.negative ? 0 : size);
     return result;
 }
 
@@ -423,14 +431,17 @@ static int set_some(libcache_ns *ns, libcache_item *items, size_t n, uint64_t *d
         }
     }
     {
+        struct operation set = measure(ns->cache, "set", ns, NULL, 0);
         int done[SENT_AT_ONCE];
         for (size_t i = 0; i < n; i++)
             done[i] = all->result[i] == LIBCACHE_EXISTS;
         store_remotely(ns, all->storing, n, all->sending, all->store, all->result, deadline);
+        measure_end(&set, LIBCACHE_OK);
         for (size_t i = 0; i < n; i++) {
             if (!done[i])
                 items[i].result = all->result[i];
-            count_stored(ns, items[i].result, 0);
+            count_stored(ns, items[i].result, 0,
+                         items[i].result == LIBCACHE_OK && !all->storing[i].item.negative ? items[i].value.size : 0);
         }
     }
     memory_free(allocator, all);
@@ -477,12 +488,24 @@ static int delete_quietly(libcache_ns *ns, const struct l1_key *k, unsigned flag
     int result, here;
 
     coherence_notice_fork(ns->cache->coherence);
-    result = failed(ns->cache, l2_forget(coherence_l2(ns->cache->coherence), &key, &gone,
-                                         coherence_deadline(ns->cache->coherence, deadline)));
+    result = failed(ns, l2_forget(coherence_l2(ns->cache->coherence), &key, &gone,
+                                  coherence_deadline(ns->cache->coherence, deadline)));
     here = l1_delete(&ns->cache->l1, k, (flags & LIBCACHE_NO_WAIT) != 0);
     if (result != LIBCACHE_OK || here < 0)
         return result != LIBCACHE_OK ? result : here;
     return gone || here == LIBCACHE_OK ? LIBCACHE_OK : LIBCACHE_MISS;
+}
+
+/* Both, and the other hosts. */
+static int delete_everywhere(libcache_ns *ns, const struct l1_key *k, unsigned flags, uint64_t *deadline)
+{
+    struct coherence *coherence = ns->cache->coherence;
+    const struct name name = { .kind = NAME_KEY, .ns = space_slice(ns), .key = { k->data, k->size } };
+    size_t there = 0;
+    int result = failed(ns, coherence_invalidate(coherence, &name, 1, &there, (flags & LIBCACHE_NO_WAIT) != 0,
+                                                 coherence_deadline(coherence, deadline)));
+
+    return result != LIBCACHE_OK ? result : there ? LIBCACHE_OK : LIBCACHE_MISS;
 }
 
 static int delete_key(libcache_ns *ns, const void *key, size_t key_size, unsigned flags, uint64_t *deadline)
@@ -492,21 +515,18 @@ static int delete_key(libcache_ns *ns, const void *key, size_t key_size, unsigne
 
     if (!ns || (flags & ~CHANGE_FLAGS))
         return LIBCACHE_EINVAL;
+    if (may_write(ns->cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     if (!is_remote(ns, flags)) {
         result = l1_delete(&ns->cache->l1, &k, (int)(flags & LIBCACHE_NO_WAIT));
-    } else if (flags & LIBCACHE_NO_PUBLISH) {
-        result = delete_quietly(ns, &k, flags, deadline);
     } else {
-        const struct name name = { .kind = NAME_KEY, .ns = space_slice(ns), .key = { key, key_size } };
-        size_t there = 0;
-        result = failed(ns->cache, coherence_invalidate(ns->cache->coherence, &name, 1, &there,
-                                                        (flags & LIBCACHE_NO_WAIT) != 0,
-                                                        coherence_deadline(ns->cache->coherence, deadline)));
-        if (result == LIBCACHE_OK)
-            result = there ? LIBCACHE_OK : LIBCACHE_MISS;
+        struct operation delete = measure(ns->cache, "delete", ns, key, key_size);
+        result = flags & LIBCACHE_NO_PUBLISH ? delete_quietly(ns, &k, flags, deadline)
+                                             : delete_everywhere(ns, &k, flags, deadline);
+        measure_end(&delete, result);
     }
     if (result >= 0)
         count_one(ns, COUNT_DELETE);
@@ -527,6 +547,7 @@ static int delete_some(libcache_ns *ns, const libcache_slice *keys, size_t n, si
                        uint64_t *deadline)
 {
     struct name *names = memory_get(&ns->cache->allocator, n * sizeof *names);
+    struct operation delete = measure(ns->cache, "delete", ns, NULL, 0);
     size_t m = 0, there = 0;
     int result = LIBCACHE_OK, bad = LIBCACHE_OK;
 
@@ -539,12 +560,13 @@ static int delete_some(libcache_ns *ns, const libcache_slice *keys, size_t n, si
             bad = LIBCACHE_EKEY;
     }
     if (m)
-        result = failed(ns->cache, coherence_invalidate(ns->cache->coherence, names, m, &there,
-                                                        (flags & LIBCACHE_NO_WAIT) != 0,
-                                                        coherence_deadline(ns->cache->coherence, deadline)));
+        result =
+            failed(ns, coherence_invalidate(ns->cache->coherence, names, m, &there, (flags & LIBCACHE_NO_WAIT) != 0,
+                                            coherence_deadline(ns->cache->coherence, deadline)));
     memory_free(&ns->cache->allocator, names);
     if (result >= 0)
-        count_in(ns->cache, COUNT_DELETE, m);
+        count_many(ns, COUNT_DELETE, m);
+    measure_end(&delete, result);
     *deleted += there;
     return result != LIBCACHE_OK ? result : bad;
 }
@@ -557,6 +579,8 @@ int libcache_delete_many(libcache_ns *ns, const libcache_slice *keys, size_t n, 
 
     if (!ns || (n && !keys) || (flags & ~CHANGE_FLAGS))
         return LIBCACHE_EINVAL;
+    if (may_write(ns->cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     together = is_remote(ns, flags) && !(flags & LIBCACHE_NO_PUBLISH);
     for (size_t i = 0, m = 1; i < n; i += m) {
         if (together) {
@@ -581,20 +605,25 @@ int libcache_touch(libcache_ns *ns, const void *key, size_t key_size, uint64_t t
 
     if (!ns || !ttl_ok(ttl_ms) || (flags & ~CHANGE_FLAGS))
         return LIBCACHE_EINVAL;
+    if (may_write(ns->cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     ttl_ms = jittered(ns, ttl_ms ? ttl_ms : ns->policy.ttl_ms);
     if ((ns->tiers & LIBCACHE_TIER_L2) && is_remote(ns, flags)) {
         const struct l2_key l2_key = { space_slice(ns), { key, key_size } };
+        struct operation touch = measure(ns->cache, "touch", ns, key, key_size);
         struct asked asked = coherence_ask(ns->cache->coherence);
         struct history now;
         libcache_stamp at;
         coherence_notice_fork(ns->cache->coherence);
-        there = failed(ns->cache, l2_touch(coherence_l2(ns->cache->coherence), &l2_key, kept(ns, ttl_ms),
-                                           (flags & LIBCACHE_NO_PUBLISH) != 0, &now, deadline_after_ms(ns->cache->timeout_ms)));
+        there =
+            failed(ns, l2_touch(coherence_l2(ns->cache->coherence), &l2_key, kept(ns, ttl_ms),
+                                (flags & LIBCACHE_NO_PUBLISH) != 0, &now, deadline_after_ms(ns->cache->timeout_ms)));
         if (there >= 0)
             coherence_learn(ns->cache->coherence, &now, &asked, 0, &at);
+        measure_end(&touch, there);
     }
     result = l1_touch(&ns->cache->l1, &k, l1_kept(ns, ttl_ms), (flags & LIBCACHE_NO_WAIT) != 0);
     if (there < 0)
@@ -622,8 +651,9 @@ static int add_remotely(libcache_ns *ns, struct storing *s, int64_t delta, int s
 
     coherence_notice_fork(coherence);
     memset(&now, 0, sizeof now);
-    result = failed(ns->cache, l2_increment(coherence_l2(coherence), &key, &e, s->ttl_ms, delta, subtract,
-                                            (s->flags & LIBCACHE_NO_PUBLISH) != 0, &number, &now, deadline_after_ms(ns->cache->timeout_ms)));
+    result = failed(ns, l2_increment(coherence_l2(coherence), &key, &e, s->ttl_ms, delta, subtract,
+                                     (s->flags & LIBCACHE_NO_PUBLISH) != 0, &number, &now,
+                                     deadline_after_ms(ns->cache->timeout_ms)));
     memory_free(&ns->cache->allocator, compressed);
     if (result != LIBCACHE_OK)
         return result;
@@ -644,6 +674,8 @@ static int add_number(libcache_ns *ns, const void *key, size_t key_size, int64_t
 
     if (!ns)
         return LIBCACHE_EINVAL;
+    if (may_write(ns->cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
     result = read_set_options(ns, options, &s);
@@ -652,10 +684,13 @@ static int add_number(libcache_ns *ns, const void *key, size_t key_size, int64_t
     if (s.item.negative || s.item.how == L1_FENCED)
         return LIBCACHE_EINVAL;
     s.key = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
-    if ((ns->tiers & LIBCACHE_TIER_L2) && is_remote(ns, s.flags))
+    if ((ns->tiers & LIBCACHE_TIER_L2) && is_remote(ns, s.flags)) {
+        struct operation increment = measure(ns->cache, "increment", ns, key, key_size);
         result = add_remotely(ns, &s, delta, subtract, out);
-    else
-        result = l1_add_number(&ns->cache->l1, &s.key, delta, subtract, &s.item, out, (s.flags & LIBCACHE_NO_WAIT) != 0);
+        measure_end(&increment, result);
+    } else
+        result =
+            l1_add_number(&ns->cache->l1, &s.key, delta, subtract, &s.item, out, (s.flags & LIBCACHE_NO_WAIT) != 0);
     if (result >= 0)
         count_one(ns, COUNT_INCREMENT);
     return result;
@@ -677,19 +712,34 @@ int libcache_decrement(libcache_ns *ns, const void *key, size_t key_size, int64_
 
 #define INVALIDATE_FLAGS (unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH)
 
-/* n names, here and, unless the flags say otherwise, everywhere; `here` is the same for L1. */
-static int invalidate(libcache *cache, const struct name *names, size_t n, const struct l1_names *here, unsigned flags,
-                      uint64_t *deadline)
+/* n names, everywhere. */
+static int invalidate_remotely(libcache *cache, libcache_ns *ns, const struct name *names, size_t n, int no_wait,
+                               uint64_t *deadline)
+{
+    struct operation invalidate = measure(cache, "invalidate", ns, NULL, 0);
+    int result =
+        coherence_invalidate(cache->coherence, names, n, NULL, no_wait, coherence_deadline(cache->coherence, deadline));
+
+    if (result < 0)
+        counters_add(&cache->counters, ns ? ns->id : counters_nowhere(&cache->counters), COUNT_L2_ERROR, 1);
+    measure_end(&invalidate, result);
+    return result;
+}
+
+/* n names, here and, unless the flags say otherwise, everywhere; `here` is the same for L1. ns: NULL, or the one that they concern. */
+static int invalidate(libcache *cache, libcache_ns *ns, const struct name *names, size_t n, const struct l1_names *here,
+                      unsigned flags, uint64_t *deadline)
 {
     int no_wait = (flags & LIBCACHE_NO_WAIT) != 0, result;
 
+    if (may_write(cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     if (cache->coherence && !(flags & (LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH)))
-        result = failed(cache, coherence_invalidate(cache->coherence, names, n, NULL, no_wait,
-                                                    coherence_deadline(cache->coherence, deadline)));
+        result = invalidate_remotely(cache, ns, names, n, no_wait, deadline);
     else
         result = l1_invalidate(&cache->l1, here, 0, L1_NEXT, no_wait);
     if (result == LIBCACHE_OK)
-        counters_add(&cache->counters, COUNT_INVALIDATION, n);
+        counters_add(&cache->counters, ns ? ns->id : counters_nowhere(&cache->counters), COUNT_INVALIDATION, n);
     return result;
 }
 
@@ -711,7 +761,7 @@ int libcache_invalidate_tags(libcache *cache, const libcache_slice *tags, size_t
         hash_tags(tags + from, m, hashes);
         for (size_t i = 0; i < m; i++)
             names[i] = (struct name){ .kind = NAME_TAG, .tag = hashes[i] };
-        result = invalidate(cache, names, m, &here, flags, &deadline);
+        result = invalidate(cache, NULL, names, m, &here, flags, &deadline);
         if (result != LIBCACHE_OK)
             return result;
     }
@@ -724,9 +774,8 @@ int libcache_invalidate_namespace(libcache_ns *ns, unsigned flags)
 
     if (!ns || (flags & ~INVALIDATE_FLAGS))
         return LIBCACHE_EINVAL;
-    return invalidate(ns->cache, &(const struct name){ .kind = NAME_SPACE, .ns = space_slice(ns) }, 1,
-                      &(const struct l1_names){ .spaces = &ns->id, .n_spaces = 1 }, flags,
-                      &deadline);
+    return invalidate(ns->cache, ns, &(const struct name){ .kind = NAME_SPACE, .ns = space_slice(ns) }, 1,
+                      &(const struct l1_names){ .spaces = &ns->id, .n_spaces = 1 }, flags, &deadline);
 }
 
 int libcache_invalidate_all(libcache *cache, unsigned flags)
@@ -735,6 +784,6 @@ int libcache_invalidate_all(libcache *cache, unsigned flags)
 
     if (!cache || (flags & ~INVALIDATE_FLAGS))
         return LIBCACHE_EINVAL;
-    return invalidate(cache, &(const struct name){ .kind = NAME_ALL }, 1, &(const struct l1_names){ .all = 1 }, flags,
-                      &deadline);
+    return invalidate(cache, NULL, &(const struct name){ .kind = NAME_ALL }, 1, &(const struct l1_names){ .all = 1 },
+                      flags, &deadline);
 }

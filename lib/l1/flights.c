@@ -17,14 +17,12 @@
 #define _GNU_SOURCE
 #include "l1/flights.h"
 
+#include "base/process.h"
 #include "l1/hook.h"
 #include "l1/lock.h"
 #include "l1/wakers.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
-#include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -57,57 +55,9 @@ static void wake_all(const struct l1 *l1, struct flight *f)
         wakers_wake(l1, __atomic_exchange_n(&f->waiting, 0, __ATOMIC_ACQ_REL));
 }
 
-/* When a process began: tells a reused pid from the one that was meant. 0: there is none, or it cannot be known. */
-static uint64_t start_of(pid_t pid)
-{
-    char path[40], text[512], *at;
-    uint64_t start = 0;
-    ssize_t size;
-    int fd, field = 2;
-
-    at = path;
-    for (const char *s = "/proc/"; *s; s++)
-        *at++ = *s;
-    {
-        char digits[12];
-        int n = 0;
-        do
-            digits[n++] = (char)('0' + pid % 10);
-        while (pid /= 10);
-        while (n)
-            *at++ = digits[--n];
-    }
-    for (const char *s = "/stat"; *s; s++)
-        *at++ = *s;
-    *at = '\0';
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    size = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (size <= 0)
-        return 0;
-    text[size] = '\0';
-    at = strrchr(text, ')'); /* the name may hold anything */
-    for (; at && *at && field < 22; at++)
-        if (*at == ' ')
-            field++;
-    for (; at && *at >= '0' && *at <= '9'; at++)
-        start = start * 10 + (uint64_t)(*at - '0');
-    return start;
-}
-
 static int is_alive(const struct flight *f)
 {
-    uint32_t pid = load_relaxed(&f->pid);
-    uint64_t start = load_relaxed(&f->start), now;
-
-    if (pid == (uint32_t)getpid())
-        return 1;
-    if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
-        return 0;
-    now = start_of((pid_t)pid);
-    return !start || !now || now == start;
+    return process_lives((pid_t)load_relaxed(&f->pid), load_relaxed(&f->start));
 }
 
 /* Under flights_lock. */
@@ -142,7 +92,7 @@ static void note_start(struct l1 *l1)
     uint32_t pid = (uint32_t)getpid();
 
     if (load_acquire(&l1->start_pid) != pid) { /* racy, and the same for all threads */
-        store_relaxed(&l1->start, start_of((pid_t)pid));
+        store_relaxed(&l1->start, process_start((pid_t)pid));
         store_release(&l1->start_pid, pid);
     }
 }

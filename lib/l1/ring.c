@@ -188,7 +188,7 @@ static int over_share(const struct shard *sh, uint32_t ns)
 {
     uint32_t share = load_relaxed(&sh->l1->spaces[ns].share);
 
-    return share < 100 && sh->s->space_bytes[ns] > sh->region_bytes / 100 * share;
+    return share < 100 && sh->s->space[ns].bytes > sh->region_bytes / 100 * share;
 }
 
 /* Copies the entry to main's head and swings its slot. 0: no room there. */
@@ -326,8 +326,9 @@ static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
             effort->survivors++;
             effort->bytes += e.bytes;
         } else {
-            evict(sh, place, r, &e, r == SMALL);
+            evict(sh, place, r, &e, 1);
             bump(sh->s->evictions, 1);
+            bump(sh->s->space[e.ns].evictions, 1);
         }
     }
     set_tail(sh, r, settled(sh, r, next));

@@ -25,6 +25,8 @@ struct transport_options {
     void *random_arg;
     void (*log)(void *arg, int level, const char *message); /* may be NULL */
     void *log_arg;
+    void (*timed)(void *arg, uint64_t ns); /* told how long each exchange took that got a connection's place. May be NULL */
+    void *timed_arg;
     struct breaker *breaker;             /* in memory that processes may share, all zero at first; outlives it */
     /*
      * What is said on every new connection, after AUTH and SELECT and in one write with them: `greet` adds commands,
