@@ -14,8 +14,18 @@
 #include <string.h>
 #include <time.h>
 
-enum { STEP_BITS = 5, STEPS = 1 << STEP_BITS, OCTAVES = 36, VALUE_MAX = 1024, SET_EVERY = 10, STORM_PAUSE_NS = 100 * 1000, BUDGET_LEAST = 512 * 1024 };
-enum { FILLS = 3 }; /* all memory was used before: the first touch of a page, of a huge one above all, is the kernel's time */
+enum {
+    STEP_BITS = 5,
+    STEPS = 1 << STEP_BITS,
+    OCTAVES = 36,
+    VALUE_MAX = 1024,
+    SET_EVERY = 10,
+    STORM_PAUSE_NS = 100 * 1000,
+    BUDGET_LEAST = 512 * 1024
+};
+enum {
+    FILLS = 3
+}; /* all memory was used before: the first touch of a page, of a huge one above all, is the kernel's time */
 enum { TENANTS = 1000 }; /* of engine_libcache.c: tags tenant:0 to tenant:999 */
 
 /* ---- Histogram ------------------------------------------------------------------------------------------------------ */
@@ -143,7 +153,8 @@ static void store(worker *me, uint32_t number, const char *key, char *value)
 
         options.ttl_ms = ttl_ms * (1 + number % 5);
         begin_ns = harness_now_ns();
-        if (libcache_set(engine_libcache_ns(c->self), key, ENGINE_KEY_BYTES, value, me->value_bytes, &options) != LIBCACHE_OK)
+        if (libcache_set(engine_libcache_ns(c->self), key, ENGINE_KEY_BYTES, value, me->value_bytes, &options) !=
+            LIBCACHE_OK)
             harness_die("libcache_set failed");
     } else {
         begin_ns = harness_now_ns();
@@ -168,7 +179,8 @@ static void *work(void *opaque)
         uint64_t begin_ns;
         size_t size;
 
-        __builtin_prefetch(workload_key(me->load, me->load->requests[me->index][(me->place + i + 8) & (me->load->draws - 1)]));
+        __builtin_prefetch(
+            workload_key(me->load, me->load->requests[me->index][(me->place + i + 8) & (me->load->draws - 1)]));
         begin_ns = harness_now_ns();
         size = c->engine->get(c->self, number, key, out);
         note(me, GETS, begin_ns);
@@ -215,7 +227,8 @@ static void start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
         harness_die("cannot start a thread: %s", strerror(failed));
 }
 
-static void run_round(const scenario *s, contender *c, const workload *load, size_t value_bytes, size_t place, size_t ops)
+static void run_round(const scenario *s, contender *c, const workload *load, size_t value_bytes, size_t place,
+                      size_t ops)
 {
     worker *workers = harness_allocate(BENCH_THREADS_MAX * sizeof *workers);
     uint64_t clock_ns = clock_cost_ns(), hits = 0;
@@ -261,8 +274,9 @@ static void emit(const scenario *s, contender *c, size_t keys, size_t value_byte
     static const struct {
         const char *name;
         double share;
-    } points[] = { { "p50_ns", 0.5 },     { "p90_ns", 0.9 },       { "p99_ns", 0.99 },
-                   { "p99.9_ns", 0.999 }, { "p99.99_ns", 0.9999 } };
+    } points[] = {
+        { "p50_ns", 0.5 }, { "p90_ns", 0.9 }, { "p99_ns", 0.99 }, { "p99.9_ns", 0.999 }, { "p99.99_ns", 0.9999 }
+    };
 
     for (unsigned kind = 0; kind < KINDS; kind++) {
         char mix[24];
@@ -282,7 +296,8 @@ static void emit(const scenario *s, contender *c, size_t keys, size_t value_byte
     }
 }
 
-static contender open_contender(const bench_engine *engine, const scenario *s, const bench_case *of, const workload *load, int huge)
+static contender open_contender(const bench_engine *engine, const scenario *s, const bench_case *of,
+                                const workload *load, int huge)
 {
     engine_config config = { .keys = load->keys, .value_bytes = of->value_bytes, .tags = s->tags, .huge = huge };
     contender c = { .engine = engine };

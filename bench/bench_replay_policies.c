@@ -36,7 +36,7 @@ typedef struct simulation {
     node *nodes;
     queue queues[QUEUES];
     uint64_t capacity;
-    uint32_t hand; /* sieve: the next to look at */
+    uint32_t hand;   /* sieve: the next to look at */
     uint8_t *counts; /* wtinylfu: four rows */
     uint64_t row_mask, asked, asked_until_halving;
 } simulation;
@@ -244,7 +244,8 @@ static void admit(simulation *s, uint32_t candidate)
         return;
     }
     while (main_bytes(s) + s->nodes[candidate].bytes > room) {
-        uint32_t victim = s->queues[PROBATION].oldest != NONE ? s->queues[PROBATION].oldest : s->queues[PROTECTED].oldest;
+        uint32_t victim =
+            s->queues[PROBATION].oldest != NONE ? s->queues[PROBATION].oldest : s->queues[PROTECTED].oldest;
 
         if (frequency(s, candidate) <= frequency(s, victim)) {
             take_out(s, candidate);

@@ -41,7 +41,8 @@ static void *open_engine(const engine_config *config)
     must(mdb_env_create(&self->environment), "env_create");
     must(mdb_env_set_mapsize(self->environment, 4 * config->budget_bytes + ((size_t)64 << 20)), "mapsize");
     must(mdb_env_set_maxreaders(self->environment, READERS_MAX), "maxreaders");
-    must(mdb_env_open(self->environment, self->place.directory, MDB_NOSYNC | MDB_NOMETASYNC | MDB_WRITEMAP | MDB_NOTLS, 0600),
+    must(mdb_env_open(self->environment, self->place.directory, MDB_NOSYNC | MDB_NOMETASYNC | MDB_WRITEMAP | MDB_NOTLS,
+                      0600),
          "open");
     must(mdb_txn_begin(self->environment, NULL, 0, &transaction), "begin");
     must(mdb_dbi_open(transaction, NULL, 0, &self->table), "dbi_open");

@@ -24,7 +24,9 @@ static void *open_engine(const engine_config *config)
 {
     memcached_engine *self = harness_allocate(sizeof *self);
     char megabytes[16];
-    const char *arguments[] = { "memcached", "-s", self->server.socket, "-m", megabytes, "-t", "2", "-u", "root", NULL };
+    const char *arguments[] = {
+        "memcached", "-s", self->server.socket, "-m", megabytes, "-t", "2", "-u", "root", NULL
+    };
 
     snprintf(megabytes, sizeof megabytes, "%zu", config->budget_bytes / (1 << 20) + 64);
     child_make_directory(&self->server, "memcached");
@@ -49,7 +51,8 @@ static memcached_st *connect_to(memcached_engine *self)
 {
     if (connected_to != self) {
         connection = memcached_create(NULL);
-        if (connection == NULL || memcached_server_add_unix_socket(connection, self->server.socket) != MEMCACHED_SUCCESS)
+        if (connection == NULL ||
+            memcached_server_add_unix_socket(connection, self->server.socket) != MEMCACHED_SUCCESS)
             harness_die("cannot connect to memcached");
         connected_to = self;
     }

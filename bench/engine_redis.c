@@ -18,7 +18,7 @@ static __thread void *connected_to;
 static void *open_engine(const engine_config *config)
 {
     redis_engine *self = harness_allocate(sizeof *self);
-    const char *arguments[] = { "redis-server", "--port", "0",  "--unixsocket", self->server.socket,
+    const char *arguments[] = { "redis-server", "--port", "0",     "--unixsocket",         self->server.socket,
                                 "--save",       "",       "--dir", self->server.directory, NULL };
 
     child_make_directory(&self->server, "redis");

@@ -88,6 +88,9 @@ find_missing() {
         need "$(clang_runtime_package)" sanitizers_build
         need valgrind has valgrind
         need spin has spin
+        need libmicrohttpd-dev builds gcc c microhttpd.h -lmicrohttpd
+        need libsqlite3-dev builds gcc c sqlite3.h -lsqlite3
+        need curl has curl
         need python3 has python3
     fi
     if [ "$group" = bench ]; then
