@@ -159,7 +159,7 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
 .PHONY: all help static shared programs bench-programs test check demo bench deps bench-deps install uninstall \
 	asan ubsan tsan portable hooks debug valgrind fuzz coherence model demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
-	lint-analyzer format coverage dist clean print-tests print-hook-tests print-fuzzers print-coherence FORCE
+	lint-analyzer format coverage docs dist clean print-tests print-hook-tests print-fuzzers print-coherence FORCE
 
 all: static shared $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the examples and the benchmarks
 static: $(STATIC) ## Build build/lib/libcache.a
@@ -299,6 +299,11 @@ bench: ## Run all benchmarks, with a report in build/bench/report.html (BENCH_FL
 	-@tools/deps.sh bench
 	@$(MAKE) --no-print-directory bench-programs
 	@bench/run.sh $(BENCH_FLAGS) $(if $(TRACE),'$(TRACE)')
+
+docs: ## Make pages of the header and of docs/ in build/docs/html (needs doxygen)
+	@mkdir -p $(BUILD)/docs
+	@LIBCACHE_VERSION=$(VERSION) LIBCACHE_DOCS=$(BUILD)/docs doxygen docs/Doxyfile
+	@echo $(BUILD)/docs/html/index.html
 
 coverage: ## Measure what the tests cover (build/coverage/html when lcov is there)
 	+@tests/run.sh coverage
