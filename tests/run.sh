@@ -200,6 +200,7 @@ test)
     step "fuzz corpora, address sanitizer" run_corpora asan
     step "tests, undefined behaviour sanitizer" build_and_test ubsan
     step "tests, thread sanitizer" build_and_test tsan
+    step "example: a service in C, built as a user does" tests/c_service.sh
     step "benchmark programs run and tell the truth" bench_smoke
     step "library with clang (warnings are errors)" run_make VARIANT=clang WERROR=1 static shared
     step "lint" run_make lint
