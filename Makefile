@@ -124,7 +124,7 @@ FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(OUT)/fuzz/%,$(sort $(wildcard tests/
 
 # ---- The benchmark's peers: each is in when its header and its bench/engine_<peer>.* are there -------------
 
-PEERS := rocksdb cuckoo tbb uthash
+PEERS := rocksdb cuckoo tbb uthash memcached lmdb
 rocksdb_header := rocksdb/cache.h
 rocksdb_libs := -lrocksdb
 rocksdb_define := -DHAVE_ROCKSDB
@@ -133,6 +133,12 @@ cuckoo_define := -DHAVE_CUCKOO
 tbb_header := tbb/concurrent_hash_map.h
 tbb_libs := -ltbb
 tbb_define := -DHAVE_TBB
+memcached_header := libmemcached/memcached.h
+memcached_libs := -lmemcached
+memcached_define := -DHAVE_MEMCACHED
+lmdb_header := lmdb.h
+lmdb_libs := -llmdb
+lmdb_define := -DHAVE_LMDB
 uthash_header := uthash.h
 uthash_define := -DHAVE_UTHASH
 
@@ -146,7 +152,7 @@ PEER_LIBS := $(foreach p,$(PRESENT),$($(p)_libs))
 
 ENGINES := $(filter-out $(foreach p,$(filter-out $(PRESENT),$(PEERS)),$(call peer_sources,$(p))), \
 	$(sort $(wildcard bench/engine_*.c bench/engine_*.cc)))
-HARNESS := $(sort $(wildcard bench/harness*.c))
+HARNESS := bench/harness.c bench/child.c
 L1_SOURCES := $(sort $(wildcard bench/bench_l1*.c))
 L2_SOURCES := $(sort $(wildcard bench/bench_l2*.c))
 LOAD_SOURCES := $(sort $(wildcard bench/bench_load*.c))
@@ -161,7 +167,7 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
 .PHONY: all help static shared tool programs bench-programs test check demo bench deps bench-deps install uninstall \
 	asan ubsan tsan portable hooks debug valgrind fuzz coherence model demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
-	lint-analyzer format coverage dist clean print-tests print-hook-tests print-fuzzers print-coherence print-tool tool-programs FORCE
+	lint-analyzer format coverage docs dist clean print-tests print-hook-tests print-fuzzers print-coherence print-tool tool-programs FORCE
 
 all: static shared tool $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the tool, the examples and the benchmarks
 static: $(STATIC) ## Build build/lib/libcache.a
@@ -307,11 +313,15 @@ fuzz: ## Fuzz each target with libFuzzer for FUZZ_SECONDS (default 60; needs cla
 			$(BUILD)/libfuzzer/corpus/$$name tests/fuzz/corpus/$$name; \
 	done
 
-bench: ## Run the benchmark beside its peers (BENCH_FLAGS=--quick; TRACE=file replays a trace)
+bench: ## Run all benchmarks, with a report in build/bench/report.html (BENCH_FLAGS=--full; TRACE=file replays that trace)
 	-@tools/deps.sh bench
 	@$(MAKE) --no-print-directory bench-programs
-	@if [ -x $(BIN)/bench-l1 ]; then $(BIN)/bench-l1 $(BENCH_FLAGS); else echo 'There is no benchmark yet.'; fi
-	@$(if $(TRACE),$(BIN)/bench-replay '$(TRACE)' $(REPLAY_FLAGS))
+	@bench/run.sh $(BENCH_FLAGS) $(if $(TRACE),'$(TRACE)')
+
+docs: ## Make pages of the header and of docs/ in build/docs/html (needs doxygen)
+	@mkdir -p $(BUILD)/docs
+	@LIBCACHE_VERSION=$(VERSION) LIBCACHE_DOCS=$(BUILD)/docs doxygen docs/Doxyfile
+	@echo $(BUILD)/docs/html/index.html
 
 coverage: ## Measure what the tests cover (build/coverage/html when lcov is there)
 	+@tests/run.sh coverage

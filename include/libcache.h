@@ -612,7 +612,8 @@ LIBCACHE_API int libcache_load_begin(libcache_load **load, libcache_ns *ns, cons
 
 /*
  * Before a refresh: looks whether Redis has a fresh value by now, from another host. HIT, NEGATIVE: value is filled and the load has
- * ended. MISS: load it. (After LEAD this has been done.) value may be NULL.
+ * ended. MISS: load it. (After LEAD this has been done.) value may be NULL. Before the source is read, that is: the load's stamp is
+ * taken anew, so an older row would pass for a new one.
  */
 LIBCACHE_API int libcache_load_recheck(libcache_load *load, libcache_value *value);
 

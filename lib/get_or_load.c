@@ -143,13 +143,12 @@ static int refresh_later(libcache_ns *ns, libcache_load *load, const libcache_sl
 
 /* ---- One key --------------------------------------------------------------------------------------------------------- */
 
-/* A load failed. What is within its grace is better than nothing. */
+/* A load failed. What is within its grace is better than nothing; and somebody else's may have succeeded. */
 static int after_failure(libcache_ns *ns, const struct l1_key *key, libcache_value *value, uint64_t deadline)
 {
     int result = look_for_late(ns, key, value, deadline);
 
-    return result == LIBCACHE_HIT || result == LIBCACHE_STALE ? LIBCACHE_STALE
-           : result == LIBCACHE_NEGATIVE ? result : LIBCACHE_ELOAD;
+    return result < 0 || result == LIBCACHE_MISS ? LIBCACHE_ELOAD : result;
 }
 
 static __attribute__((noinline)) int load_one(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,

@@ -34,6 +34,7 @@
 #include "base/options.h"
 #include "l1/flights.h"
 #include "l1/hit.h"
+#include "l1/hook.h"
 
 #include <math.h>
 #include <string.h>
@@ -50,6 +51,7 @@ struct libcache_load {
     uint64_t begun_ns;        /* the same in real time */
     uint64_t early_ms;        /* an early refresh: it is for who looks so far ahead */
     unsigned flags;
+    int stamped;              /* enum guard: by which rule the stamp was taken */
 };
 
 /* What a begin goes on with. */
@@ -115,7 +117,10 @@ static void give_back_lease(libcache_load *load, uint64_t deadline)
 static void end_load_by(libcache_load *load, enum flight_end how, uint64_t deadline)
 {
     struct l1 *l1 = &load->ns->cache->l1;
+    enum flight_end then;
 
+    if (load->leased && flight_ended(l1, &load->flight, &then))
+        load->leased = 0; /* late: somebody of this host may have taken it over, in the same name (flight_owner) */
     if (how == FLIGHT_FENCED)
         give_back_lease(load, deadline);
     if (load->leads)
@@ -135,6 +140,13 @@ static void drop_load(struct beginning *b, enum flight_end how)
     if (b->load)
         end_load(b->load, how);
     b->load = NULL;
+}
+
+/* From now on, whatever is invalidated overtakes the load. */
+static void take_stamp(libcache_load *load, enum guard rule)
+{
+    load->stamped = (int)rule;
+    l1_take_stamp(&load->ns->cache->l1, &load->key, &load->stamp);
 }
 
 /* ---- Looking ------------------------------------------------------------------------------------------------------ */
@@ -228,6 +240,8 @@ static int take_lease(struct beginning *b)
         uint64_t now, until;
         int result = l2_lock(coherence_l2(cache->coherence), &lease, L2_LOCK_TAKE, &state,
                              coherence_deadline(cache->coherence, &b->redis));
+        if (broken(GUARD_REDIS_LEASE) && result == LIBCACHE_EXISTS)
+            result = LIBCACHE_OK;
         if (result != LIBCACHE_EXISTS) {
             b->load->leased = result == LIBCACHE_OK;
             if (result != LIBCACHE_OK) {
@@ -268,7 +282,7 @@ static int bypass(struct beginning *b)
         return LIBCACHE_ENOMEM;
     b->load->leads = b->load->waits = 0;
     count_one(b->ns, COUNT_LOAD_BYPASS);
-    l1_take_stamp(&b->ns->cache->l1, &b->key, &b->load->stamp);
+    take_stamp(b->load, GUARD_BYPASS_STAMP);
     return LIBCACHE_BYPASS;
 }
 
@@ -277,7 +291,7 @@ static int lead(struct beginning *b)
 {
     int result;
 
-    l1_take_stamp(&b->ns->cache->l1, &b->key, &b->load->stamp);
+    take_stamp(b->load, b->stale || b->flags & LIBCACHE_REFRESH ? GUARD_REFRESH_STAMP : b->later ? GUARD_BATCH_STAMP : GUARD_LEAD_STAMP);
     if (b->flags & LIBCACHE_REFRESH)
         return LIBCACHE_LEAD;
     if (b->stale) { /* whoever refreshes looks at Redis first: not in the way of this read */
@@ -428,7 +442,7 @@ static int begin(struct beginning *b)
                 b->load->leads = 1;
                 b->load->flight = flight;
                 b->load->early_ms = early_ms;
-                l1_take_stamp(&b->ns->cache->l1, &b->key, &b->load->stamp);
+                take_stamp(b->load, GUARD_REFRESH_STAMP);
                 count_one(b->ns, COUNT_REFRESH);
             } else {
                 drop_load(b, FLIGHT_FENCED);
@@ -653,7 +667,9 @@ int libcache_load_commit(libcache_load *load, const void *value, size_t size, co
         return LIBCACHE_OK;
     }
     deadline = deadline_after_ms(load->ns->cache->timeout_ms);
-    o.stamp = &load->stamp;
+    if (load->stamped && broken(load->stamped))
+        take_stamp(load, GUARD_NONE);
+    o.stamp = broken(GUARD_COMMIT) ? NULL : &load->stamp;
     result = store_loaded(load->ns, &load->key, value, size, &o, now > load->begun_ms ? now - load->begun_ms : 0);
     if (result == LIBCACHE_FENCED)
         how = FLIGHT_FENCED;

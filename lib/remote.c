@@ -102,6 +102,11 @@ static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct fo
     item.n_tags = f->e.n_tags;
     item.since = *begun;
     item.since.position = broken(GUARD_COPY_STAMP) ? l1_position(l1) : f->stamp.position;
+    if (broken(GUARD_COPY_GENERATION)) {
+        libcache_stamp now;
+        l1_take_stamp(l1, &k->l1, &now);
+        item.since.generation = now.generation;
+    }
     item.how = L1_FENCED;
     item.ttl_ms = ns->policy.l1_ttl_ms == LIBCACHE_FOREVER ? left_ms : ns->policy.l1_ttl_ms + ns->policy.grace_ms;
     item.ttl_ms = left_ms < item.ttl_ms ? left_ms : item.ttl_ms;
@@ -124,7 +129,7 @@ static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *
         if (now >= f->e.expiry_ms)
             return;
         left = f->e.expiry_ms - now;
-        if (left <= ns->policy.grace_ms && (!(flags & L1_LATE) || f->e.flags & ENVELOPE_NEGATIVE))
+        if (!guard(GUARD_GRACE, left > ns->policy.grace_ms) && (!(flags & L1_LATE) || f->e.flags & ENVELOPE_NEGATIVE))
             return;
     }
     if (f->e.flags & ENVELOPE_NEGATIVE)
@@ -138,7 +143,7 @@ static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *
         k->result = result;
         return;
     }
-    if (result == LIBCACHE_HIT && ((ns->view.soft_ttl_ms && age >= ns->view.soft_ttl_ms) || left <= ns->policy.grace_ms))
+    if (result == LIBCACHE_HIT && ((ns->view.soft_ttl_ms && !guard(GUARD_SOFT, age < ns->view.soft_ttl_ms)) || left <= ns->policy.grace_ms))
         result = LIBCACHE_STALE;
     k->result = result;
     k->ttl_left_ms = left == LIBCACHE_FOREVER ? left : left > ns->policy.grace_ms ? left - ns->policy.grace_ms : 0;

@@ -163,7 +163,7 @@ run_coherence() { # variant, seconds, more options
     mkdir -p "${log%/*}"
     if timeout --kill-after=10 $((seconds + 120)) $(launcher_of "$variant") "$program" --seconds "$seconds" "$@" \
         >"$log" 2>&1 </dev/null; then
-        grep -a -A 8 '^seed ' "$log" | sed 's/^/    /'
+        grep -a -A 12 '^seed ' "$log" | sed 's/^/    /'
     else
         tail -400 "$log"
         return 1
@@ -214,6 +214,7 @@ test)
     step "fuzz corpora, address sanitizer" run_corpora asan
     step "tests, undefined behaviour sanitizer" build_and_test ubsan
     step "tests, thread sanitizer" build_and_test tsan
+    step "example: a service in C, built as a user does" tests/c_service.sh
     step "benchmark programs run and tell the truth" bench_smoke
     step "library with clang (warnings are errors)" run_make VARIANT=clang WERROR=1 static shared
     step "lint" run_make lint

@@ -315,6 +315,29 @@ START_TEST(a_namespace_without_room_for_a_total_counts_as_none)
 }
 END_TEST
 
+START_TEST(where_forks_cannot_be_noticed_everything_goes_to_totals)
+{
+    struct shared_area a = area_new(16);
+    unsigned long n = scaled(20000);
+    struct counters c;
+    int status;
+    pid_t child;
+
+    open_counters(&c, &a);
+    c.wiped = 0; /* as on a kernel that does not clear memory on a fork */
+    child = fork();
+    for (unsigned long i = 0; i < n; i++)
+        counters_add(&c, 2, COUNT_HIT, 1);
+    if (child == 0)
+        _exit(0);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_uint_eq(space_of(&c, 2, COUNT_HIT), 2 * n);
+    ck_assert_uint_eq(own_of(&c, COUNT_HIT), n);
+    counters_close(&c);
+    area_free(&a);
+}
+END_TEST
+
 START_TEST(what_is_only_looked_at_is_not_written_to)
 {
     struct shared_area a = area_new(16);
@@ -354,5 +377,5 @@ int main(void)
         nothing_is_lost_when_threads_come_and_go, a_block_is_taken_over_and_counts_on_when_its_handle_is_closed,
         a_killed_process_loses_nothing_and_its_block_is_taken_over, a_forked_child_does_not_count_in_its_parents_block,
         a_namespace_without_room_for_a_total_counts_as_none, what_is_only_looked_at_is_not_written_to,
-        the_area_is_a_small_part_of_the_memory);
+        where_forks_cannot_be_noticed_everything_goes_to_totals, the_area_is_a_small_part_of_the_memory);
 }

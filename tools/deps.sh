@@ -88,12 +88,18 @@ find_missing() {
         need "$(clang_runtime_package)" sanitizers_build
         need valgrind has valgrind
         need spin has spin
+        need libmicrohttpd-dev builds gcc c microhttpd.h -lmicrohttpd
+        need libsqlite3-dev builds gcc c sqlite3.h -lsqlite3
+        need curl has curl
         need python3 has python3
     fi
     if [ "$group" = bench ]; then
         need librocksdb-dev builds g++ c++ rocksdb/cache.h -lrocksdb
         need libcuckoo-dev builds g++ c++ libcuckoo/cuckoohash_map.hh
         need libtbb-dev builds g++ c++ tbb/concurrent_hash_map.h -ltbb
+        need memcached has memcached
+        need libmemcached-dev builds gcc c libmemcached/memcached.h -lmemcached
+        need liblmdb-dev builds gcc c lmdb.h -llmdb
     fi
 }
 

@@ -128,7 +128,8 @@ static enum flight_role begin(struct l1 *l1, const struct l1_key *key, uint64_t 
     } else if (load_relaxed(&f->key) == number) {
         uint32_t word = load_relaxed(&f->word);
         inherits = word_end(word) == FLIGHT_FLYING;
-        if (inherits && now < load_relaxed(&f->until_ms) && !(dead && dead->slot == (uint32_t)(f - l1->flights) && dead->word == word))
+        if (inherits && !broken(GUARD_FLIGHT) && guard(GUARD_FLIGHT_LEASE, now < load_relaxed(&f->until_ms)) &&
+            !(dead && dead->slot == (uint32_t)(f - l1->flights) && dead->word == word))
             role = FLIGHT_WAIT;
         else if (word_end(word) == FLIGHT_FAILED && now < load_relaxed(&f->not_before_ms))
             role = FLIGHT_BACKOFF;
@@ -206,6 +207,8 @@ void flight_end(struct l1 *l1, const struct flight_ref *ref, enum flight_end how
             lock_give(&l1->head->flights_lock);
         }
     }
+    if (broken(GUARD_FLIGHT_END))
+        word = load_relaxed(&f->word);
     if (__atomic_compare_exchange_n(&f->word, &word, word | (uint32_t)how, 0, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
         wake_all(l1, f);
 }
@@ -221,7 +224,7 @@ int flight_ended(struct l1 *l1, const struct flight_ref *ref, enum flight_end *h
         return 1;
     }
     *how = word_end(word);
-    return *how != FLIGHT_FLYING || l1_now(l1) >= load_relaxed(&f->until_ms) || !is_alive(f);
+    return *how != FLIGHT_FLYING || !guard(GUARD_FLIGHT_LEASE, l1_now(l1) < load_relaxed(&f->until_ms)) || !is_alive(f);
 }
 
 int flight_tell(struct l1 *l1, const struct flight_ref *ref, unsigned waker)
@@ -275,7 +278,7 @@ int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, 
         uint64_t now = now_ns();
         if (flight_ended(l1, ref, how))
             return 1;
-        if (now >= deadline)
+        if (!guard(GUARD_WAIT, now < deadline))
             return 0;
         sleep_on(&f->word, ref->word, now, deadline - now < LOOK_AFTER_NS ? deadline : now + LOOK_AFTER_NS);
     }

@@ -76,13 +76,15 @@ static force_inline int out_of_touch(const struct l1 *l1, const struct entry *e,
 static force_inline int judge_at(const struct l1 *l1, const unsigned char *p, const struct entry *e, uint64_t soft_ttl_ms,
                                  uint64_t now, unsigned flags)
 {
-    if (entry_expired(e, now) || unlikely(!stripe_vouch(l1, p, e)) || unlikely(out_of_touch(l1, e, now)))
+    if (entry_expired(e, now) ||
+        unlikely(!stripe_vouch(l1, p, e) && !(broken(GUARD_LATE_MARKS) && entry_late(e, now, l1_grace(l1, e->ns)))) ||
+        unlikely(out_of_touch(l1, e, now)))
         return LIBCACHE_MISS;
     if (unlikely(entry_late(e, now, l1_grace(l1, e->ns))))
-        return (flags & L1_LATE) && !(e->flags & ENTRY_NEGATIVE) ? LIBCACHE_STALE : LIBCACHE_MISS;
+        return guard(GUARD_GRACE, flags & L1_LATE) && !(e->flags & ENTRY_NEGATIVE) ? LIBCACHE_STALE : LIBCACHE_MISS;
     if (unlikely(e->flags & ENTRY_NEGATIVE))
         return LIBCACHE_NEGATIVE;
-    return soft_ttl_ms && now >= e->created + soft_ttl_ms ? LIBCACHE_STALE : LIBCACHE_HIT;
+    return soft_ttl_ms && !guard(GUARD_SOFT, now < e->created + soft_ttl_ms) ? LIBCACHE_STALE : LIBCACHE_HIT;
 }
 
 /* The same now; the clock is asked only where it matters. */

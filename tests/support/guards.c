@@ -15,6 +15,10 @@ static const char *const guards[GUARDS] = {
     [GUARD_COPY_STAMP] = "copy-stamp", [GUARD_EPOCH] = "epoch", [GUARD_LOAD_EPOCH] = "load-epoch", [GUARD_DROP] = "drop",
     [GUARD_ORDER] = "order", [GUARD_OWN_HOST] = "own-host", [GUARD_TOKEN] = "token", [GUARD_GAP] = "gap",
     [GUARD_STALENESS] = "staleness", [GUARD_SPACE_HORIZON] = "space-horizon", [GUARD_OWED] = "owed",
+    [GUARD_COMMIT] = "commit", [GUARD_LEAD_STAMP] = "lead-stamp", [GUARD_BYPASS_STAMP] = "bypass-stamp",
+    [GUARD_REFRESH_STAMP] = "refresh-stamp", [GUARD_BATCH_STAMP] = "batch-stamp", [GUARD_COPY_GENERATION] = "copy-generation",
+    [GUARD_LATE_MARKS] = "late-marks", [GUARD_SOFT] = "soft", [GUARD_GRACE] = "grace", [GUARD_FLIGHT] = "flight",
+    [GUARD_FLIGHT_END] = "flight-end", [GUARD_FLIGHT_LEASE] = "flight-lease", [GUARD_WAIT] = "wait", [GUARD_REDIS_LEASE] = "redis-lease",
 };
 
 /* A condition in a script, and what stands there instead when it is broken. */
