@@ -72,7 +72,8 @@ before=$(redis_cli good --scan --pattern '*doctor*' | wc -l)
 [ "$before" = 0 ] || fail "doctor leaves $before keys in Redis"
 
 # The user that docs/redis.md gives libcache.
-documented=$(sed -n '/^ACL SETUSER cache/,/^```/p' docs/redis.md | grep -v '```' | tr '\n' ' ' | sed 's/~shop/~libcache/; s/~{shop}/~{libcache}/; s/^ACL SETUSER cache //')
+documented=$(sed -n '/^ACL SETUSER cache/,/^```/p' docs/redis.md | grep -v '```' | tr '\n' ' ' |
+    sed 's/~shop/~libcache/; s/~{shop}/~{libcache}/; s/^ACL SETUSER cache //')
 redis_cli good ACL SETUSER cache $documented >/dev/null
 user_url=unix://cache:secret@$scratch/good/s
 finds "" -n $s -r $user_url
