@@ -175,7 +175,7 @@ wants 0 "$tool" warm -n $a --namespace words --ttl 5m "$scratch/tsv" --json
 json 'd == {"lines": 4, "stored": 3, "fetched": 0, "missing": 0, "refused": 0}'
 [ "$("$tool" get -n $a words k1)" = $'one\r' ] && [ "$("$tool" get -n $a user k3)" = three ] || fail "warm stored other values"
 cat >"$scratch/lines" <<'LINES'
-{"namespace": "docs", "key": "a\"\u00e4\ud83d\ude00", "value": "x\ny", "ttl_ms": null, "tags": ["one", "t\u0077o"], "codec": 1, "more": {"a": [1, {"b": "]}"}]}}
+{"namespace": "docs", "key": "a\"\u00e4\ud83d\ude00", "value": "x\ny", "ttl_ms": null, "tags": ["one", "t\u0077o"], "codec": 1, "flags": 7, "x": [1, {"b": "]}"}]}
 
 {"namespace": "docs", "key_base64": "AAEC", "value_base64": "/wA=", "ttl_ms": 60000}
 {"namespace": "docs", "key": "none", "result": "negative"}
@@ -292,11 +292,13 @@ done
 echo "$secret_url" >"$scratch/url"
 wants 0 "$tool" set -r "@$scratch/url" user k v
 [ "$(LIBCACHE_REDIS_URL=$secret_url "$tool" get user k)" = v ] || fail "LIBCACHE_REDIS_URL is not read"
-"$tool" bench -r "$secret_url" -s 3s >/dev/null 2>&1 &
+"$tool" bench -r "$secret_url" -s 3s >"$scratch/bench" 2>&1 &
 bench=$!
 started="$started $bench"
-until_gone() { ! tr '\0' '\n' </proc/$bench/cmdline | grep -q hunter22; }
-wait_until 'the password is not in the list of arguments' until_gone
+is_masked() { tr '\0' '\n' </proc/$bench/cmdline | grep -qx '\*\**'; } # and not: there is none, as before the exec
+wait_until 'the password is masked in the list of arguments' is_masked
+tr '\0' '\n' </proc/$bench/cmdline | grep -q hunter22 && fail "the password is in the list of arguments"
+wait_until 'bench measures' test -s "$scratch/bench"
 kill -INT $bench
 wait $bench
 [ $? -eq 5 ] || fail "bench does not say that it was interrupted"

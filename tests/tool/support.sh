@@ -8,6 +8,7 @@ unset LIBCACHE_SEGMENT LIBCACHE_REDIS_URL LIBCACHE_REDIS_PREFIX LIBCACHE_IDENTIT
 
 clean_up() {
     local pid name
+    [ $BASHPID = $$ ] || return 0
     exec 2>/dev/null # bash tells of each job that was killed
     for pid in $started; do kill -KILL "$pid"; done
     for name in $servers; do redis_end "$name"; done

@@ -399,6 +399,7 @@ int cmd_bench(struct args *args)
     } else if (code == TOOL_OK) {
         printf("%zu keys of %d bytes, values of %s, private segment of %s, %ld cores\n\n", b.n_keys, KEY_BYTES,
                show_bytes(size, b.value_bytes), show_bytes(memory, args->memory_bytes), sysconf(_SC_NPROCESSORS_ONLN));
+        fflush(stdout);
     }
     if (code == TOOL_OK)
         code = bench_memory(&b, args, args->redis ? for_ns / 2 : for_ns);
