@@ -2,7 +2,7 @@
  * doctor: from one host to another, through Redis. SPDX-License-Identifier: MIT
  *
  * Two private caches stand for two hosts: one stores, the other one has a copy in its L1 and listens in a thread. How long
- * after a change is the copy gone? The key ends by itself, and is deleted; three records in the log stay.
+ * after a change is the copy gone? The key ends by itself, and is deleted; six records in the log stay.
  */
 #include "doctor.h"
 
@@ -13,6 +13,7 @@
 #define WAIT_NS UINT64_C(3000000000)
 #define SLOW_US 100000.0
 #define LOG_BYTES 300
+#define CHANGES 3 /* the fastest counts: something else may have held up the others */
 
 struct side {
     libcache *cache;
@@ -73,7 +74,9 @@ static void travel(struct doctor *d, const struct side *from, const struct side 
 {
     char key[64], took[SHORT_TEXT], set_took[SHORT_TEXT];
     uint64_t begin, done;
-    int result, there;
+    char value[24];
+    double best_us = 0;
+    int result, there = 1;
 
     snprintf(key, sizeof key, "trip:%d:%llu", (int)getpid(), (unsigned long long)now_ns());
     result = put(from, key, "one");
@@ -87,16 +90,26 @@ static void travel(struct doctor *d, const struct side *from, const struct side 
                    "what was stored is not seen by another cache within 3 s%s%s", *log ? ": " : "", log);
         return;
     }
-    begin = now_ns();
-    result = put(from, key, "two");
-    done = now_ns();
-    there = result == LIBCACHE_OK && sees(to, key, "two", 0);
-    show_us(took, (double)(now_ns() - done) / 1e3);
-    show_us(set_took, (double)(done - begin) / 1e3);
+    for (int i = 0; i < CHANGES && there; i++) {
+        double change_us, news_us;
+        snprintf(value, sizeof value, "change %d", i);
+        begin = now_ns();
+        result = put(from, key, value);
+        done = now_ns();
+        there = result == LIBCACHE_OK && sees(to, key, value, 0);
+        news_us = (double)(now_ns() - done) / 1e3;
+        change_us = (double)(done - begin) / 1e3;
+        if (i == 0 || news_us < best_us) {
+            best_us = news_us;
+            show_us(took, news_us);
+            show_us(set_took, change_us);
+        }
+        there = there && sees(to, key, value, LIBCACHE_TIER_L1); /* a copy, that the next change has to reach */
+    }
     if (!there)
         doctor_say(d, DOCTOR_ERROR, "redis.trip", "does the log reach this host? See redis.log and redis.acl",
                    "a change is not seen by another cache within 3 s%s%s", *log ? ": " : "", log);
-    else if ((double)(now_ns() - done) / 1e3 > SLOW_US)
+    else if (best_us > SLOW_US)
         doctor_say(d, DOCTOR_WARNING, "redis.trip", "is this host or Redis overloaded? See redis.latency",
                    "a change was seen by another cache %s after it was made (which took %s)", took, set_took);
     else
