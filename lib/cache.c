@@ -142,10 +142,18 @@ static __attribute__((noinline, flatten)) int look_full(libcache_ns *ns, const v
 {
     int result;
 
-    if (unlikely(ns->slow || !key_ok(key, key_size)))
+    if (unlikely(!key_ok(key, key_size)))
         return LIBCACHE_MISS;
     result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
     return result == LIBCACHE_HIT ? counters_add_one(&ns->cache->counters, COUNT_HIT, result) : LIBCACHE_MISS;
+}
+
+static __attribute__((noinline)) int look_slow(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                               uint64_t *deadline)
+{
+    if (ns->cache->listens_on_calls)
+        coherence_look(ns->cache->coherence, deadline);
+    return ns->tiers & LIBCACHE_TIER_L1 ? look_full(ns, key, key_size, value) : LIBCACHE_MISS;
 }
 
 static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
@@ -160,10 +168,11 @@ static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const v
     return look_full(ns, key, key_size, value);
 }
 
-/* As libcache_get, but only what L1 has at hand counts; a HIT is counted, nothing else. */
-int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, uint64_t *deadline)
 {
-    if (unlikely(value->reserve || ns->slow || !load_relaxed(&ns->view.lean)))
+    if (unlikely(ns->slow))
+        return look_slow(ns, key, key_size, value, deadline);
+    if (unlikely(value->reserve || !load_relaxed(&ns->view.lean)))
         return look_full(ns, key, key_size, value);
     return look_lean(ns, key, key_size, value);
 }

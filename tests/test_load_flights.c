@@ -29,7 +29,7 @@ static struct l1_key key_of(const struct rig *rig, const char *key)
 static enum flight_role fly(const struct rig *rig, const char *key, struct flight_ref *ref)
 {
     struct l1_key k = key_of(rig, key);
-    return flight_begin(l1_of(rig), &k, LEASE, ref);
+    return flight_begin(l1_of(rig), &k, LEASE, 0, ref);
 }
 
 static void up_shared(struct rig *rig)
@@ -182,7 +182,7 @@ START_TEST(a_dead_leaders_flight_is_taken_over_at_once)
     before = (struct flight_ref){ 0 };
     for (uint32_t i = 0; i < l1_of(&rig)->layout.flights; i++)
         if (l1_of(&rig)->flights[i].key)
-            before = (struct flight_ref){ i, l1_of(&rig)->flights[i].word };
+            before = (struct flight_ref){ i, l1_of(&rig)->flights[i].word, 0 };
     ck_assert(flight_ended(l1_of(&rig), &before, &how)); /* who has waited for it sees that */
     ck_assert_int_eq(how, FLIGHT_FLYING);
     ck_assert_int_eq(fly(&rig, "key", &ref), FLIGHT_LEAD);

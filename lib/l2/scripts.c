@@ -18,6 +18,7 @@ static const struct {
 #define SCRIPT_increment SCRIPT_INCREMENT
 #define SCRIPT_replace SCRIPT_REPLACE
 #define SCRIPT_prune SCRIPT_PRUNE
+#define SCRIPT_lease SCRIPT_LEASE
 #define SCRIPT_lock SCRIPT_LOCK
 #define SCRIPT_rate SCRIPT_RATE
 #include "l2/scripts.inc"

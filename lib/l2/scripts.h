@@ -4,7 +4,7 @@
 #include "l2/transport.h"
 
 enum script { SCRIPT_HELLO, SCRIPT_INVALIDATE, SCRIPT_SET, SCRIPT_FILL, SCRIPT_TOUCH, SCRIPT_INCREMENT, SCRIPT_REPLACE, SCRIPT_PRUNE,
-              SCRIPT_LOCK, SCRIPT_RATE, SCRIPTS };
+              SCRIPT_LEASE, SCRIPT_LOCK, SCRIPT_RATE, SCRIPTS };
 
 /* A call of a script: argv[0..2] is left free for the command; keys follow, then arguments. */
 struct script_call {
