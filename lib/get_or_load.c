@@ -192,8 +192,9 @@ int libcache_get_or_load(libcache_ns *ns, const void *key, size_t key_size, libc
 
     /* A get's hit is fresh, whatever the policy: where none is to be refreshed early, it is all that is wanted. What it is not, is
        begun anew. */
-    if (ns && value && loader && !ns->watched && (!options || (options->struct_size == sizeof *options && !options->flags))) {
-        int result = cache_look(ns, key, key_size, value, &redis);
+    if (ns && value && loader && (!options || (options->struct_size == sizeof *options && !options->flags))) {
+        int result = !ns->watched ? cache_look(ns, key, key_size, value, &redis) : !ns->slow ? load_look(ns, key, key_size, value)
+                                                                                             : LIBCACHE_MISS;
         if (result == LIBCACHE_HIT)
             return result;
     }

@@ -137,16 +137,38 @@ static uint64_t fresh_for(const libcache_ns *ns, const libcache_value *value)
     return left;
 }
 
+#define AHEAD_MAX 36.75 /* -ln(random) is never more: 53 bits of it */
+
+/* How many ms a reader looks ahead for each unit of -ln(random). */
+static double early_scale(const libcache_ns *ns, const libcache_value *value)
+{
+    return (double)value->load_ms * (ns->policy.early_percent / 100.0);
+}
+
+int load_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+{
+    struct l1_key k;
+
+    if (!key_ok(key, key_size))
+        return LIBCACHE_MISS;
+    k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
+    if (l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, value, LIBCACHE_TIMES) != LIBCACHE_HIT ||
+        early_scale(ns, value) * AHEAD_MAX >= (double)fresh_for(ns, value))
+        return LIBCACHE_MISS;
+    count_one(ns, COUNT_HIT);
+    return LIBCACHE_HIT;
+}
+
 /* XFetch, on a fresh value whose times are in *value. 0, or how far ahead this reader looks, and finds its end. */
 static uint64_t refresh_early(libcache_ns *ns, const libcache_value *value)
 {
     double random, ahead;
     uint64_t left = fresh_for(ns, value);
 
-    if (!value->load_ms || left == LIBCACHE_FOREVER)
+    if (!value->load_ms || left == LIBCACHE_FOREVER || early_scale(ns, value) * AHEAD_MAX < (double)left)
         return 0;
     random = (double)((cache_random(ns->cache) >> 11) + 1) / 9007199254740992.0; /* (0, 1] */
-    ahead = (double)value->load_ms * (ns->policy.early_percent / 100.0) * -log(random);
+    ahead = early_scale(ns, value) * -log(random);
     return ahead >= (double)left ? (uint64_t)ahead + 1 : 0;
 }
 

@@ -39,6 +39,9 @@ void load_begin_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libc
 
 void count_begun(libcache_ns *ns, int result);
 
+/* In L1, where early refreshes are wanted. HIT (counted): nobody would refresh it yet; MISS: anything else. */
+int load_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value);
+
 /* Who waits for another's load loads for himself after all. BYPASS. */
 int load_stop_waiting(libcache_load *load);
 
