@@ -67,6 +67,8 @@ static void conclude(libcache_load **at, const struct remote_key *k, int *result
     libcache_load *load = *at;
     int found = k->result != LIBCACHE_MISS && k->result != LIBCACHE_STALE, elsewhere = k->leased == L2_LEASE_ANOTHERS;
 
+    if (k->leased == L2_LEASE_NEEDLESS && k->result == LIBCACHE_STALE && load->refreshes)
+        elsewhere = 1; /* it has become stale since Redis looked, so nobody has the lease: not now */
     load->asked = 1;
     load->wants_lease = 0;
     load->leased |= k->leased == L2_LEASE_OURS;

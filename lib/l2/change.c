@@ -136,7 +136,7 @@ int l2_invalidate(struct l2 *l2, const struct name *names, size_t n, unsigned ch
     }
     call = (struct script_call){ SCRIPT_INVALIDATE, 2 + n_keys, 5 + n_keys + 4 + n, argv };
     script_answers_init(&answers, l2->allocator);
-    result = script_run(l2->transport, &call, 1, &answers, deadline);
+    result = script_run(l2->transport, &call, 1, 0, &answers, deadline);
     if (result == LIBCACHE_OK) {
         int code = read_answer(&answers.first.item[0], 4, now);
         if (code < 0)
@@ -183,7 +183,7 @@ static int run_one(struct l2 *l2, const struct script_call *call, struct history
     int code;
 
     script_answers_init(&answers, l2->allocator);
-    code = script_run(l2->transport, call, 1, &answers, deadline);
+    code = script_run(l2->transport, call, 1, 0, &answers, deadline);
     if (code == LIBCACHE_OK) {
         const struct reply *r = &answers.first.item[0];
         code = read_answer(r, 4, now);

@@ -135,6 +135,7 @@ static int greeted(void *arg, const struct reply *replies, size_t n)
     if (r->items[5].size)
         known = name_get_u64((const unsigned char *)r->items[5].text);
     see_clock(l2, ms, l2->clock_ms(l2->clock_arg));
+    store_relaxed(&l2->told, 0); /* it may be another server, or one that was restarted */
     return l2->contact(l2->arg, &now, (enum l2_contact)how, known);
 }
 

@@ -23,6 +23,7 @@ struct l2 {
     uint64_t (*random)(void *arg);
     void *random_arg;
     const libcache_allocator *allocator;
+    uint32_t told;           /* 1: the server knows what store.c needs, as far as we know; relaxed atomics */
     uint64_t clock_ahead_ms; /* Redis's clock less ours, modulo 2^64; relaxed atomics */
 };
 

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#define FIXED 7 /* of ARGV: fresh epoch, token, length of the log, what, ttl, soft ttl, grace */
+#define FIXED 8 /* of ARGV: fresh epoch, token, length of the log, what, ttl, soft ttl, grace, now */
 
 /* Of one load. */
 struct leased {
@@ -20,7 +20,7 @@ struct leased {
 /* Of the call; loads, arguments and names for the log follow. */
 struct leasing {
     unsigned char fresh[8], token[8];
-    char keep[DECIMAL_BYTES], ttl[DECIMAL_BYTES], soft[DECIMAL_BYTES], grace[DECIMAL_BYTES];
+    char keep[DECIMAL_BYTES], ttl[DECIMAL_BYTES], soft[DECIMAL_BYTES], grace[DECIMAL_BYTES], now[DECIMAL_BYTES];
 };
 
 void *lease_call(struct l2 *l2, const struct l2_leases *leases, const char *what, struct script_call *call)
@@ -50,6 +50,7 @@ void *lease_call(struct l2 *l2, const struct l2_leases *leases, const char *what
     *arg++ = slice_decimal(fixed->ttl, leases->ttl_ms ? leases->ttl_ms : 1);
     *arg++ = slice_decimal(fixed->soft, leases->soft_ttl_ms);
     *arg++ = slice_decimal(fixed->grace, leases->grace_ms);
+    *arg++ = slice_decimal(fixed->now, l2_redis_ms(l2));
     for (size_t i = 0; i < n; i++, one++) {
         const struct l2_lease *lease = &leases->item[i];
         const struct name name = { .kind = NAME_WAKE, .ns = lease->key.ns, .key = lease->key.key };

@@ -36,7 +36,7 @@ int l2_lock(struct l2 *l2, const struct l2_lock *lock, enum l2_lock_step step, s
     argv[12] = (libcache_slice){ lock->owner, L2_OWNER_BYTES };
     argv[13] = slice_decimal(ttl, lock->ttl_ms ? lock->ttl_ms : 1);
     script_answers_init(&answers, l2->allocator);
-    code = script_run(l2->transport, &call, 1, &answers, deadline);
+    code = script_run(l2->transport, &call, 1, 0, &answers, deadline);
     if (code == LIBCACHE_OK) {
         const struct reply *r = &answers.first.item[0];
         code = read_answer(r, 6, &state->now);
@@ -67,7 +67,7 @@ int l2_rate(struct l2 *l2, const struct l2_key *name, uint64_t window_ms, uint64
     argv[5] = (libcache_slice){ key.bytes, key.size };
     argv[6] = slice_decimal(window, window_ms);
     script_answers_init(&answers, l2->allocator);
-    result = script_run(l2->transport, &call, 1, &answers, deadline);
+    result = script_run(l2->transport, &call, 1, 0, &answers, deadline);
     if (result == LIBCACHE_OK) {
         const struct reply *r = &answers.first.item[0];
         if (r->kind == REPLY_ERROR)

@@ -5,9 +5,14 @@
  * script that sets them gives them one position and one record in the log, the one that fills them reads all their key slots at
  * once. A call is one step on the server, so it is kept short: GROUP_ITEMS and GROUP_BYTES.
  *
+ * A lease is given back after its value was stored, and in the same exchange; so neither may be left over for a second one because the
+ * server did not know its script: the first time on a new connection the texts are sent along.
+ *
  * The answer begins as change.c says. A call whose connection died is not repeated.
  */
 #include "l2/l2_internal.h"
+
+#include "base/platform.h"
 
 #include <string.h>
 
@@ -157,7 +162,9 @@ static int run(struct l2 *l2, struct l2_store *items, size_t n, struct group *gr
         for (size_t g = 0; g < n_groups; g++)
             calls[g] = groups[g].call;
         leases = done ? lease_call(l2, done, "free", &calls[n_groups]) : NULL; /* no memory: they end by their time */
-        result = script_run(l2->transport, calls, n_groups + (leases != NULL), &answers, deadline);
+        result = script_run(l2->transport, calls, n_groups + (leases != NULL), leases && !load_relaxed(&l2->told), &answers, deadline);
+        if (leases && n_groups && result == LIBCACHE_OK)
+            store_relaxed(&l2->told, 1);
     }
     for (size_t g = 0, at = 0; g < n_groups && result == LIBCACHE_OK; at += groups[g++].n)
         read_group(items + at, groups[g].n, &answers.first.item[g]);

@@ -184,6 +184,48 @@ void asker_end(struct asker *asker, int result, const char *text)
         ck_assert_str_eq(asker->text, text);
 }
 
+/* ---- An executor ------------------------------------------------------------------------------------------------------------ */
+
+static int take_job(void *executor, void (*job)(void *), void *arg)
+{
+    struct executor *x = executor;
+    int refused;
+
+    pthread_mutex_lock(&x->lock);
+    refused = x->refuses || x->n == JOBS_MAX;
+    if (!refused) {
+        x->job[x->n] = job;
+        x->arg[x->n++] = arg;
+        x->taken++;
+    }
+    pthread_mutex_unlock(&x->lock);
+    return refused;
+}
+
+void executor_prepare(struct executor *executor, struct rig *rig)
+{
+    memset(executor, 0, sizeof *executor);
+    pthread_mutex_init(&executor->lock, NULL);
+    rig->options.execute = take_job;
+    rig->options.execute_arg = executor;
+}
+
+int run_job(struct executor *x)
+{
+    void (*job)(void *) = NULL;
+    void *arg = NULL;
+
+    pthread_mutex_lock(&x->lock);
+    if (x->n) {
+        job = x->job[--x->n];
+        arg = x->arg[x->n];
+    }
+    pthread_mutex_unlock(&x->lock);
+    if (job)
+        job(arg);
+    return job != NULL;
+}
+
 /* ---- Batches --------------------------------------------------------------------------------------------------------------- */
 
 void *fetch_batch(void *arg)

@@ -87,6 +87,26 @@ void asker_start(struct asker *asker);
 /* Waits for its end, and fails the test unless it was given this. */
 void asker_end(struct asker *asker, int result, const char *text);
 
+/* ---- An executor ------------------------------------------------------------------------------------------------------ */
+
+enum { JOBS_MAX = 8 };
+
+/* Keeps jobs until they are run, by the test or by its threads. */
+struct executor {
+    pthread_mutex_t lock;
+    void (*job[JOBS_MAX])(void *arg);
+    void *arg[JOBS_MAX];
+    unsigned n, taken, refuses, kept, dropped; /* taken: ever */
+    int stop;
+    pthread_t thread[2];
+};
+
+/* Empties it and makes it the executor of a rig that is to be opened. */
+void executor_prepare(struct executor *executor, struct rig *rig);
+
+/* Runs one job. 0: there is none. */
+int run_job(struct executor *x);
+
 /* ---- Batches ---------------------------------------------------------------------------------------------------------- */
 
 enum { BATCH_MAX = 40 };

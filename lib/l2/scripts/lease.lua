@@ -1,13 +1,14 @@
 -- Leases of loads: for each one key with an owner and an end, and a note by who waits for it.
 -- KEYS: meta, log, then for each load: its value, its lease, who waits
--- ARGV: fresh epoch, token, length of the log, what, ttl of the lease, soft ttl (0: none) and grace of values in ms, then for each load:
+-- ARGV: fresh epoch, token, length of the log, what, ttl of the lease, soft ttl (0: none) and grace of values in ms, what time it is here by the
+-- client's reckoning (which is by what it will judge the value), then for each load:
 -- owner, how far ahead it looks in ms, '1' if it waits when it does not get the lease, name for the log
 -- Answers 1, epoch, seq, token, and for each load a character. what:
 --   take   '1': ours now; '0': another's, who wakes us through the log if we wait; '2': a fresh value is there, nobody need load
 --   free   '1': it was ours and is given back; '0': it was not. Nobody is told where nobody waits
 local what, answers, names = ARGV[4], {}, ''
 local h = redis.call('HMGET', meta, 'epoch', 'seq', 'token')
-local now, ttl, soft, grace = redis_ms(), ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local ttl, soft, grace, now = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
 -- 1: it needs no load by who looks so far ahead
 local function fresh(key, ahead)
@@ -39,7 +40,7 @@ local function free(lease, waits, owner, name)
 end
 
 for i = 1, (#KEYS - 2) / 3 do
-  local key, arg = 3 * i, 4 * i + 4
+  local key, arg = 3 * i, 4 * i + 5
   if what == 'free' then
     answers[i] = free(KEYS[key + 1], KEYS[key + 2], ARGV[arg], ARGV[arg + 3])
   else
