@@ -38,8 +38,9 @@ int loaded_hand_over(libcache_ns *ns, const libcache_loaded *loaded, libcache_va
     value->flags = loaded->user_flags;
     value->tier = 0;
     value->age_ms = value->load_ms = 0;
-    value->ttl_left_ms = loaded->ttl_ms ? loaded->ttl_ms
-                         : loaded->flags & LIBCACHE_NEG ? ns->policy.negative_ttl_ms : ns->policy.ttl_ms;
+    value->ttl_left_ms = loaded->ttl_ms                 ? loaded->ttl_ms
+                         : loaded->flags & LIBCACHE_NEG ? ns->policy.negative_ttl_ms
+                                                        : ns->policy.ttl_ms;
     if (loaded->flags & LIBCACHE_NEG)
         return LIBCACHE_NEGATIVE;
     if (value->reserve || value->capacity < loaded->size) {
@@ -102,8 +103,8 @@ struct job {
  * value NULL: nobody waits. What run_loader gives; HIT or NEGATIVE without a load when another host has done it; STALE: another
  * host is at it.
  */
-static int refresh(libcache_ns *ns, libcache_load *load, const libcache_slice *key, libcache_value *value, libcache_loader loader,
-                   void *arg, uint64_t *redis)
+static int refresh(libcache_ns *ns, libcache_load *load, const libcache_slice *key, libcache_value *value,
+                   libcache_loader loader, void *arg, uint64_t *redis)
 {
     int result = load->asked && !lease_wanted(ns, load->flags) ? LIBCACHE_MISS : load_recheck(load, value, redis);
 
@@ -123,8 +124,8 @@ static void run_job(void *arg)
 }
 
 /* Hands a refresh to the executor. 0: it must be done here. */
-static int refresh_later(libcache_ns *ns, libcache_load *load, const libcache_slice *key, libcache_loader loader, void *arg,
-                         const libcache_load_options *options)
+static int refresh_later(libcache_ns *ns, libcache_load *load, const libcache_slice *key, libcache_loader loader,
+                         void *arg, const libcache_load_options *options)
 {
     libcache *cache = ns->cache;
     struct job *job;
@@ -185,16 +186,17 @@ static __attribute__((noinline)) int load_one(libcache_ns *ns, const void *key, 
     return result == LIBCACHE_ELOAD ? after_failure(ns, key, key_size, value, redis) : result;
 }
 
-int libcache_get_or_load(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, libcache_loader loader,
-                         void *arg, const libcache_load_options *options)
+int libcache_get_or_load(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                         libcache_loader loader, void *arg, const libcache_load_options *options)
 {
     uint64_t redis = 0;
 
     /* A get's hit is fresh, whatever the policy: where none is to be refreshed early, it is all that is wanted. What it is not, is
        begun anew. */
     if (ns && value && loader && (!options || (options->struct_size == sizeof *options && !options->flags))) {
-        int result = !ns->watched ? cache_look(ns, key, key_size, value, &redis) : !ns->slow ? load_look(ns, key, key_size, value)
-                                                                                             : LIBCACHE_MISS;
+        int result = !ns->watched ? cache_look(ns, key, key_size, value, &redis)
+                     : !ns->slow  ? load_look(ns, key, key_size, value)
+                                  : LIBCACHE_MISS;
         if (result == LIBCACHE_HIT)
             return result;
     }

@@ -27,8 +27,8 @@ struct batch {
     libcache_load **loads;
     libcache_many_loader loader;
     void *arg;
-    int unwanted;             /* nobody waits for values */
-    uint64_t redis;           /* see load.h */
+    int unwanted;   /* nobody waits for values */
+    uint64_t redis; /* see load.h */
 };
 
 /* ---- Running the loader -------------------------------------------------------------------------------------------- */
@@ -49,8 +49,8 @@ struct call {
 
 static int make_call(const libcache *cache, size_t n, struct call *c)
 {
-    c->wanted = memory_get(&cache->allocator, n * (sizeof *c->wanted + sizeof *c->loaded + sizeof *c->endings + sizeof *c->options +
-                                                   sizeof *c->outcome));
+    c->wanted = memory_get(&cache->allocator, n * (sizeof *c->wanted + sizeof *c->loaded + sizeof *c->endings +
+                                                   sizeof *c->options + sizeof *c->outcome));
     if (!c->wanted)
         return LIBCACHE_ENOMEM;
     c->loaded = (libcache_loaded *)(void *)(c->wanted + n);
@@ -92,8 +92,11 @@ static int run_loader(struct batch *b)
         if (!is_ours(b, i))
             continue;
         c.options[at] = loaded_options(&c.loaded[at]);
-        c.endings[at] = (struct ending){ .load = b->loads[i], .error = failed != LIBCACHE_OK ? failed : c.outcome[at],
-                                         .value = c.loaded[at].data, .size = c.loaded[at].size, .options = &c.options[at] };
+        c.endings[at] = (struct ending){ .load = b->loads[i],
+                                         .error = failed != LIBCACHE_OK ? failed : c.outcome[at],
+                                         .value = c.loaded[at].data,
+                                         .size = c.loaded[at].size,
+                                         .options = &c.options[at] };
         c.endings[at].aborts = c.endings[at].error != LIBCACHE_OK;
         at++;
     }
@@ -126,7 +129,7 @@ static void give_up(struct batch *b)
 /* What the executor runs. What it points to, and the keys' bytes, follow. */
 struct job {
     struct batch batch;
-    size_t *from;             /* where in the batch each was: to give it back when the executor will not */
+    size_t *from; /* where in the batch each was: to give it back when the executor will not */
     void (*drop)(void *kept);
 };
 
@@ -153,8 +156,11 @@ static int is_refresh(const struct batch *b, size_t i)
 /* A job for the refreshes of a batch, which has m of them, or NULL. */
 static struct job *make_job(const struct batch *b, size_t m, size_t key_bytes)
 {
-    struct job *job = memory_zero(&b->ns->cache->allocator, sizeof *job + m * (sizeof *b->values + sizeof *b->keys + sizeof *b->loads +
-                                                                              sizeof *job->from + sizeof *b->results) + key_bytes);
+    struct job *job =
+        memory_zero(&b->ns->cache->allocator, sizeof *job +
+                                                  m * (sizeof *b->values + sizeof *b->keys + sizeof *b->loads +
+                                                       sizeof *job->from + sizeof *b->results) +
+                                                  key_bytes);
     libcache_slice *keys;
     char *bytes;
     size_t at = 0;
@@ -241,11 +247,15 @@ static void wait_here(struct batch *b, uint64_t until)
         uint64_t now = deadline_after_ms(0);
         uint64_t left_ms = now < until ? (until - now) / 1000000 + 1 : 0;
         if (b->results[i] == LIBCACHE_WAIT && b->loads[i] && !b->loads[i]->wants_lease)
-            b->results[i] = libcache_load_wait(&b->loads[i], &b->values[i], any_ours(b) ? 0 : left_ms < UINT_MAX ? (unsigned)left_ms : UINT_MAX);
+            b->results[i] = libcache_load_wait(&b->loads[i], &b->values[i],
+                                               any_ours(b)          ? 0
+                                               : left_ms < UINT_MAX ? (unsigned)left_ms
+                                                                    : UINT_MAX);
     }
 }
 
-#define LOOK_NS UINT64_C(5000000) /* how long it waits for others of its own host before it looks at what other hosts do */
+#define LOOK_NS \
+    UINT64_C(5000000) /* how long it waits for others of its own host before it looks at what other hosts do */
 
 /*
  * Waits for those that others are loading, until one of them is ours to load: that one is not held up by waiting on, or two
@@ -298,7 +308,8 @@ static void after_failure(struct batch *b)
     m = 0;
     for (size_t i = 0; i < b->n; i++)
         if (b->results[i] == LIBCACHE_ELOAD)
-            k[m++] = (struct remote_key){ .l1 = l1_key_of(l1, b->ns->id, b->keys[i].data, b->keys[i].size), .value = &b->values[i],
+            k[m++] = (struct remote_key){ .l1 = l1_key_of(l1, b->ns->id, b->keys[i].data, b->keys[i].size),
+                                          .value = &b->values[i],
                                           .result = LIBCACHE_MISS };
     remote_get(b->ns, k, m, LIBCACHE_TIMES | L1_LATE, b->redis);
     m = 0;
@@ -345,8 +356,8 @@ static int load_batch(struct batch *b, const libcache_load_options *options)
 
 /* ---- The calls -------------------------------------------------------------------------------------------------------- */
 
-int libcache_get_or_load_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values, int *results,
-                              libcache_many_loader loader, void *arg, const libcache_load_options *given)
+int libcache_get_or_load_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values,
+                              int *results, libcache_many_loader loader, void *arg, const libcache_load_options *given)
 {
     libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
     struct batch batch;
@@ -357,7 +368,9 @@ int libcache_get_or_load_many(libcache_ns *ns, const libcache_slice *keys, size_
         return LIBCACHE_EINVAL;
     if (!n)
         return LIBCACHE_OK;
-    batch = (struct batch){ .ns = ns, .keys = keys, .n = n, .values = values, .results = results, .loader = loader, .arg = arg };
+    batch = (struct batch){
+        .ns = ns, .keys = keys, .n = n, .values = values, .results = results, .loader = loader, .arg = arg
+    };
     result = load_batch(&batch, &options);
     if (result != LIBCACHE_OK)
         return result;
@@ -367,8 +380,8 @@ int libcache_get_or_load_many(libcache_ns *ns, const libcache_slice *keys, size_
     return first_error;
 }
 
-int libcache_warm(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t batch, libcache_many_loader loader, void *arg,
-                  int (*progress)(void *arg, size_t done, size_t n), const libcache_load_options *given)
+int libcache_warm(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t batch, libcache_many_loader loader,
+                  void *arg, int (*progress)(void *arg, size_t done, size_t n), const libcache_load_options *given)
 {
     libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
     libcache_value *values;
@@ -384,7 +397,9 @@ int libcache_warm(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t 
     results = (int *)(void *)(values + batch);
     for (size_t from = 0; from < n; from += batch) {
         size_t m = n - from < batch ? n - from : batch;
-        struct batch b = { .ns = ns, .keys = keys + from, .n = m, .values = values, .results = results, .loader = loader, .arg = arg };
+        struct batch b = {
+            .ns = ns, .keys = keys + from, .n = m, .values = values, .results = results, .loader = loader, .arg = arg
+        };
         int result = load_batch(&b, &options);
         for (size_t i = 0; i < m && result == LIBCACHE_OK; i++)
             result = results[i] < 0 ? results[i] : LIBCACHE_OK;

@@ -103,8 +103,8 @@ static int is_asked(const libcache_load *load, int result)
     return load && (result != LIBCACHE_WAIT || load->wants_lease);
 }
 
-static void ask(libcache_ns *ns, struct remote_key *k, libcache_load **loads, libcache_value *values, int *results, size_t n,
-                uint64_t *redis)
+static void ask(libcache_ns *ns, struct remote_key *k, libcache_load **loads, libcache_value *values, int *results,
+                size_t n, uint64_t *redis)
 {
     size_t m = 0;
 
@@ -112,8 +112,12 @@ static void ask(libcache_ns *ns, struct remote_key *k, libcache_load **loads, li
         libcache_load *load = loads[i];
         if (!is_asked(load, results[i]))
             continue;
-        k[m] = (struct remote_key){ .l1 = load->key, .value = &values[i], .result = LIBCACHE_MISS, .stamp = &load->stamp,
-                                    .fresh_only = load->refreshes, .ahead_ms = load->early_ms };
+        k[m] = (struct remote_key){ .l1 = load->key,
+                                    .value = &values[i],
+                                    .result = LIBCACHE_MISS,
+                                    .stamp = &load->stamp,
+                                    .fresh_only = load->refreshes,
+                                    .ahead_ms = load->early_ms };
         if (load->leads && lease_wanted(ns, load->flags)) {
             prepare_lease(load);
             k[m].owner = load->lease_owner;
@@ -153,8 +157,8 @@ static int is_due(const libcache_load *load, uint64_t now)
     return now >= load->look_ns || flight_nudges(&load->ns->cache->l1, &load->flight) != load->nudges;
 }
 
-int lease_wait(libcache_ns *ns, libcache_load **loads, libcache_value *values, int *results, size_t n, uint64_t deadline,
-               uint64_t *redis)
+int lease_wait(libcache_ns *ns, libcache_load **loads, libcache_value *values, int *results, size_t n,
+               uint64_t deadline, uint64_t *redis)
 {
     struct l1 *l1 = &ns->cache->l1;
 

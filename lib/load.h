@@ -6,19 +6,20 @@
 
 struct libcache_load {
     libcache_ns *ns;
-    struct l1_key key;        /* its bytes follow this struct */
+    struct l1_key key; /* its bytes follow this struct */
     libcache_stamp stamp;
     struct flight_ref flight;
-    int leads, waits;         /* of the flight; neither: a bypass */
-    int refreshes;            /* a value was given out that this is to replace */
-    int asked;                /* Redis was asked for a fresh value when this began */
-    int leased;               /* holds the lease in Redis */
-    int wants_lease;          /* leads here, and waits for another host's load */
+    int leads, waits; /* of the flight; neither: a bypass */
+    int refreshes;    /* a value was given out that this is to replace */
+    int asked;        /* Redis was asked for a fresh value when this began */
+    int leased;       /* holds the lease in Redis */
+    int wants_lease;  /* leads here, and waits for another host's load */
     char lease_owner[L2_OWNER_BYTES];
-    uint32_t nudges;          /* of the flight, before the lease was last asked for */
-    uint64_t since_ns, look_ns; /* CLOCK_MONOTONIC: since when it waits for the lease; when it asks again without news */
+    uint32_t nudges; /* of the flight, before the lease was last asked for */
+    uint64_t since_ns,
+        look_ns; /* CLOCK_MONOTONIC: since when it waits for the lease; when it asks again without news */
     uint64_t begun_ms;
-    uint64_t early_ms;        /* an early refresh: it is for who looks so far ahead */
+    uint64_t early_ms; /* an early refresh: it is for who looks so far ahead */
     unsigned flags;
 };
 
@@ -77,8 +78,8 @@ int lease_wanted(const libcache_ns *ns, unsigned flags);
  * does so, for all of them at once: as load_ask. results[i] LEAD with a load that does not lead: its flight was lost, begin anew.
  * 0: none is wanted, or the deadline has passed first.
  */
-int lease_wait(libcache_ns *ns, libcache_load **loads, libcache_value *values, int *results, size_t n, uint64_t deadline,
-               uint64_t *redis);
+int lease_wait(libcache_ns *ns, libcache_load **loads, libcache_value *values, int *results, size_t n,
+               uint64_t deadline, uint64_t *redis);
 
 /* ---- load_end.c ---------------------------------------------------------------------------------------------------- */
 
@@ -89,7 +90,7 @@ struct ending {
     const void *value;
     size_t size;
     const libcache_set_options *options;
-    int result;               /* of a commit */
+    int result; /* of a commit */
 };
 
 /* Ends n loads of one namespace: values are stored and leases given back in one exchange. */

@@ -15,16 +15,18 @@
 
 /* What becomes of one load. */
 struct end {
-    enum flight_end how;  /* FLYING: not known before it is stored */
-    int ended;            /* its flight */
-    int store;            /* 1: a value of it is stored */
+    enum flight_end how; /* FLYING: not known before it is stored */
+    int ended;           /* its flight */
+    int store;           /* 1: a value of it is stored */
 };
 
 static void end_flight(const libcache_load *load, struct end *end)
 {
     if (load->leads && !end->ended)
         flight_end(&load->ns->cache->l1, &load->flight, end->how,
-                   end->how == FLIGHT_FAILED ? load->ns->policy.load_backoff_ms : end->how == FLIGHT_ELSEWHERE ? LOAD_REST_MS : 0);
+                   end->how == FLIGHT_FAILED      ? load->ns->policy.load_backoff_ms
+                   : end->how == FLIGHT_ELSEWHERE ? LOAD_REST_MS
+                                                  : 0);
     end->ended = 1;
 }
 
@@ -65,7 +67,8 @@ static void stored(struct ending *e, const libcache_set_options *options, int re
     e->result = result;
     if (result == LIBCACHE_FENCED)
         end->how = FLIGHT_FENCED;
-    else if (result < 0 && (result > LIBCACHE_EUNAVAILABLE || !(ns->tiers & LIBCACHE_TIER_L1) || (options->flags & LIBCACHE_SKIP_L1)))
+    else if (result < 0 &&
+             (result > LIBCACHE_EUNAVAILABLE || !(ns->tiers & LIBCACHE_TIER_L1) || (options->flags & LIBCACHE_SKIP_L1)))
         end->how = FLIGHT_NOT_STORED; /* only Redis's errors leave it in L1 */
     else
         end->how = FLIGHT_STORED;
@@ -95,7 +98,8 @@ static void end_together(libcache_ns *ns, struct ending *e, size_t n, const stru
             t->leases[done.n++] = (struct l2_lease){ .key = { space_slice(ns), { load->key.data, load->key.size } },
                                                      .owner = load->lease_owner };
         if (t->ends[i].store) {
-            t->items[m] = (libcache_item){ { load->key.data, load->key.size }, { e[i].value, e[i].size }, &t->options[i], 0 };
+            t->items[m] =
+                (libcache_item){ { load->key.data, load->key.size }, { e[i].value, e[i].size }, &t->options[i], 0 };
             t->load_ms[m++] = now > load->begun_ms ? now - load->begun_ms : 0;
         }
     }
@@ -121,7 +125,8 @@ void load_end(libcache_ns *ns, struct ending *endings, size_t n, uint64_t *redis
     struct together t = { NULL, NULL, NULL, NULL, NULL };
 
     if (n > 1)
-        t.ends = memory_get(allocator, n * (sizeof *t.ends + sizeof *t.options + sizeof *t.items + sizeof *t.leases + sizeof *t.load_ms));
+        t.ends = memory_get(allocator, n * (sizeof *t.ends + sizeof *t.options + sizeof *t.items + sizeof *t.leases +
+                                            sizeof *t.load_ms));
     if (t.ends) {
         t.options = (libcache_set_options *)(void *)(t.ends + n);
         t.items = (libcache_item *)(void *)(t.options + n);
@@ -140,7 +145,8 @@ void load_drop(libcache_load *load, enum flight_end how, uint64_t *redis)
 {
     libcache_ns *ns = load->ns;
     struct end end = { .how = how };
-    struct l2_lease lease = { .key = { space_slice(ns), { load->key.data, load->key.size } }, .owner = load->lease_owner };
+    struct l2_lease lease = { .key = { space_slice(ns), { load->key.data, load->key.size } },
+                              .owner = load->lease_owner };
     struct l2_leases done = { .item = &lease, .n = 1 };
 
     if (how != FLIGHT_FENCED)

@@ -103,7 +103,8 @@ START_TEST(a_batch_asks_once_and_stores_once)
     ck_fetch_many(b, "xyz", &source, LIBCACHE_ELOAD, "eee", NULL);
     ck_assert_uint_eq(seen.leases, 3);
     ck_assert_uint_eq(leases(0), 0);
-    ck_assert_uint_eq(exchanges(&hosts.b), before + 3); /* values and leases, leases back, and whether another host has them by now */
+    ck_assert_uint_eq(exchanges(&hosts.b),
+                      before + 3); /* values and leases, leases back, and whether another host has them by now */
     source_done(&source);
     hosts_down(&hosts);
 }
@@ -337,7 +338,8 @@ START_TEST(of_a_batch_that_fails_all_that_redis_still_has_is_found_at_once)
         put(b, (char[]){ *c, 0 }, "v");
     ck_poll(&hosts.a);
     before = exchanges(&hosts.a);
-    ck_fetch_many(a, "uvw", &source, LIBCACHE_OK, "hhh", "v"); /* within the backoff: fresh ones, and so they are called */
+    ck_fetch_many(a, "uvw", &source, LIBCACHE_OK, "hhh",
+                  "v"); /* within the backoff: fresh ones, and so they are called */
     ck_assert_uint_eq(exchanges(&hosts.a), before + 1);
     source_done(&source);
     hosts_down(&hosts);
@@ -350,7 +352,8 @@ int main(void)
                      G3_of_a_batch_that_is_stored_at_once_each_key_is_judged_by_its_own_stamp,
                      what_another_host_loads_a_batch_waits_for_after_the_rest_was_loaded,
                      a_batch_that_has_waited_for_another_host_for_long_enough_loads_and_its_host_waits_for_it,
-                     two_batches_of_two_hosts_load_each_key_once, what_another_host_has_refreshed_a_batch_does_not_load_again,
+                     two_batches_of_two_hosts_load_each_key_once,
+                     what_another_host_has_refreshed_a_batch_does_not_load_again,
                      what_another_host_refreshes_a_batch_gives_as_it_is,
                      a_batch_that_is_refreshed_in_the_background_asks_redis_and_takes_leases_there,
                      of_a_batch_that_fails_all_that_redis_still_has_is_found_at_once);

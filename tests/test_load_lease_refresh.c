@@ -365,11 +365,12 @@ END_TEST
 
 int main(void)
 {
-    return RUN_TESTS("load_lease_refresh", of_two_hosts_one_refreshes_and_the_other_serves_what_it_has,
-                     an_early_refresh_takes_the_lease_and_without_it_the_value_is_a_hit_like_any,
-                     a_refresh_that_comes_to_nothing_leaves_the_lease_to_the_other_host,
-                     the_lease_of_a_host_that_is_gone_ends_by_its_time, the_executor_of_the_other_host_does_not_run_the_loader,
-                     a_redis_that_has_forgotten_the_scripts_is_told_them_in_the_same_call,
-                     a_redis_that_refuses_leases_is_no_reason_not_to_refresh, what_redis_has_that_is_old_too_replaces_nothing,
-                     an_event_loop_does_not_wait_for_another_host_and_is_told);
+    return RUN_TESTS(
+        "load_lease_refresh", of_two_hosts_one_refreshes_and_the_other_serves_what_it_has,
+        an_early_refresh_takes_the_lease_and_without_it_the_value_is_a_hit_like_any,
+        a_refresh_that_comes_to_nothing_leaves_the_lease_to_the_other_host,
+        the_lease_of_a_host_that_is_gone_ends_by_its_time, the_executor_of_the_other_host_does_not_run_the_loader,
+        a_redis_that_has_forgotten_the_scripts_is_told_them_in_the_same_call,
+        a_redis_that_refuses_leases_is_no_reason_not_to_refresh, what_redis_has_that_is_old_too_replaces_nothing,
+        an_event_loop_does_not_wait_for_another_host_and_is_told);
 }

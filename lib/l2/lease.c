@@ -32,7 +32,8 @@ void *lease_call(struct l2 *l2, const struct l2_leases *leases, const char *what
     unsigned char *names;
 
     for (size_t i = 0; i < n; i++)
-        names_bytes += name_size(&(struct name){ .kind = NAME_WAKE, .ns = leases->item[i].key.ns, .key = leases->item[i].key.key });
+        names_bytes += name_size(
+            &(struct name){ .kind = NAME_WAKE, .ns = leases->item[i].key.ns, .key = leases->item[i].key.key });
     argv = memory_get(l2->allocator, argc * sizeof *argv + n * sizeof *one + sizeof *fixed + names_bytes);
     if (!argv)
         return NULL;
@@ -81,6 +82,9 @@ void lease_answer(struct l2_leases *leases, const struct reply *answer)
     }
     for (size_t i = 0; i < leases->n; i++) {
         char c = answer->items[4].text[i];
-        leases->item[i].got = c == '1' ? L2_LEASE_OURS : c == '0' ? L2_LEASE_ANOTHERS : c == '2' ? L2_LEASE_NEEDLESS : L2_LEASE_UNKNOWN;
+        leases->item[i].got = c == '1'   ? L2_LEASE_OURS
+                              : c == '0' ? L2_LEASE_ANOTHERS
+                              : c == '2' ? L2_LEASE_NEEDLESS
+                                         : L2_LEASE_UNKNOWN;
     }
 }

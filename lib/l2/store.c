@@ -136,7 +136,8 @@ static void read_group(struct l2_store *items, size_t n, const struct reply *ans
     struct history now = { 0, 0, 0 };
     int code = read_answer(answer, 4, &now), fills = items->how == L2_FILL;
 
-    if (code > 1 || (code >= 0 && fills && (answer->size < 5 || answer->items[4].kind != REPLY_STRING || answer->items[4].size != n)))
+    if (code > 1 || (code >= 0 && fills &&
+                     (answer->size < 5 || answer->items[4].kind != REPLY_STRING || answer->items[4].size != n)))
         code = LIBCACHE_EPROTOCOL;
     for (size_t i = 0; i < n; i++) {
         items[i].now = now;
@@ -149,8 +150,8 @@ static void read_group(struct l2_store *items, size_t n, const struct reply *ans
     }
 }
 
-static int run(struct l2 *l2, struct l2_store *items, size_t n, struct group *groups, size_t n_groups, struct l2_leases *done,
-               uint64_t deadline)
+static int run(struct l2 *l2, struct l2_store *items, size_t n, struct group *groups, size_t n_groups,
+               struct l2_leases *done, uint64_t deadline)
 {
     struct script_call *calls = memory_get(l2->allocator, (n_groups + 1) * sizeof *calls);
     struct script_answers answers;
@@ -162,7 +163,8 @@ static int run(struct l2 *l2, struct l2_store *items, size_t n, struct group *gr
         for (size_t g = 0; g < n_groups; g++)
             calls[g] = groups[g].call;
         leases = done ? lease_call(l2, done, "free", &calls[n_groups]) : NULL; /* no memory: they end by their time */
-        result = script_run(l2->transport, calls, n_groups + (leases != NULL), leases && !load_relaxed(&l2->told), &answers, deadline);
+        result = script_run(l2->transport, calls, n_groups + (leases != NULL), leases && !load_relaxed(&l2->told),
+                            &answers, deadline);
         if (leases && n_groups && result == LIBCACHE_OK)
             store_relaxed(&l2->told, 1);
     }

@@ -1,7 +1,7 @@
 -- Leases of loads: for each one key with an owner and an end, and a note by who waits for it.
 -- KEYS: meta, log, then for each load: its value, its lease, who waits
--- ARGV: fresh epoch, token, length of the log, what, ttl of the lease, soft ttl (0: none) and grace of values in ms, what time it is here by the
--- client's reckoning (which is by what it will judge the value), then for each load:
+-- ARGV: fresh epoch, token, length of the log, what, ttl of the lease, soft ttl (0: none) and grace of values in ms, what time it is
+-- here by the client's reckoning (which is by what it will judge the value), then for each load:
 -- owner, how far ahead it looks in ms, '1' if it waits when it does not get the lease, name for the log
 -- Answers 1, epoch, seq, token, and for each load a character. what:
 --   take   '1': ours now; '0': another's, who wakes us through the log if we wait; '2': a fresh value is there, nobody need load
