@@ -121,10 +121,14 @@ static int look_in_redis(struct beginning *b)
  */
 static int look_first(struct beginning *b)
 {
+    int result;
+
     b->looked = 1;
     b->seen = flight_seen(&b->ns->cache->l1, &b->key);
     l1_take_stamp(&b->ns->cache->l1, &b->key, &b->stamp);
-    return look_in_redis(b);
+    result = look_in_redis(b);
+    hook(HOOK_LOOKED);
+    return result;
 }
 
 /* For how long a fresh value, whose times are in *value, stays fresh. */

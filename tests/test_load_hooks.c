@@ -220,6 +220,32 @@ START_TEST(who_comes_while_the_leader_looks_in_redis_waits_and_gets_what_that_fi
 }
 END_TEST
 
+START_TEST(where_there_is_no_L1_a_load_that_ends_between_look_and_flight_is_not_made_again)
+{
+    for (int how = 0; how < 3; how++) {
+        struct hosts hosts;
+        libcache_policy policy = LIBCACHE_POLICY_INIT;
+        struct source source = { .text = "value" };
+        struct actor a = { .act = act_fetch, .point = HOOK_LOOKED, .source = &source };
+        hosts_prepare(&hosts, NULL);
+        hosts_open(&hosts);
+        policy.tiers = LIBCACHE_TIER_L2;
+        a.ns = hosts.a.ns = space(&hosts.a, "far", &policy);
+        if (how == 1) /* the place has been the key's before */
+            libcache_load_abort(begin(a.ns, "key", 0, LIBCACHE_LEAD), 0);
+        start(&a);
+        if (how < 2)
+            ck_fetch(a.ns, "key", &source, LIBCACHE_HIT, "value");
+        finish(&a);
+        ck_result(a.result, LIBCACHE_HIT);
+        ck_assert_str_eq(a.text, "value");
+        ck_assert_uint_eq(source.calls, 1);
+        source_done(&source);
+        hosts_down(&hosts);
+    }
+}
+END_TEST
+
 /* ---- Killed while taking a flight ------------------------------------------------------------------------------------------------ */
 
 static void die_here(enum hook_point point)
@@ -315,5 +341,6 @@ int main(void)
                      G3_a_commit_that_is_overtaken_between_the_tiers_is_not_served,
                      G3_what_a_load_finds_in_redis_and_is_overtaken_meanwhile_is_not_kept,
                      who_comes_while_the_leader_looks_in_redis_waits_and_gets_what_that_finds,
+                     where_there_is_no_L1_a_load_that_ends_between_look_and_flight_is_not_made_again,
                      G5_who_is_killed_while_he_takes_a_flight_holds_up_nobody, without_their_guards_overtaken_loads_are_served);
 }

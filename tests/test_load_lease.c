@@ -148,6 +148,25 @@ START_TEST(of_a_host_that_has_waited_for_long_enough_one_loads_and_the_others_wa
 }
 END_TEST
 
+START_TEST(a_lease_is_given_back_in_the_exchange_that_stores_the_first_time_as_well)
+{
+    struct hosts hosts;
+    libcache_policy policy = lease_policy();
+    libcache_load *load;
+    libcache_ns *a;
+    uint64_t before;
+
+    hosts_up(&hosts);
+    a = space(&hosts.a, "shared", &policy);
+    load = begin(a, "key", 0, LIBCACHE_LEAD);
+    before = exchanges(&hosts.a);
+    ck_result(commit(load, "value"), LIBCACHE_OK); /* nor is it given back first, because only the other script was new to Redis */
+    ck_assert_uint_eq(exchanges(&hosts.a), before + 1);
+    ck_assert_str_eq(lease_key(&hosts), "");
+    hosts_down(&hosts);
+}
+END_TEST
+
 START_TEST(a_load_asks_redis_as_often_as_it_must)
 {
     struct hosts hosts;
@@ -322,7 +341,9 @@ static struct {
 
 static void note_time(struct source *source, const libcache_slice *key)
 {
-    (void)source, (void)key;
+    (void)key;
+    if (source->error) /* the lease is ours: there is something to tell Redis as well as something to ask it */
+        redis_server_pause(source->arg);
     times.loader = real_ms();
 }
 
@@ -351,8 +372,10 @@ START_TEST(G7_a_silent_redis_costs_one_timeout_before_the_loader_runs_and_one_af
                 fake_clock_advance(&hosts.a.clock, 20000);
             }
             source.during = note_time;
+            source.arg = &hosts.redis;
             source.error = way == FAILING || way == BATCH_FAILING ? -1 : 0;
-            redis_server_pause(&hosts.redis);
+            if (!source.error)
+                redis_server_pause(&hosts.redis);
             times.begun = real_ms();
             if (way < BATCH)
                 ck_fetch(ns, "a", &source, source.error ? LIBCACHE_ELOAD : LIBCACHE_HIT, "v");
@@ -378,6 +401,7 @@ int main(void)
                      a_host_whose_load_fails_leaves_it_to_the_other,
                      who_has_waited_for_another_host_for_long_enough_loads_for_himself,
                      of_a_host_that_has_waited_for_long_enough_one_loads_and_the_others_wait_for_him,
+                     a_lease_is_given_back_in_the_exchange_that_stores_the_first_time_as_well,
                      a_load_asks_redis_as_often_as_it_must, a_leader_that_takes_over_on_its_host_takes_over_the_lease,
                      the_time_that_a_host_waits_for_another_is_not_redis_time, without_redis_loads_go_on_and_are_kept_in_L1,
                      where_nothing_can_be_kept_who_waits_loads_for_himself_and_not_by_turns,

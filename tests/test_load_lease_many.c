@@ -152,12 +152,12 @@ START_TEST(what_another_host_loads_a_batch_waits_for_after_the_rest_was_loaded)
         other[i] = begin(a, (char[]){ (char)('b' + i), 0 }, 0, LIBCACHE_LEAD);
     batch_init(&batch, b, "abcde", &source);
     ck_assert_int_eq(pthread_create(&batch.thread, NULL, fetch_batch, &batch), 0);
-    until(rig_stats(&hosts.b).loads == 2);
+    until(rig_stats(&hosts.b).loads == 2 && __atomic_load_n(&source.given, __ATOMIC_ACQUIRE) == 2);
     ck_assert_str_eq(source.asked, "a e");
     until(leases(1) == 3); /* the other host is told who waits */
     ck_result(commit(other[0], "v"), LIBCACHE_OK);
     libcache_load_abort(other[1], -1); /* that one is ours after all: loaded before the last one is waited for */
-    until(rig_stats(&hosts.b).loads == 3);
+    until(rig_stats(&hosts.b).loads == 3 && __atomic_load_n(&source.given, __ATOMIC_ACQUIRE) == 3);
     ck_assert_str_eq(source.asked, "c");
     ck_result(commit(other[2], "v"), LIBCACHE_OK);
     pthread_join(batch.thread, NULL);

@@ -319,6 +319,21 @@ START_TEST(what_redis_has_that_is_old_too_replaces_nothing)
 }
 END_TEST
 
+START_TEST(a_recheck_never_waits_whatever_its_load_is)
+{
+    struct pair p;
+    libcache_load *load, *other;
+
+    pair_up(&p, 20000);
+    load = refresh_on_a(&p);
+    other = begin(p.b, "key", LIBCACHE_REFRESH, LIBCACHE_LEAD); /* forced */
+    ck_result(libcache_load_recheck(other, NULL), LIBCACHE_STALE);
+    ck_assert_ptr_null(strstr(lease_key(&p), "waits"));
+    libcache_load_abort(load, 0);
+    pair_down(&p);
+}
+END_TEST
+
 /* ---- Without blocking --------------------------------------------------------------------------------------------------- */
 
 static int readable(int fd)
@@ -372,5 +387,6 @@ int main(void)
         the_lease_of_a_host_that_is_gone_ends_by_its_time, the_executor_of_the_other_host_does_not_run_the_loader,
         a_redis_that_has_forgotten_the_scripts_is_told_them_in_the_same_call,
         a_redis_that_refuses_leases_is_no_reason_not_to_refresh, what_redis_has_that_is_old_too_replaces_nothing,
+                     a_recheck_never_waits_whatever_its_load_is,
         an_event_loop_does_not_wait_for_another_host_and_is_told);
 }
