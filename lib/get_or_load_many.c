@@ -158,7 +158,7 @@ static struct job *make_job(const struct batch *b, size_t m, size_t key_bytes)
 {
     struct job *job =
         memory_zero(&b->ns->cache->allocator, sizeof *job +
-                                                  m * (sizeof *b->values + sizeof *b->keys + sizeof *b->loads +
+                                                  m * (sizeof *b->values + sizeof *b->keys + sizeof(void *) +
                                                        sizeof *job->from + sizeof *b->results) +
                                                   key_bytes);
     libcache_slice *keys;
@@ -330,7 +330,7 @@ static int load_batch(struct batch *b, const libcache_load_options *options)
 
     for (size_t i = 0; i < b->n; i++)
         b->results[i] = LIBCACHE_ENOMEM;
-    b->loads = memory_zero(&cache->allocator, b->n * sizeof *b->loads);
+    b->loads = memory_zero(&cache->allocator, b->n * sizeof(void *));
     if (!b->loads)
         return LIBCACHE_ENOMEM;
     if (cache->listens_on_calls && !(options->flags & LIBCACHE_SKIP_L2))

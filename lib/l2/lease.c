@@ -23,6 +23,19 @@ struct leasing {
     char keep[DECIMAL_BYTES], ttl[DECIMAL_BYTES], soft[DECIMAL_BYTES], grace[DECIMAL_BYTES], now[DECIMAL_BYTES];
 };
 
+/* The name by which who waits for it is woken. */
+static struct name wake_of(const struct l2_lease *lease)
+{
+    return (struct name){ .kind = NAME_WAKE, .ns = lease->key.ns, .key = lease->key.key };
+}
+
+static size_t wake_size(const struct l2_lease *lease)
+{
+    const struct name name = wake_of(lease);
+
+    return name_size(&name);
+}
+
 void *lease_call(struct l2 *l2, const struct l2_leases *leases, const char *what, struct script_call *call)
 {
     size_t n = leases->n, argc = 3 + 2 + 3 * n + FIXED + 4 * n, names_bytes = 0;
@@ -32,8 +45,7 @@ void *lease_call(struct l2 *l2, const struct l2_leases *leases, const char *what
     unsigned char *names;
 
     for (size_t i = 0; i < n; i++)
-        names_bytes += name_size(
-            &(struct name){ .kind = NAME_WAKE, .ns = leases->item[i].key.ns, .key = leases->item[i].key.key });
+        names_bytes += wake_size(&leases->item[i]);
     argv = memory_get(l2->allocator, argc * sizeof *argv + n * sizeof *one + sizeof *fixed + names_bytes);
     if (!argv)
         return NULL;
@@ -54,7 +66,7 @@ void *lease_call(struct l2 *l2, const struct l2_leases *leases, const char *what
     *arg++ = slice_decimal(fixed->now, l2_redis_ms(l2));
     for (size_t i = 0; i < n; i++, one++) {
         const struct l2_lease *lease = &leases->item[i];
-        const struct name name = { .kind = NAME_WAKE, .ns = lease->key.ns, .key = lease->key.key };
+        const struct name name = wake_of(lease);
         name_data(&one->value, l2->prefix, lease->key.ns, lease->key.key);
         name_beside(&one->lease, l2->prefix, "lease", lease->key.ns, lease->key.key);
         name_beside(&one->waits, l2->prefix, "lease-waits", lease->key.ns, lease->key.key);
