@@ -124,6 +124,10 @@ START_TEST(G3_of_a_batch_that_is_stored_at_once_each_key_is_judged_by_its_own_st
             libcache_policy policy = lease_policy();
             policy.load_lease = (unsigned)lease;
             up_with(&policy);
+            while (!stands_alone(a, "abcde", 'c')) {
+                hosts_down(&hosts);
+                up_with(&policy);
+            }
             source.arg = other ? b : a;
             ck_fetch_many(a, "abcde", &source, LIBCACHE_OK, "hhhhh", "old"); /* the caller has all */
             ck_assert_uint_eq(rig_stats(&hosts.a).fenced, 1);

@@ -270,6 +270,21 @@ void ck_batch(struct batch *b, int result, const char *results, const char *text
     batch_free(b);
 }
 
+int stands_alone(libcache_ns *ns, const char *letters, char one)
+{
+    for (const char *c = letters; *c; c++) {
+        libcache_stamp before, after;
+        if (*c == one)
+            continue;
+        ck_result(libcache_take_stamp(ns, c, 1, &before), LIBCACHE_OK);
+        libcache_delete(ns, &one, 1, LIBCACHE_SKIP_L2);
+        ck_result(libcache_take_stamp(ns, c, 1, &after), LIBCACHE_OK);
+        if (before.generation != after.generation)
+            return 0;
+    }
+    return 1;
+}
+
 void ck_fetch_many(libcache_ns *ns, const char *letters, struct source *source, int result, const char *results,
                           const char *text)
 {

@@ -134,6 +134,12 @@ void *fetch_batch(void *batch);
 /* Fails the test unless each key has its result, h(it) s(tale) n(egative) e(load) ?(any other), and hits and stale ones are `text`. Frees. */
 void ck_batch(struct batch *batch, int result, const char *results, const char *text);
 
+/*
+ * 1: no other of these keys shares a small counter in the segment with `one`, so that what overtakes its load overtakes it alone. Which do
+ * is by a random seed: open again where they do. (Deletes `one` on this host.)
+ */
+int stands_alone(libcache_ns *ns, const char *letters, char one);
+
 /* All of it. */
 void ck_fetch_many(libcache_ns *ns, const char *letters, struct source *source, int result, const char *results, const char *text);
 
