@@ -49,16 +49,22 @@ int source_load(void *arg, const libcache_slice *key, libcache_loaded *out)
 
 int source_load_many(void *arg, const libcache_slice *keys, size_t n, libcache_loaded *out, int *results)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* several threads may be here */
     struct source *source = arg;
+    char asked[sizeof source->asked] = "";
     size_t at = 0;
 
     ADD(source->calls);
-    source->asked[0] = '\0';
     for (size_t i = 0; i < n; i++) {
         ADD(source->keys);
-        if (at + keys[i].size + 2 < sizeof source->asked)
-            at += (size_t)snprintf(source->asked + at, sizeof source->asked - at, "%s%.*s", i ? " " : "", (int)keys[i].size,
+        if (at + keys[i].size + 2 < sizeof asked)
+            at += (size_t)snprintf(asked + at, sizeof asked - at, "%s%.*s", i ? " " : "", (int)keys[i].size,
                                    (const char *)keys[i].data);
+    }
+    pthread_mutex_lock(&lock);
+    memcpy(source->asked, asked, sizeof asked);
+    pthread_mutex_unlock(&lock);
+    for (size_t i = 0; i < n; i++) {
         if (source->text)
             give(source, &out[i]);
         if (source->fails_for && keys[i].size == strlen(source->fails_for) &&

@@ -38,7 +38,7 @@ struct source {
     const char *fails_for;    /* in a batch: a key that fails with -7 */
     unsigned calls, keys;     /* atomic, as are all that follow: of the loader; keys that it was asked for */
     unsigned given, released; /* pieces of memory */
-    char asked[400];          /* keys of the last call of a batch, with blanks between */
+    char asked[400];          /* keys of the last call of a batch, with blanks between: whole once all of them are given */
 };
 
 int source_load(void *source, const libcache_slice *key, libcache_loaded *out);
