@@ -202,10 +202,18 @@ static __attribute__((noinline, flatten)) int look_full(libcache_ns *ns, const v
 {
     int result;
 
-    if (unlikely(ns->slow || !key_ok(key, key_size)))
+    if (unlikely(!key_ok(key, key_size)))
         return LIBCACHE_MISS;
     result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
     return result == LIBCACHE_HIT ? count_hit(ns, result) : LIBCACHE_MISS;
+}
+
+static __attribute__((noinline)) int look_slow(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                               uint64_t *deadline)
+{
+    if (ns->cache->listens_on_calls)
+        coherence_look(ns->cache->coherence, deadline);
+    return (ns->tiers & LIBCACHE_TIER_L1) && !ns->cache->l1.read_only ? look_full(ns, key, key_size, value) : LIBCACHE_MISS;
 }
 
 static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
@@ -222,12 +230,13 @@ static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const v
 
 static int look_timed(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value);
 
-/* As libcache_get, but only what L1 has at hand counts; a HIT is counted, nothing else. */
-int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, uint64_t *deadline)
 {
     int lean = load_relaxed(&ns->view.lean);
 
-    if (unlikely(value->reserve || ns->slow || lean != VIEW_LEAN)) {
+    if (unlikely(ns->slow))
+        return look_slow(ns, key, key_size, value, deadline);
+    if (unlikely(value->reserve || lean != VIEW_LEAN)) {
         if (unlikely(lean & VIEW_TIMED))
             return look_timed(ns, key, key_size, value);
         return look_full(ns, key, key_size, value);
@@ -243,7 +252,7 @@ static __attribute__((noinline)) int look_timed(libcache_ns *ns, const void *key
 
     __atomic_fetch_and(&ns->view.lean, ~VIEW_TIMED, __ATOMIC_RELAXED);
     begun = measure_now();
-    result = cache_look(ns, key, key_size, value);
+    result = cache_look(ns, key, key_size, value, NULL); /* it is not slow: no Redis */
     if (result == LIBCACHE_HIT)
         measure_add(ns->cache, LIBCACHE_TIME_GET, measure_now() - begun);
     return result;
