@@ -593,6 +593,7 @@ LIBCACHE_API int libcache_load_begin(libcache_load **load, libcache_ns *ns, cons
  * trip, whether it is this host that is to load it. HIT, NEGATIVE: value is filled and the load has ended. STALE: another host is
  * refreshing it, and the load has ended; this host asks again after 25 ms at the earliest. MISS: load it. But for HIT and NEGATIVE
  * value is untouched: what you have is not replaced by something as old. (After LEAD all this has been done.) value may be NULL.
+ * Before the source is read, that is: the load's stamp is taken anew, so an older row would pass for a new one.
  * Errors: EINVAL (NULL, or a load that waits).
  */
 LIBCACHE_API int libcache_load_recheck(libcache_load *load, libcache_value *value);

@@ -158,7 +158,7 @@ static int after_failure(libcache_ns *ns, const void *key, size_t key_size, libc
     const struct l1_key k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     int result = look_for_late(ns, &k, value, deadline);
 
-    return result == LIBCACHE_MISS ? LIBCACHE_ELOAD : result;
+    return result < 0 || result == LIBCACHE_MISS ? LIBCACHE_ELOAD : result;
 }
 
 static __attribute__((noinline)) int load_one(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,

@@ -20,6 +20,14 @@ struct end {
     int store;           /* 1: a value of it is stored */
 };
 
+/* 1: it has a lease to give back. Not who is late: somebody of this host may have taken it over, in the same name (flight_owner). */
+static int gives_back(const libcache_load *load)
+{
+    enum flight_end then;
+
+    return load->leased && !flight_ended(&load->ns->cache->l1, &load->flight, &then);
+}
+
 static void end_flight(const libcache_load *load, struct end *end)
 {
     if (load->leads && !end->ended)
@@ -92,11 +100,11 @@ static void end_together(libcache_ns *ns, struct ending *e, size_t n, const stru
     for (size_t i = 0; i < n; i++) {
         const libcache_load *load = e[i].load;
         see(&e[i], &t->options[i], &t->ends[i]);
-        if (t->ends[i].how == FLIGHT_FAILED || t->ends[i].how == FLIGHT_NOT_STORED)
-            end_flight(load, &t->ends[i]);
-        if (load->leased)
+        if (gives_back(load)) /* looked at before its flight ends */
             t->leases[done.n++] = (struct l2_lease){ .key = { space_slice(ns), { load->key.data, load->key.size } },
                                                      .owner = load->lease_owner };
+        if (t->ends[i].how == FLIGHT_FAILED || t->ends[i].how == FLIGHT_NOT_STORED)
+            end_flight(load, &t->ends[i]);
         if (t->ends[i].store) {
             t->items[m] =
                 (libcache_item){ { load->key.data, load->key.size }, { e[i].value, e[i].size }, &t->options[i], 0 };
@@ -149,9 +157,11 @@ void load_drop(libcache_load *load, enum flight_end how, uint64_t *redis)
                               .owner = load->lease_owner };
     struct l2_leases done = { .item = &lease, .n = 1 };
 
+    int leased = gives_back(load); /* looked at before the flight ends */
+
     if (how != FLIGHT_FENCED)
         end_flight(load, &end);
-    if (load->leased)
+    if (leased)
         store_loaded(ns, NULL, NULL, 0, &done, redis);
     end_flight(load, &end);
     memory_free(&ns->cache->allocator, load);

@@ -221,6 +221,36 @@ START_TEST(a_leader_that_takes_over_on_its_host_takes_over_the_lease)
 }
 END_TEST
 
+START_TEST(a_leader_who_comes_late_does_not_give_back_the_lease_that_the_next_one_took_over)
+{
+    libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
+    libcache_value value = LIBCACHE_VALUE_INIT;
+    libcache_policy policy = lease_policy();
+    struct hosts hosts;
+
+    options.wait_ms = 40;
+    hosts_up(&hosts);
+    for (int how = 0; how < 3; how++) {
+        libcache_ns *a = space(&hosts.a, "shared", &policy), *b = space(&hosts.b, "shared", &policy);
+        libcache_load *forgotten = begin(a, "key", 0, LIBCACHE_LEAD), *next, *mine = NULL;
+        fake_clock_advance(&hosts.a.clock, LEASE_MS);
+        next = begin(a, "key", 0, LIBCACHE_LEAD);
+        if (how == 2) {
+            ck_result(libcache_delete(a, "key", 3, 0), LIBCACHE_MISS);
+            ck_result(commit(forgotten, "old"), LIBCACHE_FENCED);
+        } else {
+            libcache_load_abort(forgotten, how ? -1 : 0);
+        }
+        ck_assert_str_ne(lease_key(&hosts), "");
+        ck_result(libcache_load_begin(&mine, b, "key", 3, &value, &options), LIBCACHE_BYPASS);
+        libcache_load_abort(mine, 0);
+        libcache_load_abort(next, 0);
+        ck_assert_str_eq(lease_key(&hosts), "");
+    }
+    hosts_down(&hosts);
+}
+END_TEST
+
 START_TEST(the_time_that_a_host_waits_for_another_is_not_redis_time)
 {
     struct hosts hosts;
@@ -403,6 +433,7 @@ int main(void)
                      of_a_host_that_has_waited_for_long_enough_one_loads_and_the_others_wait_for_him,
                      a_lease_is_given_back_in_the_exchange_that_stores_the_first_time_as_well,
                      a_load_asks_redis_as_often_as_it_must, a_leader_that_takes_over_on_its_host_takes_over_the_lease,
+                     a_leader_who_comes_late_does_not_give_back_the_lease_that_the_next_one_took_over,
                      the_time_that_a_host_waits_for_another_is_not_redis_time, without_redis_loads_go_on_and_are_kept_in_L1,
                      where_nothing_can_be_kept_who_waits_loads_for_himself_and_not_by_turns,
                      G7_a_begin_or_commit_with_a_silent_redis_takes_one_timeout,
