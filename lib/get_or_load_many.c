@@ -296,7 +296,7 @@ static void after_failure(struct batch *b)
         if (b->results[i] == LIBCACHE_ELOAD && (b->ns->tiers & LIBCACHE_TIER_L1)) {
             const struct l1_key key = l1_key_of(l1, b->ns->id, b->keys[i].data, b->keys[i].size);
             int result = l1_get_any(l1, &key, b->ns->view.soft_ttl_ms, &b->values[i], LIBCACHE_TIMES | L1_LATE);
-            b->results[i] = result == LIBCACHE_MISS ? LIBCACHE_ELOAD : result;
+            b->results[i] = result < 0 || result == LIBCACHE_MISS ? LIBCACHE_ELOAD : result;
         }
     for (size_t i = 0; i < b->n; i++)
         m += b->results[i] == LIBCACHE_ELOAD;
@@ -315,7 +315,7 @@ static void after_failure(struct batch *b)
     m = 0;
     for (size_t i = 0; i < b->n; i++)
         if (b->results[i] == LIBCACHE_ELOAD) {
-            b->results[i] = k[m].result == LIBCACHE_MISS ? LIBCACHE_ELOAD : k[m].result;
+            b->results[i] = k[m].result < 0 || k[m].result == LIBCACHE_MISS ? LIBCACHE_ELOAD : k[m].result;
             m++;
         }
     memory_free(&b->ns->cache->allocator, k);

@@ -21,6 +21,14 @@ struct end {
     int store;           /* 1: a value of it is stored */
 };
 
+/* 1: it has a lease to give back. Not who is late: somebody of this host may have taken it over, in the same name (flight_owner). */
+static int gives_back(const libcache_load *load)
+{
+    enum flight_end then;
+
+    return load->leased && !flight_ended(&load->ns->cache->l1, &load->flight, &then);
+}
+
 static void end_flight(const libcache_load *load, struct end *end)
 {
     if (load->leads && !end->ended)
@@ -37,14 +45,6 @@ static void measure_load(const libcache_load *load, int result)
     struct operation operation = { load->ns->cache, "load", load->ns, load->key.data, load->key.size, load->begun_ns };
 
     measure_time(&operation, result, LIBCACHE_TIME_LOAD);
-}
-
-/* Late: somebody of this host may have taken the lease over, in the same name (flight_owner). */
-static int has_lease(const libcache_load *load)
-{
-    enum flight_end then;
-
-    return load->leased && !flight_ended(&load->ns->cache->l1, &load->flight, &then);
 }
 
 /* What is known before anything is stored. *options is what is given, checked. */
@@ -115,13 +115,12 @@ static void end_together(libcache_ns *ns, struct ending *e, size_t n, const stru
 
     for (size_t i = 0; i < n; i++) {
         const libcache_load *load = e[i].load;
-        int leased = has_lease(load);
         see(&e[i], &t->options[i], &t->ends[i], now);
-        if (t->ends[i].how == FLIGHT_FAILED || t->ends[i].how == FLIGHT_NOT_STORED)
-            end_flight(load, &t->ends[i]);
-        if (leased)
+        if (gives_back(load)) /* looked at before its flight ends */
             t->leases[done.n++] = (struct l2_lease){ .key = { space_slice(ns), { load->key.data, load->key.size } },
                                                      .owner = load->lease_owner };
+        if (t->ends[i].how == FLIGHT_FAILED || t->ends[i].how == FLIGHT_NOT_STORED)
+            end_flight(load, &t->ends[i]);
         if (t->ends[i].store) {
             t->items[m] =
                 (libcache_item){ { load->key.data, load->key.size }, { e[i].value, e[i].size }, &t->options[i], 0 };
@@ -173,7 +172,7 @@ void load_drop(libcache_load *load, enum flight_end how, uint64_t *redis)
     struct l2_lease lease = { .key = { space_slice(ns), { load->key.data, load->key.size } },
                               .owner = load->lease_owner };
     struct l2_leases done = { .item = &lease, .n = 1 };
-    int leased = has_lease(load);
+    int leased = gives_back(load); /* looked at before the flight ends */
 
     if (how != FLIGHT_FENCED)
         end_flight(load, &end);
