@@ -4,7 +4,7 @@
 # mix with those of another. The release variant's libraries and programs go to build/lib/ and build/bin/.
 #
 # You may set CC CXX CPPFLAGS CFLAGS CXXFLAGS LDFLAGS (added to what libcache needs, never instead of it), PREFIX
-# libdir includedir DESTDIR, BUILD (default: build), VARIANT (default: release), WERROR=1 (warnings are errors),
+# libdir includedir bindir mandir completiondir DESTDIR, BUILD (default: build), VARIANT (default: release), WERROR=1 (warnings are errors),
 # V=1 (show the commands), JOBS (default: 2; what check and test build with).
 
 .DEFAULT_GOAL := all
@@ -20,6 +20,9 @@ PREFIX ?= /usr/local
 prefix ?= $(PREFIX)
 libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
+bindir ?= $(prefix)/bin
+mandir ?= $(prefix)/share/man
+completiondir ?= $(prefix)/share/bash-completion/completions
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -109,6 +112,11 @@ TEST_SOURCES := $(filter-out $(if $(filter hooks,$(VARIANT)),,$(HOOK_TESTS)),$(s
 TESTS := $(TEST_SOURCES:tests/%.c=$(OUT)/tests/%)
 TEST_SUPPORT := $(call objects,$(sort $(wildcard tests/support/*.c)))
 
+# The command-line tool knows libcache as any program does: by its header.
+TOOL_SOURCES := $(sort $(wildcard tools/libcache/*.c))
+TOOL := $(BIN)/libcache
+TOOL_HOST := $(OUT)/tool-host
+
 # Several hosts, seeded chaos, and a checker of what every read may be given; see tests/coherence/coherence.h.
 COHERENCE := $(OUT)/coherence
 
@@ -157,14 +165,17 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
 # ---- Building ------------------------------------------------------------------------------------------------
 
-.PHONY: all help static shared programs bench-programs test check demo bench deps bench-deps install uninstall \
+.PHONY: all help static shared tool programs bench-programs test check demo bench deps bench-deps install uninstall \
 	asan ubsan tsan portable hooks debug valgrind fuzz coherence model demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
-	lint-analyzer format coverage docs dist clean print-tests print-hook-tests print-fuzzers print-coherence FORCE
+	lint-analyzer format coverage docs dist clean print-tests print-hook-tests print-fuzzers print-coherence print-tool tool-programs \
+	hook-programs FORCE
 
-all: static shared $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the examples and the benchmarks
+all: static shared tool $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the tool, the examples and the benchmarks
 static: $(STATIC) ## Build build/lib/libcache.a
 shared: $(SHARED) ## Build build/lib/libcache.so
+tool: $(TOOL) ## Build build/bin/libcache, the command-line tool
 programs: $(TESTS) $(FUZZERS) $(COHERENCE)
+tool-programs: $(TOOL) $(TOOL_HOST)
 hook-programs: $(filter $(HOOK_TESTS:tests/%.c=$(OUT)/tests/%),$(TESTS)) $(COHERENCE)
 bench-programs: $(BENCH_L1) $(BENCH_L2) $(BENCH_LOAD) $(BENCH_REPLAY)
 demo-program: $(DEMO)
@@ -182,6 +193,7 @@ $(OUT)/flags: FORCE
 $(OBJ)/lib/%.o: MORE = $(LIB_FLAGS)
 $(OBJ)/tests/%.o: MORE = -Itests $(CHECK_CFLAGS)
 $(OBJ)/bench/%.o: MORE = -Itests $(PEER_DEFINES)
+$(OBJ)/tools/%.o: INCLUDES = -Iinclude
 
 $(OBJ)/%.o: %.c $(OUT)/flags
 	$(call say,CC,$@)
@@ -217,6 +229,13 @@ $(EXAMPLES): $(BIN)/example-%: $(OBJ)/examples/%.o $(STATIC)
 	$(call link,$(CC))
 
 $(BIN)/libcache-demo: $(call objects,$(DEMO_SOURCES)) $(STATIC)
+	$(call link,$(CC))
+
+$(TOOL): $(call objects,$(TOOL_SOURCES)) $(STATIC)
+	$(call link,$(CC))
+
+# What the tool's tests look at.
+$(TOOL_HOST): $(call objects,tests/tool/host.c) $(STATIC)
 	$(call link,$(CC))
 
 $(BIN)/bench-l1: $(call objects,$(L1_SOURCES) $(ENGINES) $(HARNESS)) $(STATIC)
@@ -316,10 +335,12 @@ print-fuzzers:
 	@printf '%s\n' $(FUZZERS)
 print-coherence:
 	@printf '%s\n' $(COHERENCE)
+print-tool:
+	@printf '%s\n' $(TOOL) $(TOOL_HOST)
 
 # ---- Lint: each of these fails on its first finding ------------------------------------------------------------
 
-LINTED := $(LIB_SOURCES) $(sort $(wildcard examples/*.c))
+LINTED := $(LIB_SOURCES) $(sort $(wildcard examples/*.c)) $(TOOL_SOURCES)
 LINT_FLAGS = $(INCLUDES) $(INIH_CFLAGS) $(LZ4_CFLAGS) $(REDIS_CFLAGS) $(CPPFLAGS) $(C_WARNINGS) -DNDEBUG -std=gnu11 $(REQUIRED)
 BANNED := abort|exit|_exit|printf|fprintf|vprintf|vfprintf|puts|fputs|perror|signal|sigaction|sleep|usleep|nanosleep
 BANNED := $(BANNED)|strcpy|strcat|sprintf|vsprintf|gets|atoi|getenv
@@ -328,7 +349,7 @@ MAX_LINES := 800
 lint: lint-size lint-banned lint-analyzer lint-tidy lint-cppcheck ## clang-tidy, cppcheck, gcc -fanalyzer, banned functions, file sizes
 
 lint-size:
-	@wc -l $(wildcard lib/*.[ch] lib/*/*.[ch]) | awk '$$2 != "total" && $$1 > $(MAX_LINES) { \
+	@wc -l $(wildcard lib/*.[ch] lib/*/*.[ch] tools/libcache/*.[ch]) | awk '$$2 != "total" && $$1 > $(MAX_LINES) { \
 		print $$2 ": " $$1 " lines, more than $(MAX_LINES)"; bad = 1 } END { exit bad }'
 
 # Comments are taken out first; they may speak of what the code must not do.
@@ -357,15 +378,19 @@ $(BUILD)/lint/%.o: %.c FORCE
 	$(Q)gcc -O0 -fanalyzer $(LINT_FLAGS) -Werror -c -o $@ $<
 
 format: ## Format the sources as .clang-format says
-	@$(CLANG_FORMAT) -i $(wildcard $(foreach d,include lib lib/* examples bench tests tests/*,$(d)/*.[ch] $(d)/*.cc $(d)/*.hh))
+	@$(CLANG_FORMAT) -i $(wildcard $(foreach d,include lib lib/* examples bench tests tests/* tools/libcache,$(d)/*.[ch] $(d)/*.cc $(d)/*.hh))
 
 # ---- Installing ------------------------------------------------------------------------------------------------
 
 under_prefix = $(patsubst $(prefix)/%,$${prefix}/%,$(1))
 
-install: static shared ## Install library, header and libcache.pc (DESTDIR, PREFIX, libdir, includedir)
+install: static shared tool ## Install library, header, libcache.pc and the tool (DESTDIR, PREFIX, libdir, includedir, bindir, mandir)
 	$(call say,INST,$(DESTDIR)$(prefix))
-	$(Q)install -d "$(DESTDIR)$(libdir)/pkgconfig" "$(DESTDIR)$(includedir)"
+	$(Q)install -d "$(DESTDIR)$(libdir)/pkgconfig" "$(DESTDIR)$(includedir)" "$(DESTDIR)$(bindir)" "$(DESTDIR)$(mandir)/man1" \
+		"$(DESTDIR)$(completiondir)"
+	$(Q)install -m 755 $(TOOL) "$(DESTDIR)$(bindir)/libcache"
+	$(Q)install -m 644 docs/libcache.1 "$(DESTDIR)$(mandir)/man1"
+	$(Q)install -m 644 tools/libcache/completion.bash "$(DESTDIR)$(completiondir)/libcache"
 	$(Q)install -m 644 include/libcache.h "$(DESTDIR)$(includedir)"
 	$(Q)install -m 644 $(STATIC) "$(DESTDIR)$(libdir)"
 	$(Q)install -m 755 $(SHARED) "$(DESTDIR)$(libdir)"
@@ -376,6 +401,7 @@ install: static shared ## Install library, header and libcache.pc (DESTDIR, PREF
 		pkg-config/libcache.pc.in >"$(DESTDIR)$(libdir)/pkgconfig/libcache.pc"
 
 uninstall: ## Remove what install has put there
+	$(Q)rm -f "$(DESTDIR)$(bindir)/libcache" "$(DESTDIR)$(mandir)/man1/libcache.1" "$(DESTDIR)$(completiondir)/libcache"
 	$(Q)rm -f "$(DESTDIR)$(includedir)/libcache.h" "$(DESTDIR)$(libdir)/pkgconfig/libcache.pc" \
 		"$(DESTDIR)$(libdir)/libcache.a" "$(DESTDIR)$(libdir)/libcache.so" \
 		"$(DESTDIR)$(libdir)/$(SONAME)" "$(DESTDIR)$(libdir)/$(notdir $(SHARED))"

@@ -317,7 +317,8 @@ typedef struct libcache_policy {
     uint64_t negative_ttl_ms;   /* life of "known missing". Default the lesser of ttl and 30 s */
     uint64_t soft_ttl_ms;       /* older than this, a hit is LIBCACHE_STALE. Default: never. Less than ttl */
     uint64_t grace_ms;          /* how long past its ttl an entry is kept for the load functions, which serve it while
-                                   somebody else loads and when a load fails. Default 0 */
+                                   somebody else loads and when a load fails. Default: what another program of the
+                                   segment has said, else 0 */
     unsigned jitter_percent;    /* 1 to 50: each TTL is shortened at random by up to this much. Default 0 */
     unsigned l1_share_percent;  /* 1 to 100: past this share of the memory, entries of this namespace
                                    are the first to go. Default 100. Who says one sets it for all

@@ -35,6 +35,7 @@ void random_owner(libcache *cache, char *owner)
 /* Checks a call. OK, EINVAL, EACCESS, EKEY, EBUSY or ENAME. */
 static int begin(struct lock *lock, libcache *cache, const char *space, const void *name, size_t size)
 {
+    uint64_t grace_ms = 0;
     uint32_t id = 0;
     int result;
 
@@ -44,7 +45,7 @@ static int begin(struct lock *lock, libcache *cache, const char *space, const vo
         return LIBCACHE_EACCESS;
     if (!key_ok(name, size))
         return LIBCACHE_EKEY;
-    result = l1_space(&cache->l1, space, 0, 0, &id);
+    result = l1_space(&cache->l1, space, 0, &grace_ms, &id);
     if (result != LIBCACHE_OK)
         return result == LIBCACHE_ENAME ? LIBCACHE_EBUSY : result;
     memset(lock, 0, sizeof *lock);

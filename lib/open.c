@@ -410,8 +410,10 @@ static struct libcache_ns *find_space(libcache *cache, const char *name)
 }
 
 static int same_or_error(libcache_ns **out, struct libcache_ns *ns, const libcache_policy *given,
-                         const libcache_policy *resolved, libcache_error *error)
+                         libcache_policy *resolved, libcache_error *error)
 {
+    if (!resolved->grace_ms)
+        resolved->grace_ms = ns->policy.grace_ms;
     if (given && !policy_equal(&ns->policy, resolved))
         return error_set(error, LIBCACHE_EPOLICY, "namespace %s: is open with another policy", ns->name);
     *out = ns;
@@ -445,7 +447,7 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
     said_share = (policy && resolved.l1_share_percent != 100) || from_file.l1_share_percent;
     result = cache->l1.read_only
                  ? l1_find_space(&cache->l1, name, strlen(name), &id) ? LIBCACHE_OK : LIBCACHE_ENOTFOUND
-                 : l1_space(&cache->l1, name, said_share ? resolved.l1_share_percent : 0, resolved.grace_ms, &id);
+                 : l1_space(&cache->l1, name, said_share ? resolved.l1_share_percent : 0, &resolved.grace_ms, &id);
     if (result == LIBCACHE_ENOTFOUND) {
         memory_free(&cache->allocator, ns);
         return error_set(error, result, "namespace %s: the segment has none of that name", name);

@@ -3,6 +3,7 @@
 #   - compiles every example with pkg-config, shared and static, and runs those that need no arguments
 #     (one that prints "usage" and fails wants some);
 #   - compiles the header alone as C99, C11 and C++17, pedantically, and uses its _INIT macros;
+#   - asks the installed tool and its manual page for their version;
 #   - uninstalls, and looks that nothing is left.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -21,7 +22,8 @@ run_make() { ${MAKE:-make} -s --no-print-directory VARIANT=release "$@" DESTDIR=
 run_make install || exit 1
 
 tree=$scratch/root/opt/libcache
-for file in include/libcache.h lib/libcache.a lib/libcache.so lib/libcache.so.0 lib/pkgconfig/libcache.pc; do
+for file in include/libcache.h lib/libcache.a lib/libcache.so lib/libcache.so.0 lib/pkgconfig/libcache.pc bin/libcache \
+    share/man/man1/libcache.1 share/bash-completion/completions/libcache; do
     [ -e "$tree/$file" ] || fail "$file is not installed"
 done
 
@@ -118,6 +120,9 @@ for compiler in "$cxx" ${compilers#"$cc"}; do
     header_compiles alone "$compiler" -std=c++17 -x c++
     header_compiles macros "$compiler" -Wno-missing-field-initializers -std=c++17 -x c++
 done
+
+[ "$("$tree/bin/libcache" --version)" = "libcache $version" ] || fail "the tool is not of version $version"
+grep -q "^\.TH LIBCACHE 1 .*\"libcache $version\"" "$tree/share/man/man1/libcache.1" || fail "the manual page is not of version $version"
 
 run_make uninstall || fail "uninstall does not work"
 left=$(find "$scratch/root" ! -type d)

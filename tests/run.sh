@@ -170,6 +170,17 @@ run_coherence() { # variant, seconds, more options
     fi
 }
 
+# The command-line tool, against segments and servers of its own: tool.sh tries the commands, tool_doctor.sh plants faults.
+test_tool() { # variant, scripts...
+    local variant=$1 script programs
+    shift
+    run_make VARIANT="$variant" $([ "$variant" = release ] && echo WERROR=1) tool-programs || return 1
+    programs=$($make -s --no-print-directory VARIANT="$variant" print-tool)
+    for script; do
+        tests/$script $programs || return 1
+    done
+}
+
 # No figures are judged here: the programs must run, and every engine must give the right values.
 bench_smoke() { run_make bench-programs && tests/bench_smoke.sh; }
 
@@ -181,6 +192,7 @@ check() {
     step "tests" test_variant release
     step "tests with hooks" run_programs hooks "" $($make -s --no-print-directory VARIANT=hooks print-hook-tests)
     step "coherence of several hosts under chaos" run_coherence release 15
+    step "command-line tool" test_tool release tool.sh
     step "symbols" tests/symbols.sh
     step "installation and header" tests/install.sh
 }
@@ -196,7 +208,9 @@ test)
     step "broken guards are noticed" tests/coherence/prove.sh
     step "coherence of several hosts under chaos, for longer" run_coherence release 60 --keep
     step "tests, portable build" build_and_test portable
+    step "doctor finds what is planted" test_tool release tool_doctor.sh
     step "tests, address sanitizer" build_and_test asan
+    step "command-line tool, address sanitizer" test_tool asan tool.sh tool_doctor.sh
     step "fuzz corpora, address sanitizer" run_corpora asan
     step "tests, undefined behaviour sanitizer" build_and_test ubsan
     step "tests, thread sanitizer" build_and_test tsan

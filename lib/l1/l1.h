@@ -235,9 +235,10 @@ void *l1_upper(const struct l1 *l1);
 
 /*
  * Namespaces (spaces.c). Gives the id of a name, registering it when new: OK, ENAME (no room) or EBUSY. share_percent 0:
- * as it is (100 when new). grace_ms: what every caller says is the policy of all. Entries' expiries include it.
+ * as it is (100 when new). *grace_ms 0: as it is, and told (0 when new); else the policy of all from now on. Entries' expiries
+ * include it, so that who stores or reads with another one takes them for older or younger than they are.
  */
-int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint64_t grace_ms, uint32_t *id);
+int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint64_t *grace_ms, uint32_t *id);
 /* The id of a name that is registered. 1 when it is. */
 int l1_find_space(const struct l1 *l1, const char *name, size_t size, uint32_t *id);
 /* How many there are: ids are 0 to that. */

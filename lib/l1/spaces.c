@@ -57,7 +57,7 @@ static int space_begin(struct l1 *l1, struct space *space)
     return LIBCACHE_OK;
 }
 
-int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint64_t grace_ms, uint32_t *id)
+int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint64_t *grace_ms, uint32_t *id)
 {
     size_t size = strlen(name);
     uint32_t used = l1_spaces_used(l1);
@@ -90,8 +90,10 @@ int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint64_t g
         result = space_begin(l1, &l1->spaces[*id]);
     if (result == LIBCACHE_OK && share_percent)
         store_relaxed(&l1->spaces[*id].share, (uint8_t)share_percent);
-    if (result == LIBCACHE_OK)
-        store_relaxed(&l1->spaces[*id].grace_ms, grace_ms);
+    if (result == LIBCACHE_OK && *grace_ms)
+        store_relaxed(&l1->spaces[*id].grace_ms, *grace_ms);
+    else if (result == LIBCACHE_OK)
+        *grace_ms = load_relaxed(&l1->spaces[*id].grace_ms);
     return result;
 }
 
