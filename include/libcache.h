@@ -382,6 +382,13 @@ LIBCACHE_API int libcache_get(libcache_ns *ns, const void *key, size_t key_size,
                               unsigned flags);
 
 /*
+ * What L1 has at hand, for who wants to know before he gets ready to wait: a HIT, as libcache_get would give it, or a MISS, which
+ * says nothing and is not counted: then libcache_get says what there is. Waits for nothing, neither Redis nor a lock.
+ * flags: LIBCACHE_TIMES or 0. Errors: EINVAL, ENOMEM, ETOOBIG.
+ */
+LIBCACHE_API int libcache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags);
+
+/*
  * Looks up n keys, faster than n gets: what L1 does not have, in one round trip. results[i] is what libcache_get would have
  * returned for keys[i].
  * Returns OK when all were looked up, however many were found (*found, may be NULL, counts HIT and STALE).

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
 from . import _core
-from ._core import BYPASS, HIT, LEAD, MISSING, NEGATIVE, STALE, Key, Load, LostError, Rate, Seconds
+from ._core import MISSING, NEGATIVE, STALE, Key, LostError, Rate, Seconds
 from .codecs import Codec, codec_hooks
 
 
 class Namespace(_core.Namespace):
     """Entries under one name and policy. Made by `Cache.namespace`. `aio` is the same namespace for an event loop."""
 
-    __slots__ = ("aio",)
+    __slots__ = ("aio", "codec", "type")
     aio: AsyncNamespace
+    codec: Codec | None
+    type: Any
+
+    def __init__(self, cache: _core.Cache, name: str, *, codec: Codec | None = None, type: Any = None, **policy: Any) -> None:
+        super().__init__(cache, name, **codec_hooks(codec, type), **policy)
+        self.codec = codec
+        self.type = type
+        self.aio = AsyncNamespace(self)
 
     def get_or_load(
         self, key: Key, loader: Callable[[], Any], ttl: Seconds | None = None, tags: Iterable[Key] = (), *,
@@ -72,38 +80,88 @@ class AsyncNamespace(_core.AsyncNamespace):
         return loaded
 
 
+def _seconds(time: Seconds) -> float:
+    return time.total_seconds() if isinstance(time, timedelta) else time
+
+
 class Lock:
     """A lock among all hosts (with Redis) or all processes of the segment. Lost, unless kept, when `ttl` is over.
 
         with cache.lock("report", ttl=30, wait=5) as lock:
-            lock.keep(30)
+            ...
+            lock.keep()     # for another 30 seconds; LostError: it was lost meanwhile
+
+    `owner` says whose it is while it is taken: Lock(..., owner=text) goes on with it elsewhere.
     """
 
-    __slots__ = ("_cache", "name", "ttl", "wait", "owner")
+    __slots__ = ("_cache", "name", "owner", "ttl", "wait")
 
     def __init__(self, cache: _core.Cache, name: Key, ttl: Seconds, wait: Seconds = 0, owner: str | None = None) -> None:
         self._cache, self.name, self.ttl, self.wait, self.owner = cache, name, ttl, wait, owner
 
-    def take(self, wait: Seconds | None = None) -> bool: ...
-    def keep(self, ttl: Seconds | None = None) -> None: ...
-    def free(self) -> bool: ...
-    def __enter__(self) -> Lock: ...
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def take(self, wait: Seconds | None = None) -> bool:
+        """Whether it is yours now. Waits for `wait` seconds at most."""
+        taken = self._cache.lock_take(self.name, self.ttl, self.wait if wait is None else wait, self.owner)
+        if taken is not None:
+            self.owner = taken
+        return taken is not None
+
+    def keep(self, ttl: Seconds | None = None) -> None:
+        """Holds it for `ttl` from now on. LostError: it was not yours any more."""
+        if self.owner is None or not self._cache.lock_keep(self.name, self.owner, self.ttl if ttl is None else ttl):
+            raise LostError(f"the lock {self.name!r} is not yours any more")
+
+    def free(self) -> bool:
+        """Gives it back. False: it was not yours any more."""
+        owner, self.owner = self.owner, None
+        return owner is not None and self._cache.lock_free(self.name, owner)
+
+    def __enter__(self) -> Lock:
+        if not self.take():
+            raise TimeoutError(f"the lock {self.name!r} was not to be had in {_seconds(self.wait)} s")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.free()
 
 
 class AsyncLock:
-    """The same for an event loop: `async with cache.aio.lock(...)`."""
+    """The same for an event loop: `async with cache.aio.lock(...)`. Waits without a thread, by trying again."""
 
-    __slots__ = ("_cache", "name", "ttl", "wait", "owner")
+    __slots__ = ("_cache", "name", "owner", "ttl", "wait")
 
     def __init__(self, cache: _core.Cache, name: Key, ttl: Seconds, wait: Seconds = 0, owner: str | None = None) -> None:
         self._cache, self.name, self.ttl, self.wait, self.owner = cache, name, ttl, wait, owner
 
-    async def take(self, wait: Seconds | None = None) -> bool: ...
-    async def keep(self, ttl: Seconds | None = None) -> None: ...
-    async def free(self) -> bool: ...
-    async def __aenter__(self) -> AsyncLock: ...
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    async def take(self, wait: Seconds | None = None) -> bool:
+        until = time.monotonic() + _seconds(self.wait if wait is None else wait)
+        pause = 0.001
+        while True:
+            taken = await self._cache.lock_take_async(self.name, self.ttl, self.owner)
+            if taken is not None:
+                self.owner = taken
+                return True
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * 1.5, 0.05)
+
+    async def keep(self, ttl: Seconds | None = None) -> None:
+        if self.owner is None or not await self._cache.lock_keep_async(self.name, self.owner, self.ttl if ttl is None else ttl):
+            raise LostError(f"the lock {self.name!r} is not yours any more")
+
+    async def free(self) -> bool:
+        owner, self.owner = self.owner, None
+        return owner is not None and await self._cache.lock_free_async(self.name, owner)
+
+    async def __aenter__(self) -> AsyncLock:
+        if not await self.take():
+            raise TimeoutError(f"the lock {self.name!r} was not to be had in {_seconds(self.wait)} s")
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.free()
 
 
 class AsyncCache:
@@ -133,15 +191,40 @@ class AsyncCache:
 class Cache(_core.Cache):
     """A cache. See docs/python.md; the options are those of libcache.h, times in seconds."""
 
-    __slots__ = ("aio",)
-    aio: AsyncCache
+    def __init__(self, redis_url: str | None = None, *, name: str | None = None, **options: Any) -> None:
+        super().__init__(redis_url=redis_url, name=name, **options)
 
-    def __init__(self, redis_url: str | None = None, *, name: str | None = None, **options: Any) -> None: ...
+    @property
+    def aio(self) -> AsyncCache:
+        """The same cache for an event loop."""
+        return AsyncCache(self)
 
     def namespace(
         self, name: str, *, ttl: Seconds | None = None, codec: Codec | None = None, type: Any = None, memo: int = 0, **policy: Any
-    ) -> Namespace: ...
-    def lock(self, name: Key, ttl: Seconds, wait: Seconds = 0, owner: str | None = None) -> Lock: ...
-    def metrics(self) -> str: ...
-    def __enter__(self) -> Cache: ...
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    ) -> Namespace:
+        """Opens a namespace. `type` is what its values are (see docs/values.md), `policy` are the other fields of libcache_policy."""
+        return Namespace(self, name, ttl=ttl, codec=codec, type=type, memo=memo, **policy)
+
+    def lock(self, name: Key, ttl: Seconds, wait: Seconds = 0, owner: str | None = None) -> Lock:
+        return Lock(self, name, ttl, wait, owner)
+
+    def metrics(self) -> str:
+        """The statistics in Prometheus' text format."""
+        return "".join(
+            f"# TYPE libcache_{name} {'gauge' if name in GAUGES else 'counter'}\nlibcache_{name} {value}\n"
+            for name, value in self.stats().items()
+        )
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+GAUGES = frozenset(
+    {
+        "entries", "memory_bytes", "live_bytes", "index_bytes", "position", "stripes", "namespaces", "l2_connections", "l2_up", "listening",
+        "coherence_age_ms", "log_position", "log_applied", "owed_bytes",
+    }
+)  # fmt: skip
