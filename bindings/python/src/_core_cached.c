@@ -1,10 +1,11 @@
 /*
  * Cached: what a decorated function is. SPDX-License-Identifier: MIT
  *
- *      call -> key of the arguments (_core_plan.c) -> L1 has it?  yes: the value; for an async function a Done with the value
- *                                                                 no:  miss(key, args, kwargs), which is libcache/decorator.py's
+ *      call -> key of the arguments (_core_plan.c) -> L1 has it?  yes:        the value; for an async function a Done with the value
+ *                                                                 no:         miss(key, args, kwargs)
+ *                                                                 older than refresh: aged(value, key, args, kwargs)
  *
- * So a hit runs no line of Python. All that may wait, load or fail is in Python.
+ * So a hit runs no line of Python. All that may wait, load or fail is in Python: miss and aged are libcache/loads.py's.
  *
  * To everybody who looks, it is a function: it has __code__, __defaults__, __globals__ and the rest of the function that it wraps
  * (inspect, asyncio and FastAPI find out with these what it is), and says as its __class__ what the wrapped one is, as wrapt's wrappers do:
@@ -22,10 +23,12 @@ struct cached {
     struct plan *plan;
     PyObject *function; /* the one that is wrapped */
     PyObject *miss;     /* miss(key, args, kwargs): the value, or for an async function a coroutine */
+    PyObject *aged;     /* aged(value, key, args, kwargs): the same */
     PyObject *bind;     /* bind(self, object): what obj.method is when it is not called at once */
     PyObject *dict;
     PyObject *weakrefs;
     uint64_t hits;      /* atomic */
+    uint64_t refresh_ms; /* 0: none */
     int is_async;
 };
 
@@ -38,8 +41,9 @@ static void count_hit(struct cached *cached)
 #endif
 }
 
-/* The arguments as tuple and dict. */
-static PyObject *call_miss(struct cached *cached, const struct key *key, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+/* Calls miss, or with a value aged. Steals value. */
+static PyObject *call_python(struct cached *cached, PyObject *value, const struct key *key, PyObject *const *args, Py_ssize_t n,
+                             PyObject *kwnames)
 {
     PyObject *bytes = PyBytes_FromStringAndSize(key->data, (Py_ssize_t)key->size), *tuple = PyTuple_New(n), *dict = PyDict_New();
     PyObject *result = NULL;
@@ -51,12 +55,29 @@ static PyObject *call_miss(struct cached *cached, const struct key *key, PyObjec
     for (Py_ssize_t i = 0; kwnames && i < PyTuple_GET_SIZE(kwnames); i++)
         if (PyDict_SetItem(dict, PyTuple_GET_ITEM(kwnames, i), args[n + i]) < 0)
             goto end;
-    result = PyObject_CallFunctionObjArgs(cached->miss, bytes, tuple, dict, NULL);
+    result = value ? PyObject_CallFunctionObjArgs(cached->aged, value, bytes, tuple, dict, NULL)
+                   : PyObject_CallFunctionObjArgs(cached->miss, bytes, tuple, dict, NULL);
 end:
+    Py_XDECREF(value);
     Py_XDECREF(bytes);
     Py_XDECREF(tuple);
     Py_XDECREF(dict);
     return result;
+}
+
+/* As ns_look, and 2: it is there and older than refresh. */
+static int look_with_age(struct cached *cached, const struct text *k, PyObject **value)
+{
+    struct ns *ns = cached->ns;
+    libcache_value v = LIBCACHE_VALUE_INIT;
+    int found = 0;
+
+    if (libcache_look(ns->handle, k->data, (size_t)k->size, &v, LIBCACHE_TIMES) == LIBCACHE_HIT && !v.flags) {
+        *value = ns_decode_or_miss(ns, v.data, v.size, v.codec);
+        found = *value ? 1 + (v.age_ms >= cached->refresh_ms) : PyErr_Occurred() ? -1 : 0;
+    }
+    libcache_release_value(&v);
+    return found;
 }
 
 static PyObject *cached_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
@@ -66,6 +87,7 @@ static PyObject *cached_call(PyObject *self, PyObject *const *args, size_t nargs
     PyObject *value = NULL;
     struct text text;
     struct key key;
+    int found = 0;
 
     key_start(&key);
     switch (plan_key(cached->plan, args, n, kwnames, &key)) {
@@ -74,19 +96,17 @@ static PyObject *cached_call(PyObject *self, PyObject *const *args, size_t nargs
     case KEY_RAISED: key_end(&key); return NULL;
     }
     text = (struct text){ key.data, (Py_ssize_t)key.size };
-    switch (ns_look(cached->ns, NULL, &text, &value)) {
-    case 1:
+    if (likely(cached->ns->cache->handle != NULL)) /* one that has been closed is no fault of the call: miss sees to it */
+        found = unlikely(cached->refresh_ms) ? look_with_age(cached, &text, &value) : ns_look(cached->ns, NULL, &text, &value);
+    if (likely(found == 1)) {
         count_hit(cached);
         if (cached->is_async)
             value = done_new(cached->st, value);
-        break;
-    case 0: value = call_miss(cached, &key, args, n, kwnames); break;
-    default: /* a cache that has been closed is no fault of the call */
-        if (PyErr_ExceptionMatches(cached->st->error[E_CLOSED])) {
-            PyErr_Clear();
-            value = call_miss(cached, &key, args, n, kwnames);
-        }
-        break;
+    } else if (found == 0) {
+        value = call_python(cached, NULL, &key, args, n, kwnames);
+    } else if (found == 2) {
+        count_hit(cached);
+        value = call_python(cached, value, &key, args, n, kwnames);
     }
     key_end(&key);
     return value;
@@ -135,6 +155,7 @@ static int cached_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(cached->plan);
     Py_VISIT(cached->function);
     Py_VISIT(cached->miss);
+    Py_VISIT(cached->aged);
     Py_VISIT(cached->bind);
     Py_VISIT(cached->dict);
     return 0;
@@ -159,6 +180,7 @@ static void cached_dealloc(PyObject *self)
     Py_XDECREF(cached->plan);
     Py_XDECREF(cached->function);
     Py_XDECREF(cached->miss);
+    Py_XDECREF(cached->aged);
     Py_XDECREF(cached->bind);
     Py_XDECREF(cached->dict);
     type->tp_free(self);
@@ -167,14 +189,16 @@ static void cached_dealloc(PyObject *self)
 
 static PyObject *cached_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "namespace", "plan", "function", "miss", "bind", "is_async", NULL };
+    static char *names[] = { "namespace", "plan", "function", "miss", "bind", "is_async", "aged", "refresh", NULL };
     struct state *st = state_of_type(type);
-    PyObject *ns, *plan, *function, *miss, *bind;
+    PyObject *ns, *plan, *function, *miss, *bind, *aged, *refresh = NULL;
+    uint64_t refresh_ms = 0;
     struct cached *cached;
     int is_async;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OOOp:Cached", names, st->ns_type, &ns, st->plan_type, &plan, &function, &miss,
-                                     &bind, &is_async))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OOOpO|O:Cached", names, st->ns_type, &ns, st->plan_type, &plan, &function, &miss,
+                                     &bind, &is_async, &aged, &refresh) ||
+        ms_of(refresh, &refresh_ms, "refresh", 0) < 0)
         return NULL;
     cached = (struct cached *)type->tp_alloc(type, 0);
     if (!cached)
@@ -186,6 +210,8 @@ static PyObject *cached_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     cached->function = Py_NewRef(function);
     cached->miss = Py_NewRef(miss);
     cached->bind = Py_NewRef(bind);
+    cached->aged = Py_NewRef(aged);
+    cached->refresh_ms = refresh_ms;
     cached->is_async = is_async;
     return (PyObject *)cached;
 }
