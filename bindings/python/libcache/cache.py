@@ -12,6 +12,7 @@ from typing import Any
 from . import _core
 from ._core import MISSING, NEGATIVE, STALE, Key, LostError, Rate, Seconds
 from .codecs import Codec, codec_hooks
+from .decorator import cached
 
 
 class Namespace(_core.Namespace):
@@ -28,6 +29,8 @@ class Namespace(_core.Namespace):
         self.type = type
         self.aio = AsyncNamespace(self)
 
+    cached = cached  # a decorator: see docs/fastapi.md
+
     def get_or_load(
         self, key: Key, loader: Callable[[], Any], ttl: Seconds | None = None, tags: Iterable[Key] = (), *,
         wait: Seconds | None = None, default: Any = None,
@@ -36,7 +39,7 @@ class Namespace(_core.Namespace):
 
         `loader` may return `MISSING`: then the key is remembered as missing at the source, and `default` is given.
         """
-        result, value, load = self.begin(key, wait)
+        result, value, load, flags = self.begin(key, wait)
         if load is None:
             return default if result == NEGATIVE else value
         try:
@@ -63,7 +66,7 @@ class AsyncNamespace(_core.AsyncNamespace):
         wait: Seconds | None = None, default: Any = None,
     ) -> Any:  # fmt: skip
         """As `Namespace.get_or_load`; the loader is a coroutine function."""
-        result, value, load = await self.begin(key, wait)
+        result, value, load, flags = await self.begin(key, wait)
         if load is None:
             return default if result == NEGATIVE else value
         try:
@@ -193,6 +196,8 @@ class Cache(_core.Cache):
 
     def __init__(self, redis_url: str | None = None, *, name: str | None = None, **options: Any) -> None:
         super().__init__(redis_url=redis_url, name=name, **options)
+        self.name = name
+        self.shared = bool(options.get("shared"))
 
     @property
     def aio(self) -> AsyncCache:
@@ -208,11 +213,11 @@ class Cache(_core.Cache):
     def lock(self, name: Key, ttl: Seconds, wait: Seconds = 0, owner: str | None = None) -> Lock:
         return Lock(self, name, ttl, wait, owner)
 
-    def metrics(self) -> str:
-        """The statistics in Prometheus' text format."""
+    def metrics(self, stats: dict[str, int] | None = None) -> str:
+        """The statistics in Prometheus' text format: this process's, or those that are given."""
         return "".join(
             f"# TYPE libcache_{name} {'gauge' if name in GAUGES else 'counter'}\nlibcache_{name} {value}\n"
-            for name, value in self.stats().items()
+            for name, value in (self.stats() if stats is None else stats).items()
         )
 
     def __enter__(self) -> Cache:

@@ -22,6 +22,7 @@ import pathlib
 import re
 import string
 import types
+import typing
 import urllib.parse
 import uuid
 from collections.abc import Callable, Iterable
@@ -357,6 +358,23 @@ def _excludes(exclude: Iterable[Any], names: list[str], function_name: str) -> t
     return by_name, frozenset(by_type)
 
 
+def _left_out_by_annotation(function: Callable[..., Any], rule: Callable[[type], Rule]) -> set[str]:
+    """Parameters that are declared to be of a type that is left out. Annotations that mean nothing (yet) are passed over: values are looked at."""
+    try:
+        hints = typing.get_type_hints(function)
+    except Exception:
+        hints = getattr(function, "__annotations__", {})
+    found = set()
+    for name, hint in hints.items():
+        kinds = [kind for kind in (typing.get_args(hint) or (hint,)) if kind is not type(None)]
+        try:
+            if kinds and all(isinstance(kind, type) and rule(kind) is None for kind in kinds):
+                found.add(name)
+        except UncacheableArgument:
+            pass
+    return found
+
+
 def key_plan(
     function: Callable[..., Any],
     *,
@@ -376,6 +394,9 @@ def key_plan(
     if not secrets <= set(names):
         raise ValueError(f"{name}: secret: there is no parameter {', '.join(sorted(secrets - set(names)))}")
 
+    known, rule = _rules_with(types_left_out) if types_left_out else (_KNOWN, _rule)
+    left_out |= _left_out_by_annotation(function, rule) & {p.name for p in fixed}
+
     def how(p: inspect.Parameter | None) -> str:
         if p is None:
             return "\0"
@@ -385,7 +406,6 @@ def key_plan(
             return "#"
         return "s" if p is parameters[0] and _is_method(function, p) else "k"
 
-    known, rule = _rules_with(types_left_out) if types_left_out else (_KNOWN, _rule)
     letters = [how(p) for p in fixed] + [how(rest.get(_Kind.VAR_POSITIONAL)), how(rest.get(_Kind.VAR_KEYWORD))]
     counted = [p.name for p, letter in zip(fixed, letters) if letter != "-"]
     counted += [("*" if kind is _Kind.VAR_POSITIONAL else "**") + p.name for kind, p in rest.items() if p.name not in left_out]

@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Optional, Union
 
 from . import _core
-from ._core import BYPASS, LEAD, NEGATIVE, STALE, Error, Load, Seconds
+from ._core import BYPASS, LEAD, NEGATIVE, STALE, Error, Load, LoadError, Seconds
 from .keys import Template
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Loads:
             _core.encode(record)
         except _core.EncodeError:
             return None
-        return dict(value=record, ttl=self.negative_ttl, tags=self.tags(args, kwargs, None), flags=RAISED)
+        return dict(value=record, ttl=self.negative_ttl, tags=self.tags(args, kwargs, None), raised=True)
 
     def explain(self, error: BaseException) -> NoReturn:
         if isinstance(error, _core.EncodeError):
@@ -186,7 +186,7 @@ class SyncLoads(Loads):
             if result not in (LEAD, BYPASS):
                 return self.refresh(load, result, value, flags, args, kwargs)
             if flight.failures != failures and flight.error is not None:
-                load.abort()
+                load.abort(False)
                 raise flight.error
             self.count("misses")
             return self.run(load, flight, args, kwargs)
@@ -206,12 +206,12 @@ class SyncLoads(Loads):
                 load.commit(**record)
             raise
         except BaseException:
-            load.abort()
+            load.abort(False)
             raise
         try:
             load.commit(**self.to_commit(value, args, kwargs))
         except BaseException as error:
-            load.abort()
+            load.abort(False)
             self.explain(error)
         return value
 
@@ -251,6 +251,8 @@ class SyncLoads(Loads):
                 return self.found(result, fresh, flags)
             self.count("refreshes")
             return self.run(load, None, args, kwargs, remember=True)
+        except LoadError:  # it failed a moment ago, and is not tried again yet
+            return value
         except Exception as error:
             self.not_refreshed(error)
             return value
@@ -300,7 +302,7 @@ class AsyncLoads(Loads):
             if result not in (LEAD, BYPASS):
                 return await self.refresh(load, result, value, flags, args, kwargs)
             if flight.failures != failures and flight.error is not None:
-                load.abort_soon()
+                load.abort_soon(False)
                 raise flight.error
             self.count("misses")
             return await self.run(load, flight, args, kwargs)
@@ -319,12 +321,12 @@ class AsyncLoads(Loads):
                 await load.commit_async(**record)
             raise
         except BaseException:  # cancelled: the next one leads
-            load.abort_soon()
+            load.abort_soon(False)
             raise
         try:
             await load.commit_async(**self.to_commit(value, args, kwargs))
         except BaseException as error:
-            load.abort_soon()
+            load.abort_soon(False)
             self.explain(error)
         return value
 
@@ -367,6 +369,8 @@ class AsyncLoads(Loads):
                 return self.found(result, fresh, flags)
             self.count("refreshes")
             return await self.run(load, None, args, kwargs, remember=True)
+        except LoadError:
+            return value
         except Exception as error:
             self.not_refreshed(error)
             return value

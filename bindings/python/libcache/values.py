@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from .plain import plain_hooks
 
 if TYPE_CHECKING:
     from .cache import Namespace
@@ -13,13 +14,12 @@ if TYPE_CHECKING:
 
 def typed_namespace(ns: Namespace, function: Callable[..., Any], declared: Any) -> Namespace:
     """`ns` itself, or the same namespace with values of the declared type: `declared`, else what the function's annotation says."""
-    if declared is None:
-        if ns.codec is not None or ns.type is not None:
-            return ns
-        declared = _return_type(function)
-        if not has_models(declared):
-            return ns
-    return ns.cache.namespace(ns.name, type=declared, codec=ns.codec)  # type: ignore[attr-defined, no-any-return]
+    if declared is not None:
+        return ns.cache.namespace(ns.name, type=declared)  # type: ignore[attr-defined, no-any-return]
+    if ns.codec is not None or ns.type is not None:
+        return ns
+    declared = _return_type(function)
+    return ns.cache.namespace(ns.name, type=declared) if _makes_a_difference(declared) else ns  # type: ignore[attr-defined, no-any-return]
 
 
 def _return_type(function: Any) -> Any:
@@ -32,8 +32,8 @@ def _return_type(function: Any) -> Any:
         return None
 
 
-def has_models(declared: Any) -> bool:
-    """Whether values of this type hold dataclasses or models, which plain storing does not know."""
-    if isinstance(declared, type) and not typing.get_args(declared):
-        return dataclasses.is_dataclass(declared) or hasattr(declared, "model_fields") or hasattr(declared, "__fields__")
-    return any(has_models(argument) for argument in typing.get_args(declared))
+def _makes_a_difference(declared: Any) -> bool:
+    try:
+        return bool(plain_hooks(declared))
+    except TypeError:  # an annotation for readers
+        return False

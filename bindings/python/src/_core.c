@@ -346,7 +346,7 @@ static int core_exec(PyObject *module)
         !(st->done_type = add_type(module, &done_spec, "Done")) ||
         !(st->port_type = add_type(module, &port_spec, NULL)) ||
         !(st->entries_type = add_type(module, &entries_spec, NULL)) ||
-        !(st->plan_type = add_type(module, &plan_spec, "Plan")) ||
+        !(st->plan_type = add_type(module, &plan_spec, "KeyPlan")) ||
         !(st->cached_type = add_type(module, &cached_spec, "Cached")))
         return -1;
     return 0;

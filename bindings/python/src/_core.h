@@ -205,17 +205,25 @@ int ns_check(struct ns *ns);
 PyObject *ns_decode(struct ns *ns, const void *data, size_t size, uint8_t codec);
 int ns_encode(struct ns *ns, PyObject *value, struct encoded *out);
 
+/*
+ * A user flag: the entry is an exception that a decorated function raised, [name, arguments] in the typed codec whatever the namespace's
+ * is. Only begin gives it out; for all others it is a miss.
+ */
+#define FLAG_RAISED 1u
+
+/* As ns_decode_or_miss, of such an entry too. */
+PyObject *ns_decode_flagged(struct ns *ns, const libcache_value *v);
+
 /* As ns_decode, but what cannot be decoded is counted and gives NULL without an exception: a miss (G6). NULL with an exception: raised. */
 PyObject *ns_decode_or_miss(struct ns *ns, const void *data, size_t size, uint8_t codec);
 
-/* What L1 has at hand, decoded: 1 (*value is set), 0 (not at hand), -1 (raised). */
+/* What L1 has at hand, decoded: 1 (*value is set), 0 (not at hand), -1 (raised). key: NULL, or the object that k is of. */
 int ns_look(struct ns *ns, PyObject *key, const struct text *k, PyObject **value);
 /* Those of the keys that L1 has at hand go into the dict, the others into a new list. */
 int ns_look_many(struct ns *ns, PyObject *keys, PyObject *into, PyObject **missing);
-void ns_forget(struct ns *ns, PyObject *key); /* memo */
 
 PyObject *make_lookup(struct ns *ns, int result, const libcache_value *value);
-PyObject *make_begun(struct ns *ns, int result, PyObject *decoded, libcache_load *load); /* steals both */
+PyObject *make_begun(struct ns *ns, int result, PyObject *decoded, libcache_load *load, uint32_t flags); /* steals both */
 
 /* ttl and tags of a set: reads ttl, tags; fills options, which refer to tags. */
 int set_options_of(struct ns *ns, PyObject *ttl, PyObject *tags_object, struct tags *tags, libcache_set_options *out);

@@ -387,7 +387,7 @@ static PyObject *aio_begin(PyObject *self, PyObject *const *args, Py_ssize_t n, 
         ms_of_unsigned(given[1], &wait_ms, "wait") < 0 || (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0)
         return NULL;
     if (!refresh && !ns->watched && (found = ns_look(ns, given[0], &k, &value)) != 0)
-        return found < 0 ? NULL : done_new(ns->st, make_begun(ns, LIBCACHE_HIT, value, NULL));
+        return found < 0 ? NULL : done_new(ns->st, make_begun(ns, LIBCACHE_HIT, value, NULL, 0));
     if (!given[1] || given[1] == Py_None) {
         libcache_read_policy(ns->handle, &policy);
         wait_ms = policy.load_timeout_ms < UINT32_MAX ? (unsigned)policy.load_timeout_ms : UINT32_MAX;

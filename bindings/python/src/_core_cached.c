@@ -8,8 +8,8 @@
  * So a hit runs no line of Python. All that may wait, load or fail is in Python: miss and aged are libcache/loads.py's.
  *
  * To everybody who looks, it is a function: it has __code__, __defaults__, __globals__ and the rest of the function that it wraps
- * (inspect, asyncio and FastAPI find out with these what it is), and says as its __class__ what the wrapped one is, as wrapt's wrappers do:
- * Starlette takes for an endpoint what isinstance says is a function.
+ * (inspect, asyncio and FastAPI find out with these what it is), and says so as its __class__, as wrapt's wrappers do: Starlette takes for an
+ * endpoint what isinstance says is a function.
  */
 #include "_core_key.h"
 
@@ -72,7 +72,7 @@ static int look_with_age(struct cached *cached, const struct text *k, PyObject *
     libcache_value v = LIBCACHE_VALUE_INIT;
     int found = 0;
 
-    if (libcache_look(ns->handle, k->data, (size_t)k->size, &v, LIBCACHE_TIMES) == LIBCACHE_HIT && !v.flags) {
+    if (libcache_look(ns->handle, k->data, (size_t)k->size, &v, LIBCACHE_TIMES) == LIBCACHE_HIT && !(v.flags & FLAG_RAISED)) {
         *value = ns_decode_or_miss(ns, v.data, v.size, v.codec);
         found = *value ? 1 + (v.age_ms >= cached->refresh_ms) : PyErr_Occurred() ? -1 : 0;
     }
@@ -90,7 +90,7 @@ static PyObject *cached_call(PyObject *self, PyObject *const *args, size_t nargs
     int found = 0;
 
     key_start(&key);
-    switch (plan_key(cached->plan, args, n, kwnames, &key)) {
+    switch (plan_key(cached->plan, args, n, kwnames, 0, &key)) {
     case KEY_OK: break;
     case KEY_UNBOUND: key_end(&key); return PyObject_Vectorcall(cached->function, args, nargsf, kwnames); /* it says what is wrong */
     case KEY_RAISED: key_end(&key); return NULL;
@@ -125,7 +125,7 @@ static PyObject *cached_get(PyObject *self, PyObject *object, PyObject *type)
 static PyObject *cached_class(PyObject *self, void *unused)
 {
     (void)unused;
-    return Py_NewRef((PyObject *)Py_TYPE(((struct cached *)self)->function));
+    return Py_NewRef((PyObject *)(PyFunction_Check(((struct cached *)self)->function) ? &PyFunction_Type : Py_TYPE(self)));
 }
 
 static PyObject *cached_hits(PyObject *self, void *unused)

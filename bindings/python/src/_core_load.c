@@ -21,7 +21,7 @@ static libcache_load *take_handle(struct load *load)
     return __atomic_exchange_n(&load->handle, NULL, __ATOMIC_ACQ_REL);
 }
 
-PyObject *make_begun(struct ns *ns, int result, PyObject *value, libcache_load *handle)
+PyObject *make_begun(struct ns *ns, int result, PyObject *value, libcache_load *handle, uint32_t flags)
 {
     PyObject *load = handle ? (PyObject *)load_new(ns, handle) : Py_NewRef(Py_None);
 
@@ -29,7 +29,7 @@ PyObject *make_begun(struct ns *ns, int result, PyObject *value, libcache_load *
         Py_XDECREF(value);
         return NULL;
     }
-    return Py_BuildValue("(iNN)", result, value ? value : Py_NewRef(Py_None), load);
+    return Py_BuildValue("(iNNI)", result, value ? value : Py_NewRef(Py_None), load, flags);
 }
 
 /*
@@ -43,7 +43,7 @@ PyObject *begin_result(struct ns *ns, int result, libcache_value *v, libcache_lo
     if (result < 0)
         return raise_code(ns->st, result, "load");
     if (result == LIBCACHE_HIT || result == LIBCACHE_STALE) {
-        value = ns_decode_or_miss(ns, v->data, v->size, v->codec);
+        value = ns_decode_flagged(ns, v);
         if (!value && PyErr_Occurred()) {
             libcache_load_abort(handle, 0);
             return NULL;
@@ -53,7 +53,7 @@ PyObject *begin_result(struct ns *ns, int result, libcache_value *v, libcache_lo
         if (!value)
             result = LIBCACHE_LEAD;
     }
-    return make_begun(ns, result, value, handle);
+    return make_begun(ns, result, value, handle, value ? v->flags : 0);
 }
 
 PyObject *ns_begin(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
@@ -69,7 +69,7 @@ PyObject *ns_begin(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject
         ms_of_unsigned(given[1], &options.wait_ms, "wait") < 0 || (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0)
         return NULL;
     if (!refresh && !ns->watched && (found = ns_look(ns, given[0], &k, &value)) != 0)
-        return found < 0 ? NULL : make_begun(ns, LIBCACHE_HIT, value, NULL);
+        return found < 0 ? NULL : make_begun(ns, LIBCACHE_HIT, value, NULL, 0);
     if (given[1] && given[1] != Py_None && !options.wait_ms)
         options.wait_ms = 1; /* 0 would mean the policy's */
     for (int again = 0; again < 2; again++) {
@@ -104,20 +104,21 @@ static int load_check(struct load *load)
 int load_read_commit(struct load *load, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, struct encoded *value, struct tags *tags,
                      libcache_set_options *options)
 {
-    static const char *const names[] = { "value", "ttl", "tags", "negative", "store" };
-    PyObject *given[5];
-    int negative, keep;
+    static const char *const names[] = { "value", "ttl", "tags", "negative", "store", "raised" };
+    PyObject *given[6];
+    int negative, keep, raised;
 
-    if (read_args("commit", args, n, kwnames, names, 5, 1, 3, given) < 0 || load_check(load) < 0 ||
+    if (read_args("commit", args, n, kwnames, names, 6, 1, 3, given) < 0 || load_check(load) < 0 ||
         (negative = given[3] ? PyObject_IsTrue(given[3]) : 0) < 0 || (keep = given[4] ? PyObject_IsTrue(given[4]) : 1) < 0 ||
-        set_options_of(load->ns, given[1], given[2], tags, options) < 0)
+        (raised = given[5] ? PyObject_IsTrue(given[5]) : 0) < 0 || set_options_of(load->ns, given[1], given[2], tags, options) < 0)
         return -1;
     memset(value, 0, sizeof *value);
     value->data = "";
-    if (!negative && keep && ns_encode(load->ns, given[0], value) < 0) {
+    if (!negative && keep && (raised ? encode_value(load->ns->st, given[0], value) : ns_encode(load->ns, given[0], value)) < 0) {
         tags_end(tags);
         return -1;
     }
+    options->user_flags = raised ? FLAG_RAISED : 0;
     options->codec = value->codec;
     options->flags = (negative ? LIBCACHE_NEG : 0) | (keep ? 0 : LIBCACHE_NOT_STORED);
     return 0;

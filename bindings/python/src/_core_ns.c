@@ -126,6 +126,12 @@ PyObject *ns_decode_or_miss(struct ns *ns, const void *data, size_t size, uint8_
     return or_miss(ns, ns_decode(ns, data, size, codec));
 }
 
+PyObject *ns_decode_flagged(struct ns *ns, const libcache_value *v)
+{
+    return v->flags & FLAG_RAISED ? or_miss(ns, decode_value(ns->st, v->data, v->size, v->codec))
+                                  : ns_decode_or_miss(ns, v->data, v->size, v->codec);
+}
+
 /* ---- A hit in L1 ---------------------------------------------------------------------------------------------------------- */
 
 static void *reserve_bytes(libcache_value *value, size_t size)
@@ -141,12 +147,20 @@ static void *reserve_bytes(libcache_value *value, size_t size)
     return PyBytes_AS_STRING(*bytes);
 }
 
+/* libcache_look, to which an exception is no value. */
+static inline int look(struct ns *ns, const struct text *k, libcache_value *v, unsigned flags)
+{
+    int result = libcache_look(ns->handle, k->data, (size_t)k->size, v, flags);
+
+    return unlikely(result == LIBCACHE_HIT && (v->flags & FLAG_RAISED)) ? LIBCACHE_MISS : result;
+}
+
 /* A value too large for the stack goes straight into the bytes that are given out. */
 static int look_large(struct ns *ns, const struct text *k, PyObject **value)
 {
     PyObject *bytes = NULL;
     libcache_value v = { .reserve = reserve_bytes, .reserve_arg = &bytes };
-    int result = libcache_look(ns->handle, k->data, (size_t)k->size, &v, 0);
+    int result = look(ns, k, &v, 0);
 
     if (result == LIBCACHE_HIT && v.codec == CODEC_BYTES && !ns->decode && !ns->from_plain) {
         *value = bytes;
@@ -161,6 +175,63 @@ static int look_large(struct ns *ns, const struct text *k, PyObject **value)
     return 0;
 }
 
+/* ---- The memo ----------------------------------------------------------------------------------------------------------- */
+
+/*
+ * memo[key] is (version, value): the object that was decoded from that version of the entry. Nothing has to be told to it: what was
+ * set, deleted, invalidated or has expired since, anywhere, is no longer a hit of that version. When it is full it begins anew.
+ */
+static void memo_put(struct ns *ns, PyObject *key, uint64_t version, PyObject *value)
+{
+    PyObject *pair = Py_BuildValue("(KO)", (unsigned long long)version, value);
+
+    if (PyDict_GET_SIZE(ns->memo) >= ns->memo_max)
+        PyDict_Clear(ns->memo);
+    if (!pair || PyDict_SetItem(ns->memo, key, pair) < 0)
+        PyErr_Clear();
+    Py_XDECREF(pair);
+}
+
+static int look_in_memo(struct ns *ns, PyObject *key, const struct text *k, PyObject **value)
+{
+    PyObject *pair;
+    libcache_value v;
+    int result, found = 0;
+
+    value_start(&v);
+    pair = PyDict_GetItemWithError(ns->memo, key);
+    if (!pair && PyErr_Occurred())
+        return -1;
+    Py_XINCREF(pair);
+    if (pair)
+        v.version = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(pair, 0));
+    result = look(ns, k, &v, LIBCACHE_VERSION);
+    if (result == LIBCACHE_HIT && pair && !v.data) {
+        *value = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
+        found = 1;
+    } else if (result == LIBCACHE_HIT) {
+        *value = ns_decode_or_miss(ns, v.data, v.size, v.codec);
+        found = *value ? 1 : PyErr_Occurred() ? -1 : 0;
+        if (*value && v.version)
+            memo_put(ns, key, v.version, *value);
+    } else if (result < 0) {
+        raise_code(ns->st, result, "get");
+        found = -1;
+    }
+    value_end(&v);
+    Py_XDECREF(pair);
+    return found;
+}
+
+static __attribute__((noinline)) int look_with_memo(struct ns *ns, PyObject *key, const struct text *k, PyObject **value)
+{
+    PyObject *own = key ? Py_NewRef(key) : PyBytes_FromStringAndSize(k->data, k->size);
+    int found = own ? look_in_memo(ns, own, k, value) : -1;
+
+    Py_XDECREF(own);
+    return found;
+}
+
 #define ON_STACK 1024
 
 int ns_look(struct ns *ns, PyObject *key, const struct text *k, PyObject **value)
@@ -169,11 +240,12 @@ int ns_look(struct ns *ns, PyObject *key, const struct text *k, PyObject **value
     libcache_value v;
     int result;
 
-    (void)key;
+    if (unlikely(ns->memo != NULL))
+        return look_with_memo(ns, key, k, value);
     memset(&v, 0, sizeof v);
     v.data = memory;
     v.capacity = sizeof memory;
-    result = libcache_look(ns->handle, k->data, (size_t)k->size, &v, 0);
+    result = look(ns, k, &v, 0);
     if (likely(result == LIBCACHE_HIT)) {
         if (likely(v.codec == CODEC_BYTES && !ns->decode && !ns->from_plain)) {
             *value = PyBytes_FromStringAndSize(memory, (Py_ssize_t)v.size);
@@ -194,7 +266,7 @@ int ns_look(struct ns *ns, PyObject *key, const struct text *k, PyObject **value
 
 PyObject *get_result(struct ns *ns, int result, libcache_value *v, PyObject *fallback)
 {
-    if (result == LIBCACHE_HIT || result == LIBCACHE_STALE) {
+    if ((result == LIBCACHE_HIT || result == LIBCACHE_STALE) && !(v->flags & FLAG_RAISED)) {
         PyObject *value = ns_decode_or_miss(ns, v->data, v->size, v->codec);
         return value || PyErr_Occurred() ? value : Py_NewRef(fallback);
     }
@@ -300,7 +372,7 @@ PyObject *many_result(struct ns *ns, PyObject *into, PyObject *keys, size_t n, l
         int failed;
         if (results[i] < 0)
             return raise_code(ns->st, results[i], "get_many");
-        if (results[i] != LIBCACHE_HIT && results[i] != LIBCACHE_STALE)
+        if ((results[i] != LIBCACHE_HIT && results[i] != LIBCACHE_STALE) || (values[i].flags & FLAG_RAISED))
             continue;
         value = ns_decode_or_miss(ns, values[i].data, values[i].size, values[i].codec);
         if (!value && PyErr_Occurred())
@@ -539,6 +611,13 @@ static int ns_init(PyObject *self, PyObject *args, PyObject *keywords)
         PyErr_SetString(PyExc_TypeError, "give encode and decode, or to_plain and from_plain, or none of them");
         return -1;
     }
+    if (memo < 0) {
+        PyErr_SetString(PyExc_ValueError, "memo is how many values it keeps, 0 for none");
+        return -1;
+    }
+    ns->memo_max = memo;
+    if (memo && !(ns->memo = PyDict_New()))
+        return -1;
     return open_ns(ns, (struct cache *)o.cache, &o, &policy);
 }
 

@@ -106,7 +106,9 @@ static enum key_result bind_keywords(const struct plan *plan, PyObject *const *v
     return KEY_OK;
 }
 
-static enum key_result bind(const struct plan *plan, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, struct bound *b)
+/* lenient: what is left out need not be given. */
+static enum key_result bind(const struct plan *plan, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, int lenient,
+                            struct bound *b)
 {
     Py_ssize_t given = n < plan->positional ? n : plan->positional;
     enum key_result result;
@@ -128,7 +130,7 @@ static enum key_result bind(const struct plan *plan, PyObject *const *args, Py_s
         if (b->slot[i])
             continue;
         b->slot[i] = PyTuple_GET_ITEM(plan->defaults, i);
-        if (b->slot[i] == plan->missing)
+        if (b->slot[i] == plan->missing && !(lenient && PyBytes_AS_STRING(plan->how)[i] == HOW_LEFT_OUT))
             return KEY_UNBOUND;
     }
     return KEY_OK;
@@ -311,7 +313,7 @@ static int put_custom(const struct plan *plan, PyObject *const *args, Py_ssize_t
     return result;
 }
 
-enum key_result plan_key(struct plan *plan, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, struct key *key)
+enum key_result plan_key(struct plan *plan, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, int lenient, struct key *key)
 {
     struct bound b;
     enum key_result result;
@@ -319,7 +321,7 @@ enum key_result plan_key(struct plan *plan, PyObject *const *args, Py_ssize_t n,
 
     if (unlikely(plan->custom != NULL))
         return put_custom(plan, args, n, kwnames, key) < 0 ? KEY_RAISED : KEY_OK;
-    result = bind(plan, args, n, kwnames, &b);
+    result = bind(plan, args, n, kwnames, lenient, &b);
     if (likely(result == KEY_OK)) {
         written = plan->literals ? put_template(plan, &b, key) : put_elements(plan, args, n, &b, key);
         result = likely(written == 0) ? KEY_OK : KEY_RAISED;
@@ -460,9 +462,11 @@ static PyObject *plan_method_key(PyObject *self, PyObject *const *args, Py_ssize
     PyObject *result = NULL;
 
     key_start(&key);
-    switch (plan_key((struct plan *)self, args, n, kwnames, &key)) {
+    switch (plan_key((struct plan *)self, args, n, kwnames, 1, &key)) {
     case KEY_OK: result = PyBytes_FromStringAndSize(key.data, (Py_ssize_t)key.size); break;
-    case KEY_UNBOUND: PyErr_SetString(PyExc_TypeError, "the function does not take these arguments"); break;
+    case KEY_UNBOUND:
+        PyErr_Format(PyExc_TypeError, "%s does not take these arguments", PyBytes_AS_STRING(((struct plan *)self)->prefix));
+        break;
     case KEY_RAISED: break;
     }
     key_end(&key);
@@ -470,7 +474,7 @@ static PyObject *plan_method_key(PyObject *self, PyObject *const *args, Py_ssize
 }
 
 static PyMethodDef plan_methods[] = {
-    { "key", FASTCALL(plan_method_key), "The key of a call with these arguments." },
+    { "key", FASTCALL(plan_method_key), "The key of a call with these arguments; what is left out of it need not be given." },
     { NULL, NULL, 0, NULL },
 };
 
