@@ -183,6 +183,16 @@ static int put_int(struct writer *w, PyObject *object)
     int overflow;
     long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
 
+    if (overflow > 0) {
+        unsigned long long number = PyLong_AsUnsignedLongLong(object);
+        if (!PyErr_Occurred()) {
+            if (room(w, 9) < 0)
+                return -1;
+            put(w, 0xcf), put_number(w, number, 8);
+            return 0;
+        }
+        PyErr_Clear();
+    }
     if (overflow) {
         PyObject *text = PyNumber_ToBase(object, 10);
         if (!text && PyErr_ExceptionMatches(PyExc_ValueError))

@@ -109,10 +109,27 @@ static void tell_decode_error(struct ns *ns)
     Py_XDECREF(trace);
 }
 
+/* Whether the exception says that bytes are no value: any of a codec's, but for what says nothing of them. */
+static int is_of_decoding(void)
+{
+    return PyErr_ExceptionMatches(PyExc_Exception) && !PyErr_ExceptionMatches(PyExc_MemoryError);
+}
+
+/* Of a look: what cannot be decoded is not at hand. Whoever gets it next counts it. */
+static int looked(PyObject *value)
+{
+    if (value)
+        return 1;
+    if (!is_of_decoding())
+        return -1;
+    PyErr_Clear();
+    return 0;
+}
+
 /* NULL is a miss when the exception is one of decoding; it is counted and taken away. */
 static PyObject *or_miss(struct ns *ns, PyObject *value)
 {
-    if (value || !PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError))
+    if (value || !is_of_decoding())
         return value;
     if (__atomic_fetch_add(&ns->decode_errors, 1, __ATOMIC_RELAXED) == 0)
         tell_decode_error(ns);
@@ -167,12 +184,9 @@ static int look_large(struct ns *ns, const struct text *k, PyObject **value)
         return 1;
     }
     if (result == LIBCACHE_HIT)
-        *value = or_miss(ns, ns->decode ? decode_by_hook(ns, bytes, v.codec)
-                                        : ns_decode(ns, PyBytes_AS_STRING(bytes), v.size, v.codec));
+        *value = ns->decode ? decode_by_hook(ns, bytes, v.codec) : ns_decode(ns, PyBytes_AS_STRING(bytes), v.size, v.codec);
     Py_XDECREF(bytes);
-    if (result == LIBCACHE_HIT)
-        return *value ? 1 : PyErr_Occurred() ? -1 : 0;
-    return 0;
+    return result == LIBCACHE_HIT ? looked(*value) : 0;
 }
 
 /* ---- The memo ----------------------------------------------------------------------------------------------------------- */
@@ -210,8 +224,8 @@ static int look_in_memo(struct ns *ns, PyObject *key, const struct text *k, PyOb
         *value = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
         found = 1;
     } else if (result == LIBCACHE_HIT) {
-        *value = ns_decode_or_miss(ns, v.data, v.size, v.codec);
-        found = *value ? 1 : PyErr_Occurred() ? -1 : 0;
+        *value = ns_decode(ns, v.data, v.size, v.codec);
+        found = looked(*value);
         if (*value && v.version)
             memo_put(ns, key, v.version, *value);
     } else if (result < 0) {
@@ -251,8 +265,8 @@ int ns_look(struct ns *ns, PyObject *key, const struct text *k, PyObject **value
             *value = PyBytes_FromStringAndSize(memory, (Py_ssize_t)v.size);
             return *value ? 1 : -1;
         }
-        *value = ns_decode_or_miss(ns, memory, v.size, v.codec);
-        return *value ? 1 : PyErr_Occurred() ? -1 : 0;
+        *value = ns_decode(ns, memory, v.size, v.codec);
+        return looked(*value);
     }
     if (result == LIBCACHE_MISS)
         return 0;
