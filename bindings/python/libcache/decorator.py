@@ -18,7 +18,7 @@ import functools
 import inspect
 import types
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, Optional, ParamSpec, Protocol, TypeVar, Union, overload
 
 from . import _core
@@ -84,8 +84,8 @@ class AsyncCachedFunction(Protocol[P, R_co]):
     def __get__(self: AsyncCachedFunction[Concatenate[S, Q], R_co], instance: S, owner: Any = ...) -> AsyncCachedFunction[Q, R_co]: ...
     @property
     def __wrapped__(self) -> Callable[P, Coroutine[Any, Any, R_co]]: ...
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[bool]: ...
-    def cache_clear(self) -> Awaitable[None]: ...
+    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, bool]: ...
+    def cache_clear(self) -> Coroutine[Any, Any, None]: ...
     def cache_key(self, *args: P.args, **kwargs: P.kwargs) -> bytes: ...
     def cache_info(self) -> CacheInfo: ...
 
@@ -232,9 +232,15 @@ def _dress(cached: Any, function: Any, loads: Loads, plan: _core.KeyPlan, is_asy
     cached.cache_key = plan.key
     cached.cache_info = cache_info
     cached.cache_namespace = ns
+
+    async def invalidate(*args: Any, **kwargs: Any) -> bool:
+        return await ns.aio.delete(plan.key(*args, **kwargs))
+
+    async def cache_clear() -> None:
+        await ns.cache.invalidate_async(loads.function_tag)
+
     if is_async:
-        cached.invalidate = lambda *args, **kwargs: ns.aio.delete(plan.key(*args, **kwargs))
-        cached.cache_clear = lambda: ns.cache.aio.invalidate(loads.function_tag)
+        cached.invalidate, cached.cache_clear = invalidate, cache_clear
     else:
         cached.invalidate = lambda *args, **kwargs: ns.delete(plan.key(*args, **kwargs))
         cached.cache_clear = lambda: ns.cache.invalidate(loads.function_tag)

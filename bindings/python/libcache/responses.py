@@ -236,7 +236,11 @@ def cached_response(
         answer.__signature__ = _with_parameters(signature, **added)  # type: ignore[attr-defined]
         answer.endpoint = endpoint  # type: ignore[attr-defined]
         answer.cache_info = kept.cache_info  # type: ignore[attr-defined]
-        answer.invalidate = lambda **arguments: ns.cache.aio.invalidate(own_tag(arguments))  # type: ignore[attr-defined]
+
+        async def invalidate(**arguments: Any) -> None:
+            await ns.cache.aio.invalidate(own_tag(arguments))
+
+        answer.invalidate = invalidate  # type: ignore[attr-defined]
         return answer  # type: ignore[return-value]
 
     return decorate
