@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final, NamedTuple, Union
+from typing import Any, Final, NamedTuple, Union, final
 
 Key = Union[str, bytes]
 Seconds = Union[int, float, timedelta]  # math.inf: for ever
@@ -60,6 +60,7 @@ class Entry(NamedTuple):
     codec: int
     result: int
 
+@final
 class Load:
     """A load that is yours to end, once: commit or abort. One that is dropped unended is given up (the next one tries at once)."""
 
@@ -232,10 +233,35 @@ class AsyncNamespace:
     # it was given is given up.
     def begin(self, key: Key, wait: Seconds | None = ..., *, refresh: bool = ...) -> Awaitable[tuple[int, Any, Load | None, int]]: ...
 
+@final
+class Done:
+    """What is over at once, to be awaited once: a hit."""
+
+    def __await__(self) -> Iterator[Any]: ...
+    def send(self, value: Any, /) -> Any: ...
+    def throw(self, *error: Any) -> Any: ...
+    def close(self) -> None: ...
+
+@final
+class KeyPlan:
+    """How calls of one function become keys: see keys.py."""
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> KeyPlan: ...
+    def key(self, *arguments: Any, **keywords: Any) -> bytes: ...
+
+@final
+class Cached:
+    """A decorated function: see decorator.py."""
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Cached: ...
+    @property
+    def cache_hits(self) -> int: ...
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any: ...
+
+@final
 class TestClock:
     """A clock for tests: Cache(clock=TestClock()). Starts at a day, moves by advance() only."""
 
-    def __init__(self) -> None: ...
     def advance(self, seconds: Seconds) -> None: ...
     @property
     def now(self) -> float: ...

@@ -135,7 +135,10 @@ def _union(declared: Any, args: tuple[Any, ...], known: dict[Any, Pair]) -> Pair
     (_, pair) = made[0]
 
     def optional(convert: Convert | None) -> Convert | None:
-        return convert and (lambda value: None if value is None else convert(value))
+        if convert is None:
+            return None
+        made = convert
+        return lambda value: None if value is None else made(value)
 
     return Pair(optional(pair.to), optional(pair.back))
 
@@ -154,10 +157,14 @@ def _container(declared: Any, origin: Any, args: tuple[Any, ...], known: dict[An
 
 
 def _each(kind: Any, item: Pair) -> Pair:
-    def over(convert: Convert | None) -> Convert | None:
-        return convert and (lambda values: kind([convert(value) for value in values]))
+    def over(made: Any, convert: Convert | None) -> Convert | None:
+        if convert is None:
+            return None
+        each = convert
+        return lambda values: made([each(value) for value in values])
 
-    return Pair(over(item.to), over(item.back))
+    # Maps cannot be in a set: one of models is stored as a list.
+    return Pair(over(list if kind in (set, frozenset) else kind, item.to), over(kind, item.back))
 
 
 def _fixed(items: list[Pair]) -> Pair:
