@@ -92,7 +92,7 @@ class AsyncCachedFunction(Protocol[P, R_co]):
 
 class Decorator(Protocol):
     @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncCachedFunction[P, R]: ...
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncCachedFunction[P, R]: ...  # type: ignore[misc]
     @overload
     def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
 
@@ -247,7 +247,7 @@ def _dress(cached: Any, function: Any, loads: Loads, plan: _core.KeyPlan, is_asy
 
 
 @overload
-def cached(ns: Namespace, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncCachedFunction[P, R]: ...
+def cached(ns: Namespace, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncCachedFunction[P, R]: ...  # type: ignore[misc]
 @overload
 def cached(ns: Namespace, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
 @overload

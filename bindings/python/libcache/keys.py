@@ -217,7 +217,7 @@ def _remember(known: dict[type, Any], cls: type, rule: Any) -> Any:
 
 
 def _rule(cls: type) -> Rule:
-    return _remember(_KNOWN, cls, None if _inherits(cls, *_EXCLUDED) else _rule_of(cls))
+    return _remember(_KNOWN, cls, None if _inherits(cls, *_EXCLUDED) else _rule_of(cls))  # type: ignore[no-any-return]
 
 
 def _rules_with(excluded: frozenset[str]) -> tuple[dict[type, Rule], Callable[[type], Rule]]:
@@ -225,7 +225,7 @@ def _rules_with(excluded: frozenset[str]) -> tuple[dict[type, Rule], Callable[[t
     known: dict[type, Rule] = {}
 
     def rule(cls: type) -> Rule:
-        return _remember(known, cls, None if _inherits(cls, *excluded, *_EXCLUDED) else _rule_of(cls))
+        return _remember(known, cls, None if _inherits(cls, *excluded, *_EXCLUDED) else _rule_of(cls))  # type: ignore[no-any-return]
 
     return known, rule
 
@@ -241,11 +241,11 @@ def _self_rule(cls: type) -> bytes | None:
         raise UncacheableArgument(f"{dotted_name(cls)} is a row of a database: its methods need key= or a __cache_key__ method")
     try:
         if _rule_of(cls) is not None:
-            return _remember(_KNOWN_SELF, cls, None)
+            return _remember(_KNOWN_SELF, cls, None)  # type: ignore[no-any-return]
     except UncacheableArgument:
         pass
     name = dotted_name(cls).encode("utf-8")
-    return _remember(_KNOWN_SELF, cls, b"o%d:%b" % (len(name), name))
+    return _remember(_KNOWN_SELF, cls, b"o%d:%b" % (len(name), name))  # type: ignore[no-any-return]
 
 
 # ---- Templates ------------------------------------------------------------------------------------------------------------------------

@@ -273,7 +273,7 @@ class Refresher:
         with self._lock:
             if self._pool is None:
                 self._pool = concurrent.futures.ThreadPoolExecutor(4, thread_name_prefix="libcache-refresh")
-            self._pool.submit(contextvars.copy_context().run, job, *args)
+            self._pool.submit(contextvars.copy_context().run, job, *args)  # type: ignore[arg-type]
 
 
 refresher = Refresher()

@@ -42,7 +42,7 @@ class Performance(NamedTuple):
     """Of one route, since the figures were begun."""
 
     route: str
-    count: int
+    count: int  # type: ignore[assignment]
     mean_ms: float
     p50_ms: float
     p95_ms: float
@@ -60,7 +60,7 @@ def percentile(buckets: dict[int, int], share: float) -> float:
         if left <= buckets[i]:
             low = BOUNDS[i - 1] if i else 0
             high = BOUNDS[i] if i < len(BOUNDS) else BOUNDS[-1] * 2
-            return (low + (high - low) * left / buckets[i]) / 1000
+            return float(low + (high - low) * left / buckets[i]) / 1000
         left -= buckets[i]
     return 0.0
 

@@ -25,6 +25,7 @@ class Model(RuleBasedStateMachine):
 
     least_ttl = 0
     slack = 0.01
+    deletes_what_is_overtaken = False
 
     def setup_caches(self):
         self.clock = libcache.TestClock()
@@ -84,13 +85,16 @@ class Model(RuleBasedStateMachine):
 
     @rule(space=SPACES, key=KEYS)
     def delete(self, space, key):
-        assert self.spaces[space].delete(key) == (self.expected(space, key) is not MISSING)
+        there = self.expected(space, key) is not MISSING
+        deleted = self.spaces[space].delete(key)
+        assert deleted == there or (deleted and self.deletes_what_is_overtaken)
         self.model.pop((space, key), None)
 
     @rule(space=SPACES, keys=st.sets(KEYS))
     def delete_many(self, space, keys):
         there = sum(self.expected(space, key) is not MISSING for key in keys)
-        assert self.spaces[space].delete_many(keys) == there
+        deleted = self.spaces[space].delete_many(keys)
+        assert deleted == there or (deleted > there and self.deletes_what_is_overtaken)
         for key in keys:
             self.model.pop((space, key), None)
 
@@ -169,7 +173,7 @@ class Model(RuleBasedStateMachine):
             assert self.cache.stats()["evictions"] == 0
 
 
-EXAMPLES = int(os.environ.get("LIBCACHE_TEST_EXAMPLES", 40))
+EXAMPLES = int(os.environ.get("LIBCACHE_TEST_EXAMPLES", 25))
 
 
 def run(machine, examples, steps):
@@ -191,6 +195,7 @@ class ModelOfTwoHosts(Model):
     runs = itertools.count()
     least_ttl = 60  # Redis has a clock of its own, which nobody here can move
     slack = 20
+    deletes_what_is_overtaken = True  # what an invalidation has overtaken lies in Redis until its end, and a delete finds it
 
     def setup_caches(self):
         self.clock = libcache.TestClock()

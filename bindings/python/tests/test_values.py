@@ -17,7 +17,7 @@ import libcache
 from libcache import DecodeError, EncodeError
 from libcache._core import decode, encode, pack, unpack
 
-settings.register_profile("libcache", deadline=None, max_examples=int(os.environ.get("LIBCACHE_TEST_EXAMPLES", 40)), database=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("libcache", deadline=None, max_examples=int(os.environ.get("LIBCACHE_TEST_EXAMPLES", 25)), database=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("libcache")
 
 UTC = datetime.timezone.utc
