@@ -18,14 +18,18 @@ from .decorator import cached
 class Namespace(_core.Namespace):
     """Entries under one name and policy. Made by `Cache.namespace`. `aio` is the same namespace for an event loop."""
 
-    __slots__ = ("aio", "codec", "type")
+    __slots__ = ("aio", "codec", "memo", "type")
     aio: AsyncNamespace
     codec: Codec | None
+    memo: int
     type: Any
 
-    def __init__(self, cache: _core.Cache, name: str, *, codec: Codec | None = None, type: Any = None, **policy: Any) -> None:
-        super().__init__(cache, name, **codec_hooks(codec, type), **policy)
+    def __init__(
+        self, cache: _core.Cache, name: str, *, codec: Codec | None = None, type: Any = None, memo: int = 0, **policy: Any
+    ) -> None:
+        super().__init__(cache, name, **codec_hooks(codec, type), memo=memo, **policy)
         self.codec = codec
+        self.memo = memo
         self.type = type
         self.aio = AsyncNamespace(self)
 

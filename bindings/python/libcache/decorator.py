@@ -267,6 +267,7 @@ def cached(
     store: Optional[Callable[[Any], bool]] = ...,
     exceptions: Union[type[Exception], tuple[type[Exception], ...]] = ...,
     type: Any = ...,
+    memo: int = ...,
     name: Optional[str] = ...,
     version: Union[str, int, None] = ...,
 ) -> Decorator: ...
@@ -287,6 +288,7 @@ def cached(
     store: Any = None,
     exceptions: Any = (),
     type: Any = None,
+    memo: int = 0,
     name: Any = None,
     version: Any = None,
 ) -> Any:
@@ -304,6 +306,8 @@ def cached(
     store       predicate of a result: False, and it is not stored
     exceptions  exception classes that are cached, for negative_ttl. Default: none is
     type        what results are made of (a dataclass, a pydantic model, list[...]). Default: the return annotation
+    memo        so many results are kept as objects in this process and given out as they are, as long as their entries hold: fast, and
+                nobody may change them. Default: the namespace's
     name        instead of the function's module and name
     version     of what the function returns: another version has other keys
     """
@@ -317,7 +321,7 @@ def cached(
         plan, must_wait = key_plan(function, name=own_name, key=key, exclude=exclude, secret=secret)
         is_async = _is_async(function)
         options = Options(ttl, tags, lock, wait, negative, store, kinds, must_wait)
-        loads = (AsyncLoads if is_async else SyncLoads)(typed_namespace(ns, function, type), function, own_name, options)
+        loads = (AsyncLoads if is_async else SyncLoads)(typed_namespace(ns, function, type, memo), function, own_name, options)
         wrapper = _core.Cached(loads.ns, plan, function, loads.miss, BoundCached, is_async, aged=loads.aged, refresh=refresh)
         _dress(wrapper, function, loads, plan, is_async)
         if name is None:

@@ -12,14 +12,18 @@ if TYPE_CHECKING:
     from .cache import Namespace
 
 
-def typed_namespace(ns: Namespace, function: Callable[..., Any], declared: Any) -> Namespace:
+def typed_namespace(ns: Namespace, function: Callable[..., Any], declared: Any, memo: int) -> Namespace:
     """`ns` itself, or the same namespace with values of the declared type: `declared`, else what the function's annotation says."""
+    codec = ns.codec
     if declared is not None:
-        return ns.cache.namespace(ns.name, type=declared)  # type: ignore[attr-defined, no-any-return]
-    if ns.codec is not None or ns.type is not None:
+        codec = None
+    elif codec is None and ns.type is None:
+        declared = _return_type(function)
+        declared = declared if _makes_a_difference(declared) else None
+    if declared is None and (not memo or memo == ns.memo):
         return ns
-    declared = _return_type(function)
-    return ns.cache.namespace(ns.name, type=declared) if _makes_a_difference(declared) else ns  # type: ignore[attr-defined, no-any-return]
+    made: Namespace = ns.cache.namespace(ns.name, type=declared or ns.type, codec=codec, memo=memo or ns.memo)  # type: ignore[attr-defined]
+    return made
 
 
 def _return_type(function: Any) -> Any:

@@ -65,6 +65,16 @@ end:
     return result;
 }
 
+/* With a memo the key is an object. */
+static int look_with_memo(struct cached *cached, const struct text *k, PyObject **value)
+{
+    PyObject *key = PyBytes_FromStringAndSize(k->data, k->size);
+    int found = key ? ns_look(cached->ns, key, k, value) : -1;
+
+    Py_XDECREF(key);
+    return found;
+}
+
 /* As ns_look, and 2: it is there and older than refresh. */
 static int look_with_age(struct cached *cached, const struct text *k, PyObject **value)
 {
@@ -97,7 +107,9 @@ static PyObject *cached_call(PyObject *self, PyObject *const *args, size_t nargs
     }
     text = (struct text){ key.data, (Py_ssize_t)key.size };
     if (likely(cached->ns->cache->handle != NULL)) /* one that has been closed is no fault of the call: miss sees to it */
-        found = unlikely(cached->refresh_ms) ? look_with_age(cached, &text, &value) : ns_look(cached->ns, NULL, &text, &value);
+        found = unlikely(cached->refresh_ms)   ? look_with_age(cached, &text, &value)
+                : unlikely(cached->ns->memo != NULL) ? look_with_memo(cached, &text, &value)
+                                                     : ns_look(cached->ns, NULL, &text, &value);
     if (likely(found == 1)) {
         count_hit(cached);
         if (cached->is_async)

@@ -724,6 +724,20 @@ def test_pydantic_models_come_back(ns):
     assert find(1) == find(1) == Profile(id=1, tags=["a"])
 
 
+def test_a_memo_gives_the_same_object_as_long_as_the_entry_holds(cache, ns, clock):
+    source = Source()
+    find = ns.cached(memo=10, ttl=10, tags="all", name="find")(lambda a: source(a))
+    find(1)
+    first = find(1)
+    assert find(1) is first and first["n"] == 1
+    find.invalidate(1)
+    assert find(1)["n"] == 2 and find(1)["n"] == 2
+    cache.invalidate("all")
+    assert find(1)["n"] == 3
+    clock.advance(11)
+    assert find(1)["n"] == 4
+
+
 # ---- A cache that is away ---------------------------------------------------------------------------------------------------------------
 
 
