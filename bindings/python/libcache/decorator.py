@@ -19,7 +19,7 @@ import inspect
 import types
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, Optional, ParamSpec, Protocol, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, ParamSpec, Protocol, TypeVar, Union, overload
 
 from . import _core
 from ._core import Seconds
@@ -33,10 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncCachedFunction", "BoundCached", "CacheInfo", "CachedFunction", "Call", "Decorator", "cached"]
 
 P = ParamSpec("P")
-Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
-S = TypeVar("S")
 
 
 class CacheInfo(NamedTuple):
@@ -53,13 +51,13 @@ class CacheInfo(NamedTuple):
 
 
 class CachedFunction(Protocol[P, R_co]):
-    """A decorated function."""
+    """A decorated function. Of a method called on an instance the arguments are not checked, for mypy 1.0 cannot."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
     @overload
     def __get__(self, instance: None, owner: Any = ...) -> CachedFunction[P, R_co]: ...
     @overload
-    def __get__(self: CachedFunction[Concatenate[S, Q], R_co], instance: S, owner: Any = ...) -> CachedFunction[Q, R_co]: ...
+    def __get__(self, instance: object, owner: Any = ...) -> CachedFunction[..., R_co]: ...
     @property
     def __wrapped__(self) -> Callable[P, R_co]: ...
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
@@ -81,7 +79,7 @@ class AsyncCachedFunction(Protocol[P, R_co]):
     @overload
     def __get__(self, instance: None, owner: Any = ...) -> AsyncCachedFunction[P, R_co]: ...
     @overload
-    def __get__(self: AsyncCachedFunction[Concatenate[S, Q], R_co], instance: S, owner: Any = ...) -> AsyncCachedFunction[Q, R_co]: ...
+    def __get__(self, instance: object, owner: Any = ...) -> AsyncCachedFunction[..., R_co]: ...
     @property
     def __wrapped__(self) -> Callable[P, Coroutine[Any, Any, R_co]]: ...
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, bool]: ...
