@@ -3,6 +3,7 @@
 #
 #   run-tests.sh            all: build, types, tests, AddressSanitizer, sdist and pip, an installed libcache
 #   run-tests.sh quick      build, types, tests
+#   run-tests.sh build      build only
 #
 # PYTHON (default /usr/bin/python3) builds and runs; BUILD (default: build in the repository) is where all goes. What cannot be done here is
 # said, and is no failure: a step whose tools are there is.
@@ -14,7 +15,7 @@ cd "$root" || exit 1
 python=${PYTHON:-/usr/bin/python3}
 case ${BUILD:-build} in /*) out=$BUILD/python ;; *) out=$root/${BUILD:-build}/python ;; esac
 mode=${1:-all}
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=$out/hypothesis
 unset PYTHONPATH
 
 skip() { echo "    skipped: $*"; }
@@ -46,6 +47,7 @@ run_pytest() { # name, arguments...
 
 echo "--- build"
 CFLAGS="${CFLAGS:-} -O2 -g" build release || fail build
+[ "$mode" != build ] || exit 0
 
 echo "--- types"
 if has mypy; then
@@ -86,7 +88,7 @@ fi
 echo "--- sdist, and pip"
 if has pip && has wheel; then
     rm -rf "$out/dist" "$out/installed" "$out/unpacked"
-    mkdir -p "$out/unpacked"
+    mkdir -p "$out/unpacked" "$out/dist-info"
     (cd "$here" && "$python" -W ignore setup.py -q egg_info --egg-base "$out/dist-info" sdist --dist-dir "$out/dist") \
         >"$out/sdist.log" 2>&1 || { cat "$out/sdist.log"; fail sdist; }
     tar -xzf "$out"/dist/libcache-*.tar.gz -C "$out/unpacked" || fail "sdist"
