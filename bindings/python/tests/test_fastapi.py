@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import textwrap
 import types
 from typing import Optional
@@ -327,6 +328,32 @@ def test_the_caches_figures_are_added_once(cache, users):
     assert metrics.stats()["hits"] == 2
 
 
+def test_a_forked_worker_adds_what_it_has_counted_itself(name):
+    with libcache.Cache(name=name, memory_bytes=4 << 20) as cache:
+        metrics = libcache.metrics.Metrics(cache)
+        try:
+            ns = cache.namespace("n", ttl=60)
+            ns.set("a", 1)
+            for _ in range(5):
+                ns.get("a")
+            metrics.record("GET", "/", 200, 0.001)
+            child = os.fork()
+            if not child:
+                try:
+                    ns.get("a")
+                    metrics.record("GET", "/", 200, 0.001)
+                    metrics.publish()
+                finally:
+                    os._exit(0)
+            os.waitpid(child, 0)
+            assert metrics.stats()["hits"] == 6
+            assert metrics.scope == "all workers of this host"
+            assert [p.count for p in metrics.performance()] == [2]
+        finally:
+            metrics.close()
+            libcache.remove_segment(f"{name}.metrics")
+
+
 def test_ready(cache):
     app = FastAPI()
     passes = {"database": True}
@@ -523,6 +550,7 @@ def test_only_good_answers_are_kept(answers):
     for _ in range(2):
         assert answers.client.get("/status/404").status_code == 404
         assert answers.client.get("/cookie").headers["set-cookie"].startswith("a=b")
+        answers.client.cookies.clear()
     assert answers.ran == [404, "cookie", 404, "cookie"]
     assert "etag" not in answers.client.get("/status/404").headers
 
