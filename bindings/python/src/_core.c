@@ -18,12 +18,20 @@ struct state *state_of_type(PyTypeObject *type)
 static enum error_class class_of(int code)
 {
     switch (code) {
-    case LIBCACHE_EINVAL: case LIBCACHE_EKEY: case LIBCACHE_ETAG: case LIBCACHE_EPOLICY: case LIBCACHE_ENAME: return E_INVALID;
+    case LIBCACHE_EINVAL:
+    case LIBCACHE_EKEY:
+    case LIBCACHE_ETAG:
+    case LIBCACHE_EPOLICY:
+    case LIBCACHE_ENAME: return E_INVALID;
     case LIBCACHE_ETOOBIG: return E_TOO_BIG;
-    case LIBCACHE_ENUMBER: case LIBCACHE_EOVERFLOW: return E_NUMBER;
+    case LIBCACHE_ENUMBER:
+    case LIBCACHE_EOVERFLOW: return E_NUMBER;
     case LIBCACHE_EBUSY: return E_BUSY;
-    case LIBCACHE_EUNAVAILABLE: case LIBCACHE_ETIMEDOUT: case LIBCACHE_EREMOTE: case LIBCACHE_EDENIED: case LIBCACHE_EPROTOCOL:
-        return E_REDIS;
+    case LIBCACHE_EUNAVAILABLE:
+    case LIBCACHE_ETIMEDOUT:
+    case LIBCACHE_EREMOTE:
+    case LIBCACHE_EDENIED:
+    case LIBCACHE_EPROTOCOL: return E_REDIS;
     case LIBCACHE_ELOAD: return E_LOAD;
     case LIBCACHE_ELOST: return E_LOST;
     default: return E_BASE;
@@ -36,8 +44,9 @@ PyObject *raise_code(struct state *st, int code, const char *detail)
 
     if (code == LIBCACHE_ENOMEM)
         return PyErr_NoMemory();
-    error = detail && *detail ? PyObject_CallFunction(class, "N", PyUnicode_FromFormat("%s: %s", libcache_describe(code), detail))
-                              : PyObject_CallFunction(class, "s", libcache_describe(code));
+    error = detail && *detail
+                ? PyObject_CallFunction(class, "N", PyUnicode_FromFormat("%s: %s", libcache_describe(code), detail))
+                : PyObject_CallFunction(class, "s", libcache_describe(code));
     number = error ? PyLong_FromLong(code) : NULL;
     if (number && PyObject_SetAttr(error, st->str_code, number) == 0)
         PyErr_SetObject(class, error);
@@ -121,8 +130,10 @@ static PyType_Slot missing_slots[] = { { Py_tp_repr, missing_repr },
                                        { Py_tp_doc, "A default that no stored value equals." },
                                        { 0, NULL } };
 
-static PyType_Spec missing_spec = { .name = "libcache._core._Missing", .basicsize = sizeof(PyObject),
-                                    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, .slots = missing_slots };
+static PyType_Spec missing_spec = { .name = "libcache._core._Missing",
+                                    .basicsize = sizeof(PyObject),
+                                    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                    .slots = missing_slots };
 
 /* ---- TestClock ------------------------------------------------------------------------------------------------------------ */
 
@@ -162,12 +173,16 @@ static PyObject *clock_now(PyObject *self, void *closure)
 
 static PyMethodDef clock_methods[] = { { "advance", clock_advance, METH_O, "advance(seconds): time passes." }, { 0 } };
 static PyGetSetDef clock_getset[] = { { "now", clock_now, NULL, "Seconds.", NULL }, { 0 } };
-static PyType_Slot clock_slots[] = { { Py_tp_new, clock_new },         { Py_tp_dealloc, clock_dealloc },
-                                     { Py_tp_methods, clock_methods }, { Py_tp_getset, clock_getset },
-                                     { Py_tp_doc, "A clock for tests: Cache(clock=TestClock()). Moves by advance() only." },
+static PyType_Slot clock_slots[] = { { Py_tp_new, clock_new },
+                                     { Py_tp_dealloc, clock_dealloc },
+                                     { Py_tp_methods, clock_methods },
+                                     { Py_tp_getset, clock_getset },
+                                     { Py_tp_doc,
+                                       "A clock for tests: Cache(clock=TestClock()). Moves by advance() only." },
                                      { 0, NULL } };
-PyType_Spec clock_spec = { .name = "libcache.TestClock", .basicsize = sizeof(struct clock), .flags = Py_TPFLAGS_DEFAULT,
-                           .slots = clock_slots };
+PyType_Spec clock_spec = {
+    .name = "libcache.TestClock", .basicsize = sizeof(struct clock), .flags = Py_TPFLAGS_DEFAULT, .slots = clock_slots
+};
 
 /* ---- Functions ---------------------------------------------------------------------------------------------------------- */
 
@@ -180,11 +195,8 @@ static PyObject *core_remove_segment(PyObject *module, PyObject *name)
     text = PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
     if (!text)
         return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "a segment's name must be str");
-    Py_BEGIN_ALLOW_THREADS
-    result = libcache_remove_segment(text, &error);
-    Py_END_ALLOW_THREADS
-    if (result == LIBCACHE_ENOTFOUND)
-        Py_RETURN_FALSE;
+    Py_BEGIN_ALLOW_THREADS result = libcache_remove_segment(text, &error);
+    Py_END_ALLOW_THREADS if (result == LIBCACHE_ENOTFOUND) Py_RETURN_FALSE;
     if (result != LIBCACHE_OK)
         return raise_code(state_of_module(module), result, error.text);
     Py_RETURN_TRUE;
@@ -287,8 +299,8 @@ static int add_results(PyObject *module)
     static const struct {
         const char *name;
         int value;
-    } results[] = { { "HIT", LIBCACHE_HIT },   { "STALE", LIBCACHE_STALE }, { "NEGATIVE", LIBCACHE_NEGATIVE },
-                    { "MISS", LIBCACHE_MISS }, { "LEAD", LIBCACHE_LEAD },   { "WAIT", LIBCACHE_WAIT },
+    } results[] = { { "HIT", LIBCACHE_HIT },      { "STALE", LIBCACHE_STALE }, { "NEGATIVE", LIBCACHE_NEGATIVE },
+                    { "MISS", LIBCACHE_MISS },    { "LEAD", LIBCACHE_LEAD },   { "WAIT", LIBCACHE_WAIT },
                     { "BYPASS", LIBCACHE_BYPASS } };
 
     for (size_t i = 0; i < sizeof results / sizeof *results; i++)
@@ -300,7 +312,8 @@ static int add_results(PyObject *module)
 /* What annotations call them: str | bytes, and int | float | timedelta. */
 static int add_aliases(PyObject *module)
 {
-    PyObject *datetime = PyImport_ImportModule("datetime"), *delta = datetime ? PyObject_GetAttrString(datetime, "timedelta") : NULL;
+    PyObject *datetime = PyImport_ImportModule("datetime"),
+             *delta = datetime ? PyObject_GetAttrString(datetime, "timedelta") : NULL;
     PyObject *key = PyNumber_Or((PyObject *)&PyUnicode_Type, (PyObject *)&PyBytes_Type);
     PyObject *number = PyNumber_Or((PyObject *)&PyLong_Type, (PyObject *)&PyFloat_Type);
     PyObject *seconds = number && delta ? PyNumber_Or(number, delta) : NULL;
@@ -328,7 +341,8 @@ static int core_exec(PyObject *module)
     st->loop_keyword = Py_BuildValue("(s)", "loop");
     st->empty_tuple = PyTuple_New(0);
     st->ports = PyDict_New();
-    if (!st->str_code || !st->str_done || !st->str_set_result || !st->str_set_exception || !st->loop_keyword || !st->empty_tuple || !st->ports || args_start() < 0 || encode_start() < 0 || decode_start() < 0 ||
+    if (!st->str_code || !st->str_done || !st->str_set_result || !st->str_set_exception || !st->loop_keyword ||
+        !st->empty_tuple || !st->ports || args_start() < 0 || encode_start() < 0 || decode_start() < 0 ||
         add_errors(module, st) < 0 || add_results(module) < 0 || add_aliases(module) < 0)
         return -1;
     missing = add_type(module, &missing_spec, NULL);
@@ -352,11 +366,13 @@ static int core_exec(PyObject *module)
     return 0;
 }
 
-#define EACH_OBJECT(DO)                                                                                                 \
-    DO(st->cache_type) DO(st->ns_type) DO(st->aio_type) DO(st->load_type) DO(st->done_type) DO(st->port_type)           \
-    DO(st->clock_type) DO(st->entries_type) DO(st->plan_type) DO(st->cached_type) DO(st->lookup_type) DO(st->rate_type) DO(st->entry_type) DO(st->missing)    \
-    DO(st->str_code) DO(st->str_done) DO(st->str_set_result) DO(st->str_set_exception) DO(st->loop_keyword) DO(st->decimal) DO(st->uuid) DO(st->empty_tuple) DO(st->get_running_loop)        \
-    DO(st->reply_type) DO(st->ports)
+#define EACH_OBJECT(DO)                                                                                         \
+    DO(st->cache_type)                                                                                          \
+    DO(st->ns_type) DO(st->aio_type) DO(st->load_type) DO(st->done_type) DO(st->port_type) DO(st->clock_type)   \
+        DO(st->entries_type) DO(st->plan_type) DO(st->cached_type) DO(st->lookup_type) DO(st->rate_type)        \
+            DO(st->entry_type) DO(st->missing) DO(st->str_code) DO(st->str_done) DO(st->str_set_result)         \
+                DO(st->str_set_exception) DO(st->loop_keyword) DO(st->decimal) DO(st->uuid) DO(st->empty_tuple) \
+                    DO(st->get_running_loop) DO(st->reply_type) DO(st->ports)
 
 static int core_traverse(PyObject *module, visitproc visit, void *arg)
 {

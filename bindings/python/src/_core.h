@@ -33,15 +33,29 @@ struct io;
 
 #define KEY_CACHE 1024 /* short texts that were decoded lately, as keys of maps: the same object each time */
 
-enum error_class { E_BASE, E_INVALID, E_TOO_BIG, E_NUMBER, E_BUSY, E_REDIS, E_LOAD, E_LOST, E_CLOSED, E_ENCODE, E_DECODE, E_CLASSES };
+enum error_class {
+    E_BASE,
+    E_INVALID,
+    E_TOO_BIG,
+    E_NUMBER,
+    E_BUSY,
+    E_REDIS,
+    E_LOAD,
+    E_LOST,
+    E_CLOSED,
+    E_ENCODE,
+    E_DECODE,
+    E_CLASSES
+};
 
 struct state {
-    PyTypeObject *cache_type, *ns_type, *aio_type, *load_type, *done_type, *port_type, *clock_type, *entries_type, *plan_type, *cached_type;
+    PyTypeObject *cache_type, *ns_type, *aio_type, *load_type, *done_type, *port_type, *clock_type, *entries_type,
+        *plan_type, *cached_type;
     PyTypeObject *lookup_type, *rate_type, *entry_type;
     PyObject *missing;
     PyObject *error[E_CLASSES];
     PyObject *str_code, *str_done, *str_set_result, *str_set_exception;
-    PyObject *loop_keyword;     /* ("loop",) */
+    PyObject *loop_keyword; /* ("loop",) */
     /* what the typed codec knows beyond the builtin types; imported when first met */
     PyObject *decimal, *uuid;
     PyObject *empty_tuple;
@@ -109,18 +123,16 @@ int args_start(void);
 
 /* ---- Values ---------------------------------------------------------------------------------------------------------------- */
 
-enum codec {
-    CODEC_BYTES = 0, CODEC_TEXT = 1, CODEC_INT = 2, CODEC_MSGPACK = 3, CODEC_JSON = 4
-};
+enum codec { CODEC_BYTES = 0, CODEC_TEXT = 1, CODEC_INT = 2, CODEC_MSGPACK = 3, CODEC_JSON = 4 };
 
 /* A value as bytes. Start from zero, end with encoded_end. */
 struct encoded {
     const char *data;
     size_t size;
     uint8_t codec;
-    PyObject *held;   /* NULL, or what data lies in: str or bytes, which do not change */
-    char *owned;      /* NULL, or data's own memory (malloc) */
-    char small[24];   /* numbers */
+    PyObject *held; /* NULL, or what data lies in: str or bytes, which do not change */
+    char *owned;    /* NULL, or data's own memory (malloc) */
+    char small[24]; /* numbers */
 };
 
 /* -1: raised (EncodeError). */
@@ -138,8 +150,17 @@ int import_lazy(struct state *st); /* Decimal, UUID */
 
 /* MessagePack extension types: docs/values.md */
 enum extension {
-    EXT_TIMESTAMP = -1, EXT_TUPLE = 1, EXT_SET = 2, EXT_FROZENSET = 3, EXT_DATETIME = 4, EXT_DATE = 5, EXT_TIME = 6,
-    EXT_DECIMAL = 7, EXT_UUID = 8, EXT_BIGINT = 9, EXT_TIMEDELTA = 11
+    EXT_TIMESTAMP = -1,
+    EXT_TUPLE = 1,
+    EXT_SET = 2,
+    EXT_FROZENSET = 3,
+    EXT_DATETIME = 4,
+    EXT_DATE = 5,
+    EXT_TIME = 6,
+    EXT_DECIMAL = 7,
+    EXT_UUID = 8,
+    EXT_BIGINT = 9,
+    EXT_TIMEDELTA = 11
 };
 
 #define DEPTH_MAX 100 /* nested containers */
@@ -147,58 +168,51 @@ enum extension {
 /* ---- Objects --------------------------------------------------------------------------------------------------------------- */
 
 struct clock {
-    PyObject_HEAD
-    uint64_t now_ms; /* atomic: read by any thread */
+    PyObject_HEAD uint64_t now_ms; /* atomic: read by any thread */
 };
 
 struct cache {
-    PyObject_HEAD
-    struct state *st;
-    libcache *handle;       /* NULL: closed, or never opened */
+    PyObject_HEAD struct state *st;
+    libcache *handle; /* NULL: closed, or never opened */
     struct clock *clock;
-    struct io *io;          /* NULL until an event loop needs Redis; replaced in a forked child */
-    unsigned long busy;     /* calls under way without the GIL; atomic */
+    struct io *io;      /* NULL until an event loop needs Redis; replaced in a forked child */
+    unsigned long busy; /* calls under way without the GIL; atomic */
     int closing, has_redis, listens, is_private;
     PyObject *weakrefs;
 };
 
 struct ns {
-    PyObject_HEAD
-    struct state *st;
+    PyObject_HEAD struct state *st;
     struct cache *cache;
     libcache_ns *handle;
     PyObject *name;
     PyObject *encode, *decode, *to_plain, *from_plain; /* NULL: none */
-    PyObject *memo;          /* dict: key -> (version, value); NULL: none */
+    PyObject *memo;                                    /* dict: key -> (version, value); NULL: none */
     Py_ssize_t memo_max;
     unsigned long decode_errors;
-    int remote;              /* has the Redis tier */
-    int watched;             /* hits may be stale or early: loads look closely */
+    int remote;  /* has the Redis tier */
+    int watched; /* hits may be stale or early: loads look closely */
     PyObject *weakrefs;
 };
 
 struct aio {
-    PyObject_HEAD
-    struct state *st;
+    PyObject_HEAD struct state *st;
     struct ns *ns;
 };
 
 struct load {
-    PyObject_HEAD
-    struct ns *ns;
-    libcache_load *handle;   /* NULL: ended; taken by atomic exchange */
+    PyObject_HEAD struct ns *ns;
+    libcache_load *handle; /* NULL: ended; taken by atomic exchange */
 };
 
 /* Around what may wait: the handle stays open meanwhile, and the GIL is given away. */
-#define WITHOUT_GIL_BEGIN(cache)                                                                                        \
-    __atomic_fetch_add(&(cache)->busy, 1, __ATOMIC_ACQ_REL);                                                            \
+#define WITHOUT_GIL_BEGIN(cache)                             \
+    __atomic_fetch_add(&(cache)->busy, 1, __ATOMIC_ACQ_REL); \
     Py_BEGIN_ALLOW_THREADS
-#define WITHOUT_GIL_END(cache)                                                                                          \
-    Py_END_ALLOW_THREADS                                                                                                \
-    cache_left(cache);
+#define WITHOUT_GIL_END(cache) Py_END_ALLOW_THREADS cache_left(cache);
 
-void cache_left(struct cache *cache);            /* one call fewer; the last one after close() closes the handle */
-int cache_check(struct cache *cache);            /* -1: raised, it is closed */
+void cache_left(struct cache *cache); /* one call fewer; the last one after close() closes the handle */
+int cache_check(struct cache *cache); /* -1: raised, it is closed */
 int ns_check(struct ns *ns);
 
 /* A value of this namespace, hooks included. NULL: raised. */
@@ -223,7 +237,8 @@ int ns_look(struct ns *ns, PyObject *key, const struct text *k, PyObject **value
 int ns_look_many(struct ns *ns, PyObject *keys, PyObject *into, PyObject **missing);
 
 PyObject *make_lookup(struct ns *ns, int result, const libcache_value *value);
-PyObject *make_begun(struct ns *ns, int result, PyObject *decoded, libcache_load *load, uint32_t flags); /* steals both */
+PyObject *make_begun(struct ns *ns, int result, PyObject *decoded, libcache_load *load,
+                     uint32_t flags); /* steals both */
 
 /* ttl and tags of a set: reads ttl, tags; fills options, which refer to tags. */
 int set_options_of(struct ns *ns, PyObject *ttl, PyObject *tags_object, struct tags *tags, libcache_set_options *out);
@@ -245,8 +260,8 @@ PyObject *ns_begin(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 int ns_assign(PyObject *, PyObject *, PyObject *);
 PyObject *load_commit_async(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *load_abort_soon(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-int load_read_commit(struct load *load, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, struct encoded *value, struct tags *tags,
-                     libcache_set_options *options);
+int load_read_commit(struct load *load, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, struct encoded *value,
+                     struct tags *tags, libcache_set_options *options);
 PyObject *cache_invalidate_async(PyObject *, PyObject *const *, Py_ssize_t);
 PyObject *cache_clear_async(PyObject *, PyObject *);
 PyObject *cache_poll_async(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);

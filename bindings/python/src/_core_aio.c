@@ -182,7 +182,8 @@ static PyObject *aio_ttl_left(PyObject *self, PyObject *key)
 static const char *const set_names[] = { "key", "value", "ttl", "tags" };
 
 /* A request with ttl and tags. NULL: raised. */
-static struct request *with_options(struct ns *ns, enum request_kind kind, PyObject *key, PyObject *ttl, PyObject *tags_object)
+static struct request *with_options(struct ns *ns, enum request_kind kind, PyObject *key, PyObject *ttl,
+                                    PyObject *tags_object)
 {
     libcache_set_options options;
     struct request *r;
@@ -197,7 +198,8 @@ static struct request *with_options(struct ns *ns, enum request_kind kind, PyObj
     return r;
 }
 
-static PyObject *store(struct ns *ns, enum request_kind kind, const char *name, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+static PyObject *store(struct ns *ns, enum request_kind kind, const char *name, PyObject *const *args, Py_ssize_t n,
+                       PyObject *kwnames)
 {
     PyObject *value[4];
     struct request *r;
@@ -205,7 +207,8 @@ static PyObject *store(struct ns *ns, enum request_kind kind, const char *name, 
 
     if (!ns->remote)
         return now_with(ns, name, args, n, kwnames);
-    if (read_args(name, args, n, kwnames, set_names, 4, 2, 4, value) < 0 || !(r = with_options(ns, kind, value[0], value[2], value[3])))
+    if (read_args(name, args, n, kwnames, set_names, 4, 2, 4, value) < 0 ||
+        !(r = with_options(ns, kind, value[0], value[2], value[3])))
         return NULL;
     if (ns_encode(ns, value[1], &e) < 0) {
         req_free(r);
@@ -330,7 +333,8 @@ static PyObject *count(struct ns *ns, PyObject *const *args, Py_ssize_t n, PyObj
 
     if (!ns->remote)
         return now_with(ns, down ? "decr" : "incr", args, n, kwnames);
-    if (read_args(down ? "decr" : "incr", args, n, kwnames, names, 4, 1, 4, value) < 0 || int64_of(value[1], &delta, "delta") < 0)
+    if (read_args(down ? "decr" : "incr", args, n, kwnames, names, 4, 1, 4, value) < 0 ||
+        int64_of(value[1], &delta, "delta") < 0)
         return NULL;
     if (down && delta == INT64_MIN)
         return raise_code(ns->st, LIBCACHE_EOVERFLOW, "decr");
@@ -383,8 +387,9 @@ static PyObject *aio_begin(PyObject *self, PyObject *const *args, Py_ssize_t n, 
     struct text k;
     int refresh, found;
 
-    if (read_args("begin", args, n, kwnames, names, 3, 1, 2, given) < 0 || ns_check(ns) < 0 || text_of(given[0], &k, "key") < 0 ||
-        ms_of_unsigned(given[1], &wait_ms, "wait") < 0 || (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0)
+    if (read_args("begin", args, n, kwnames, names, 3, 1, 2, given) < 0 || ns_check(ns) < 0 ||
+        text_of(given[0], &k, "key") < 0 || ms_of_unsigned(given[1], &wait_ms, "wait") < 0 ||
+        (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0)
         return NULL;
     if (!refresh && !ns->watched && (found = ns_look(ns, given[0], &k, &value)) != 0)
         return found < 0 ? NULL : done_new(ns->st, make_begun(ns, LIBCACHE_HIT, value, NULL, 0));
@@ -455,15 +460,16 @@ PyObject *cache_poll_async(PyObject *self, PyObject *const *args, Py_ssize_t n, 
 }
 
 /* A request about a lock. NULL: raised. */
-static struct request *about_lock(struct cache *cache, enum request_kind kind, PyObject *name, PyObject *owner, PyObject *ttl)
+static struct request *about_lock(struct cache *cache, enum request_kind kind, PyObject *name, PyObject *owner,
+                                  PyObject *ttl)
 {
     libcache_owner text;
     struct request *r;
     struct text k;
     uint64_t ttl_ms = 0;
 
-    if (cache_check(cache) < 0 || text_of(name, &k, "lock's name") < 0 || owner_of(owner, &text) < 0 || ms_of(ttl, &ttl_ms, "ttl", 0) < 0 ||
-        !(r = req_new(cache, NULL, kind, &k, NULL, 0)))
+    if (cache_check(cache) < 0 || text_of(name, &k, "lock's name") < 0 || owner_of(owner, &text) < 0 ||
+        ms_of(ttl, &ttl_ms, "ttl", 0) < 0 || !(r = req_new(cache, NULL, kind, &k, NULL, 0)))
         return NULL;
     r->owner = text;
     r->ms = ttl_ms;
@@ -547,5 +553,7 @@ static PyType_Slot aio_slots[] = {
     { Py_tp_new, aio_new },         { Py_tp_dealloc, aio_dealloc }, { Py_tp_traverse, aio_traverse },
     { Py_tp_methods, aio_methods }, { Py_tp_getset, aio_getset },   { 0, NULL },
 };
-PyType_Spec aio_spec = { .name = "libcache._core.AsyncNamespace", .basicsize = sizeof(struct aio),
-                         .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, .slots = aio_slots };
+PyType_Spec aio_spec = { .name = "libcache._core.AsyncNamespace",
+                         .basicsize = sizeof(struct aio),
+                         .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+                         .slots = aio_slots };

@@ -35,7 +35,8 @@ static double read_ms(PyObject *object, const char *what)
         return PyDateTime_DELTA_GET_DAYS(object) * 86400e3 + PyDateTime_DELTA_GET_SECONDS(object) * 1e3 +
                PyDateTime_DELTA_GET_MICROSECONDS(object) / 1e3;
     if (PyBool_Check(object) || !(PyLong_Check(object) || PyFloat_Check(object))) {
-        PyErr_Format(PyExc_TypeError, "%s must be seconds (int, float or timedelta), not %.100s", what, Py_TYPE(object)->tp_name);
+        PyErr_Format(PyExc_TypeError, "%s must be seconds (int, float or timedelta), not %.100s", what,
+                     Py_TYPE(object)->tp_name);
         return NAN;
     }
     seconds = PyFloat_AsDouble(object);
@@ -64,7 +65,8 @@ int ms_of(PyObject *object, uint64_t *ms, const char *what, int forever)
         return 0;
     }
     if (value > (double)LIBCACHE_TTL_MAX_MS) {
-        PyErr_Format(PyExc_ValueError, "%s is longer than ten years%s", what, forever ? " (math.inf means for ever)" : "");
+        PyErr_Format(PyExc_ValueError, "%s is longer than ten years%s", what,
+                     forever ? " (math.inf means for ever)" : "");
         return -1;
     }
     *ms = (uint64_t)ceil(value - 1e-6);
@@ -139,13 +141,14 @@ static int find_name(PyObject *name, const char *const *names, int count)
     return -1;
 }
 
-int read_args(const char *function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, const char *const *names, int count,
-              int required, int positional, PyObject **values)
+int read_args(const char *function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, const char *const *names,
+              int count, int required, int positional, PyObject **values)
 {
     Py_ssize_t n_keywords = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
 
     if (n > positional) {
-        PyErr_Format(PyExc_TypeError, "%s() takes at most %d positional arguments (%zd given)", function, positional, n);
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %d positional arguments (%zd given)", function, positional,
+                     n);
         return -1;
     }
     for (int i = 0; i < count; i++)

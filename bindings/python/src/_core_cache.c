@@ -35,12 +35,9 @@ static void close_handle(struct cache *cache)
         io_leave(io);
         io = NULL;
     }
-    Py_BEGIN_ALLOW_THREADS
-    if (io)
-        orphans = io_stop(io);
+    Py_BEGIN_ALLOW_THREADS if (io) orphans = io_stop(io);
     libcache_close(handle);
-    Py_END_ALLOW_THREADS
-    reqs_forget(cache->st, orphans);
+    Py_END_ALLOW_THREADS reqs_forget(cache->st, orphans);
 }
 
 void cache_left(struct cache *cache)
@@ -103,7 +100,10 @@ static const struct option {
     enum option_kind kind;
     size_t at;
 } table[] = {
-#define OPTION(name, kind, field) { name, kind, offsetof(libcache_options, field) }
+#define OPTION(name, kind, field)                     \
+    {                                                 \
+        name, kind, offsetof(libcache_options, field) \
+    }
     OPTION("memory_bytes", O_BYTES, memory_bytes),
     OPTION("max_value_bytes", O_BYTES, max_value_bytes),
     OPTION("stripes", O_UNSIGNED, stripes),
@@ -164,9 +164,7 @@ static int read_option(libcache_options *options, const struct option *option, P
             return -1;
         *(unsigned *)field = (unsigned)number;
         return 0;
-    case O_FLAG:
-        *(int *)field = PyObject_IsTrue(value);
-        return *(int *)field < 0 ? -1 : 0;
+    case O_FLAG: *(int *)field = PyObject_IsTrue(value); return *(int *)field < 0 ? -1 : 0;
     case O_MS:
         if (ms_of_unsigned(value, &ms, option->name) < 0)
             return -1;
@@ -205,9 +203,12 @@ static int read_options(PyObject *keywords, libcache_options *options, struct sp
                 return -1;
             continue;
         }
-        PyObject **place = strcmp(name, "name") == 0 ? &special->name : strcmp(name, "shared") == 0 ? &special->shared
-                           : strcmp(name, "attach") == 0 ? &special->attach : strcmp(name, "listen") == 0 ? &special->listen
-                           : strcmp(name, "clock") == 0 ? &special->clock : NULL;
+        PyObject **place = strcmp(name, "name") == 0     ? &special->name
+                           : strcmp(name, "shared") == 0 ? &special->shared
+                           : strcmp(name, "attach") == 0 ? &special->attach
+                           : strcmp(name, "listen") == 0 ? &special->listen
+                           : strcmp(name, "clock") == 0  ? &special->clock
+                                                         : NULL;
         if (!place) {
             PyErr_Format(PyExc_TypeError, "Cache() has no option %R", key);
             return -1;
@@ -248,17 +249,19 @@ static int open_handle(struct cache *cache, libcache_options *options, struct sp
     }
     options->segment = options->name ? LIBCACHE_NAMED : shared ? LIBCACHE_SHARED : LIBCACHE_PRIVATE;
     options->listener = options->redis_url && listen ? LIBCACHE_LISTEN_IN_THREAD : LIBCACHE_LISTEN_ON_CALLS;
-    Py_BEGIN_ALLOW_THREADS
-    if (attach) {
+    Py_BEGIN_ALLOW_THREADS if (attach)
+    {
         const char *name = options->name;
         options->name = NULL;
         options->segment = 0;
         result = libcache_attach(&handle, name, options, &error);
-    } else {
+    }
+    else
+    {
         result = libcache_open(&handle, options, &error);
     }
-    Py_END_ALLOW_THREADS
-    if (result != LIBCACHE_OK) {
+    Py_END_ALLOW_THREADS if (result != LIBCACHE_OK)
+    {
         raise_code(cache->st, result, error.text);
         return -1;
     }
@@ -397,16 +400,25 @@ static const struct figure {
     size_t at;
     int is_unsigned;
 } figures[] = {
-#define LONG(name) { #name, offsetof(libcache_stats, name), 0 }
-#define SHORT(name) { #name, offsetof(libcache_stats, name), 1 }
-    LONG(hits), LONG(stale), LONG(negatives), LONG(misses), LONG(sets), LONG(adds), LONG(deletes), LONG(touches), LONG(increments),
-    LONG(fenced), LONG(loads), LONG(load_errors), LONG(load_waits), LONG(load_bypasses), LONG(refreshes), LONG(invalidations),
-    LONG(lock_fallbacks), LONG(entries), LONG(evictions), LONG(conflict_evictions), LONG(reclaimed), LONG(ghost_hits),
-    LONG(survivors), LONG(owner_deaths), LONG(resets), LONG(memory_bytes), LONG(live_bytes), LONG(index_bytes), LONG(position),
-    SHORT(stripes), SHORT(namespaces), LONG(l2_hits), LONG(l2_misses), LONG(l2_invalidated), LONG(l2_foreign), LONG(l2_verified),
-    LONG(l2_errors), LONG(l2_exchanges), LONG(l2_connects), LONG(l2_timeouts), LONG(l2_retries), LONG(l2_bytes_out),
-    LONG(l2_bytes_in), LONG(log_records), SHORT(l2_connections), SHORT(l2_up), SHORT(listening), LONG(coherence_age_ms),
-    LONG(log_position), LONG(log_applied), LONG(epochs), LONG(owed_bytes), LONG(breaker_opens),
+#define LONG(name)                               \
+    {                                            \
+#name, offsetof(libcache_stats, name), 0 \
+    }
+#define SHORT(name)                              \
+    {                                            \
+#name, offsetof(libcache_stats, name), 1 \
+    }
+    LONG(hits),          LONG(stale),          LONG(negatives),        LONG(misses),         LONG(sets),
+    LONG(adds),          LONG(deletes),        LONG(touches),          LONG(increments),     LONG(fenced),
+    LONG(loads),         LONG(load_errors),    LONG(load_waits),       LONG(load_bypasses),  LONG(refreshes),
+    LONG(invalidations), LONG(lock_fallbacks), LONG(entries),          LONG(evictions),      LONG(conflict_evictions),
+    LONG(reclaimed),     LONG(ghost_hits),     LONG(survivors),        LONG(owner_deaths),   LONG(resets),
+    LONG(memory_bytes),  LONG(live_bytes),     LONG(index_bytes),      LONG(position),       SHORT(stripes),
+    SHORT(namespaces),   LONG(l2_hits),        LONG(l2_misses),        LONG(l2_invalidated), LONG(l2_foreign),
+    LONG(l2_verified),   LONG(l2_errors),      LONG(l2_exchanges),     LONG(l2_connects),    LONG(l2_timeouts),
+    LONG(l2_retries),    LONG(l2_bytes_out),   LONG(l2_bytes_in),      LONG(log_records),    SHORT(l2_connections),
+    SHORT(l2_up),        SHORT(listening),     LONG(coherence_age_ms), LONG(log_position),   LONG(log_applied),
+    LONG(epochs),        LONG(owed_bytes),     LONG(breaker_opens),
 };
 
 static PyObject *cache_stats(PyObject *self, PyObject *ignored)
@@ -425,7 +437,8 @@ static PyObject *cache_stats(PyObject *self, PyObject *ignored)
     dict = PyDict_New();
     for (size_t i = 0; dict && i < sizeof figures / sizeof *figures; i++) {
         const void *field = (const char *)&stats + figures[i].at;
-        PyObject *value = PyLong_FromUnsignedLongLong(figures[i].is_unsigned ? *(const unsigned *)field : *(const uint64_t *)field);
+        PyObject *value =
+            PyLong_FromUnsignedLongLong(figures[i].is_unsigned ? *(const unsigned *)field : *(const uint64_t *)field);
         if (!value || PyDict_SetItemString(dict, figures[i].name, value) < 0)
             Py_CLEAR(dict);
         Py_XDECREF(value);
@@ -436,11 +449,11 @@ static PyObject *cache_stats(PyObject *self, PyObject *ignored)
 /* ---- Entries ------------------------------------------------------------------------------------------------------------------- */
 
 struct entries {
-    PyObject_HEAD
-    struct cache *cache;
+    PyObject_HEAD struct cache *cache;
     libcache_cursor cursor;
     libcache_entry entry;
-    char key[LIBCACHE_KEY_MAX + 1]; /* the entry's: it needs no memory of the handle, which may be closed before this ends */
+    char key[LIBCACHE_KEY_MAX +
+             1]; /* the entry's: it needs no memory of the handle, which may be closed before this ends */
 };
 
 static PyObject *cache_entries(PyObject *self, PyObject *ignored)
@@ -494,8 +507,10 @@ static PyObject *entries_next(PyObject *self)
 static PyType_Slot entries_slots[] = {
     { Py_tp_dealloc, entries_dealloc }, { Py_tp_iter, PyObject_SelfIter }, { Py_tp_iternext, entries_next }, { 0, NULL }
 };
-PyType_Spec entries_spec = { .name = "libcache._core._Entries", .basicsize = sizeof(struct entries),
-                             .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, .slots = entries_slots };
+PyType_Spec entries_spec = { .name = "libcache._core._Entries",
+                             .basicsize = sizeof(struct entries),
+                             .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                             .slots = entries_slots };
 
 /* ---- Locks and rates --------------------------------------------------------------------------------------------------------- */
 
@@ -548,7 +563,8 @@ static PyObject *cache_lock_keep(PyObject *self, PyObject *const *args, Py_ssize
     int result;
 
     if (cache_check(cache) < 0 || read_args("lock_keep", args, n, kwnames, names, 3, 3, 3, value) < 0 ||
-        text_of(value[0], &name, "lock's name") < 0 || owner_of(value[1], &owner) < 0 || ms_of(value[2], &ttl_ms, "ttl", 0) < 0)
+        text_of(value[0], &name, "lock's name") < 0 || owner_of(value[1], &owner) < 0 ||
+        ms_of(value[2], &ttl_ms, "ttl", 0) < 0)
         return NULL;
     WITHOUT_GIL_BEGIN(cache)
     result = libcache_lock_keep(cache->handle, name.data, (size_t)name.size, &owner, ttl_ms);
@@ -603,20 +619,24 @@ static PyObject *cache_lock_owner(PyObject *self, PyObject *object)
     WITHOUT_GIL_END(cache)
     if (result == LIBCACHE_MISS)
         Py_RETURN_NONE;
-    return result == LIBCACHE_OK ? Py_BuildValue("(sN)", owner.text, seconds_of(left_ms)) : raise_code(cache->st, result, "lock");
+    return result == LIBCACHE_OK ? Py_BuildValue("(sN)", owner.text, seconds_of(left_ms))
+                                 : raise_code(cache->st, result, "lock");
 }
 
-int read_rate(PyObject *const *args, Py_ssize_t n, PyObject *kwnames, struct text *name, uint64_t *limit, uint64_t *window_ms)
+int read_rate(PyObject *const *args, Py_ssize_t n, PyObject *kwnames, struct text *name, uint64_t *limit,
+              uint64_t *window_ms)
 {
     static const char *const names[] = { "name", "limit", "window" };
     PyObject *value[3];
     int64_t number = 0;
 
-    if (read_args("rate_hit", args, n, kwnames, names, 3, 3, 3, value) < 0 || text_of(value[0], name, "rate's name") < 0 ||
-        int64_of(value[1], &number, "limit") < 0 || ms_of(value[2], window_ms, "window", 0) < 0)
+    if (read_args("rate_hit", args, n, kwnames, names, 3, 3, 3, value) < 0 ||
+        text_of(value[0], name, "rate's name") < 0 || int64_of(value[1], &number, "limit") < 0 ||
+        ms_of(value[2], window_ms, "window", 0) < 0)
         return -1;
     if (number < 0 || value[2] == Py_None) {
-        PyErr_SetString(PyExc_ValueError, number < 0 ? "limit must not be negative" : "window must be seconds, not None");
+        PyErr_SetString(PyExc_ValueError,
+                        number < 0 ? "limit must not be negative" : "window must be seconds, not None");
         return -1;
     }
     *limit = (uint64_t)number;
@@ -628,7 +648,8 @@ PyObject *rate_result(struct state *st, int result, const libcache_rate *rate)
     if (result != LIBCACHE_OK && result != LIBCACHE_LIMITED)
         return raise_code(st, result, "rate");
     return PyObject_CallFunction((PyObject *)st->rate_type, "NKKN", PyBool_FromLong(result == LIBCACHE_OK),
-                                 (unsigned long long)rate->hits, (unsigned long long)rate->remaining, seconds_of(rate->reset_ms));
+                                 (unsigned long long)rate->hits, (unsigned long long)rate->remaining,
+                                 seconds_of(rate->reset_ms));
 }
 
 static PyObject *cache_rate_hit(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
@@ -677,13 +698,18 @@ static PyGetSetDef cache_getset[] = { { "closed", cache_get_closed, NULL, NULL, 
                                       { "has_redis", cache_get_has_redis, NULL, NULL, NULL },
                                       { 0 } };
 
-static PyMemberDef cache_members[] = { { "__weaklistoffset__", T_PYSSIZET, offsetof(struct cache, weakrefs), READONLY, NULL }, { 0 } };
+static PyMemberDef cache_members[] = {
+    { "__weaklistoffset__", T_PYSSIZET, offsetof(struct cache, weakrefs), READONLY, NULL }, { 0 }
+};
 
 static PyType_Slot cache_slots[] = {
-    { Py_tp_new, cache_new },         { Py_tp_init, cache_init },     { Py_tp_dealloc, cache_dealloc },
-    { Py_tp_traverse, cache_traverse }, { Py_tp_methods, cache_methods }, { Py_tp_getset, cache_getset },
+    { Py_tp_new, cache_new },         { Py_tp_init, cache_init },
+    { Py_tp_dealloc, cache_dealloc }, { Py_tp_traverse, cache_traverse },
+    { Py_tp_methods, cache_methods }, { Py_tp_getset, cache_getset },
     { Py_tp_members, cache_members }, { 0, NULL },
 };
 
-PyType_Spec cache_spec = { .name = "libcache._core.Cache", .basicsize = sizeof(struct cache),
-                           .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, .slots = cache_slots };
+PyType_Spec cache_spec = { .name = "libcache._core.Cache",
+                           .basicsize = sizeof(struct cache),
+                           .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+                           .slots = cache_slots };

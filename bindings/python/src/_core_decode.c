@@ -268,8 +268,9 @@ static PyObject *read_timestamp(struct reader *r, const uint8_t *p, size_t size)
     days = (seconds >= 0 ? seconds : seconds - 86399) / 86400;
     in_day = (int)(seconds - days * 86400);
     date_of(days, &year, &month, &day);
-    return PyDateTimeAPI->DateTime_FromDateAndTime(year, month, day, in_day / 3600, in_day / 60 % 60, in_day % 60, (int)(ns / 1000),
-                                                   PyDateTime_TimeZone_UTC, PyDateTimeAPI->DateTimeType);
+    return PyDateTimeAPI->DateTime_FromDateAndTime(year, month, day, in_day / 3600, in_day / 60 % 60, in_day % 60,
+                                                   (int)(ns / 1000), PyDateTime_TimeZone_UTC,
+                                                   PyDateTimeAPI->DateTimeType);
 }
 
 /* The payload's one value, which must be an array. */
@@ -420,7 +421,8 @@ static PyObject *read_float(struct reader *r, int bytes)
 /* Heads from 0xc0 to 0xdf. */
 static PyObject *read_headed(struct reader *r, uint8_t head)
 {
-    static const uint8_t width[32] = { [0x04] = 1, 2, 4, 1, 2, 4, [0x0c] = 1, 2, 4, 8, 1, 2, 4, 8, [0x19] = 1, 2, 4, 2, 4, 2, 4 };
+    static const uint8_t width[32] = { [0x04] = 1, 2, 4, 1,          2, 4, [0x0c] = 1, 2, 4, 8, 1,
+                                       2,          4, 8, [0x19] = 1, 2, 4, 2,          4, 2, 4 };
     int bytes = width[head - 0xc0];
     uint64_t n = 0;
 
@@ -430,16 +432,34 @@ static PyObject *read_headed(struct reader *r, uint8_t head)
     case 0xc0: return Py_NewRef(Py_None);
     case 0xc2: return Py_NewRef(Py_False);
     case 0xc3: return Py_NewRef(Py_True);
-    case 0xc4: case 0xc5: case 0xc6: return read_bytes(r, n);
-    case 0xc7: case 0xc8: case 0xc9: return read_extension(r, n);
+    case 0xc4:
+    case 0xc5:
+    case 0xc6: return read_bytes(r, n);
+    case 0xc7:
+    case 0xc8:
+    case 0xc9: return read_extension(r, n);
     case 0xca: return read_float(r, 4);
     case 0xcb: return read_float(r, 8);
-    case 0xcc: case 0xcd: case 0xce: case 0xcf: return PyLong_FromUnsignedLongLong(n);
-    case 0xd0: case 0xd1: case 0xd2: case 0xd3: return PyLong_FromLongLong(signed_of(n, bytes));
-    case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: return read_extension(r, (size_t)1 << (head - 0xd4));
-    case 0xd9: case 0xda: case 0xdb: return read_text(r, n);
-    case 0xdc: case 0xdd: return read_list(r, n);
-    case 0xde: case 0xdf: return read_dict(r, n);
+    case 0xcc:
+    case 0xcd:
+    case 0xce:
+    case 0xcf: return PyLong_FromUnsignedLongLong(n);
+    case 0xd0:
+    case 0xd1:
+    case 0xd2:
+    case 0xd3: return PyLong_FromLongLong(signed_of(n, bytes));
+    case 0xd4:
+    case 0xd5:
+    case 0xd6:
+    case 0xd7:
+    case 0xd8: return read_extension(r, (size_t)1 << (head - 0xd4));
+    case 0xd9:
+    case 0xda:
+    case 0xdb: return read_text(r, n);
+    case 0xdc:
+    case 0xdd: return read_list(r, n);
+    case 0xde:
+    case 0xdf: return read_dict(r, n);
     default: return bad(r, "a byte that MessagePack does not use");
     }
 }
@@ -516,8 +536,10 @@ PyObject *decode_value(struct state *st, const void *data, size_t size, uint8_t 
     case CODEC_MSGPACK: return decode_packed(st, data, size);
     case CODEC_JSON: return decode_json(st, data, size);
     default:
-        PyErr_Format(st->error[E_DECODE], "a value of codec %d, which this namespace cannot read (16 to 18: PHP; 32: pickle; from 128: "
-                     "an application's own)", codec);
+        PyErr_Format(st->error[E_DECODE],
+                     "a value of codec %d, which this namespace cannot read (16 to 18: PHP; 32: pickle; from 128: "
+                     "an application's own)",
+                     codec);
         return NULL;
     }
 }

@@ -264,7 +264,8 @@ static int64_t days_of(int year, int month, int day)
 static int put_timestamp(struct writer *w, PyObject *t)
 {
     int64_t seconds = days_of(PyDateTime_GET_YEAR(t), PyDateTime_GET_MONTH(t), PyDateTime_GET_DAY(t)) * 86400 +
-                      PyDateTime_DATE_GET_HOUR(t) * 3600 + PyDateTime_DATE_GET_MINUTE(t) * 60 + PyDateTime_DATE_GET_SECOND(t);
+                      PyDateTime_DATE_GET_HOUR(t) * 3600 + PyDateTime_DATE_GET_MINUTE(t) * 60 +
+                      PyDateTime_DATE_GET_SECOND(t);
     uint64_t ns = (uint64_t)PyDateTime_DATE_GET_MICROSECOND(t) * 1000;
 
     if (room(w, 15) < 0)
@@ -293,7 +294,8 @@ static int put_object(struct writer *w, PyObject *object);
 static int put_timedelta(struct writer *w, PyObject *object)
 {
     struct writer part = { .st = w->st };
-    PyObject *numbers[3] = { PyLong_FromLong(PyDateTime_DELTA_GET_DAYS(object)), PyLong_FromLong(PyDateTime_DELTA_GET_SECONDS(object)),
+    PyObject *numbers[3] = { PyLong_FromLong(PyDateTime_DELTA_GET_DAYS(object)),
+                             PyLong_FromLong(PyDateTime_DELTA_GET_SECONDS(object)),
                              PyLong_FromLong(PyDateTime_DELTA_GET_MICROSECONDS(object)) };
     int result = put_head(&part, 3, 0x90, 15, 0, 0xdc);
 
@@ -421,14 +423,17 @@ static int put_rare(struct writer *w, PyObject *object)
     if ((PyObject *)type == w->st->uuid) {
         PyObject *bytes = PyObject_GetAttrString(object, "bytes");
         int result = bytes && PyBytes_CheckExact(bytes) && PyBytes_GET_SIZE(bytes) == 16
-                         ? put_extension(w, EXT_UUID, PyBytes_AS_STRING(bytes), 16) : -1;
+                         ? put_extension(w, EXT_UUID, PyBytes_AS_STRING(bytes), 16)
+                         : -1;
         Py_XDECREF(bytes);
         return result;
     }
-    PyErr_Format(w->st->error[E_ENCODE],
-                 "a %.100s cannot be stored: None, bool, int, float, str, bytes, list, tuple, dict, set, frozenset, datetime, date, "
-                 "time, timedelta, Decimal and UUID can (no subclasses); for others give the namespace a type or a codec",
-                 type->tp_name);
+    PyErr_Format(
+        w->st->error[E_ENCODE],
+        "a %.100s cannot be stored: None, bool, int, float, str, bytes, list, tuple, dict, set, frozenset, datetime, "
+        "date, "
+        "time, timedelta, Decimal and UUID can (no subclasses); for others give the namespace a type or a codec",
+        type->tp_name);
     return -1;
 }
 

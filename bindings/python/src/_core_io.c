@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH 256        /* neighbours that share a round trip */
+#define BATCH 256         /* neighbours that share a round trip */
 #define LOOK_AGAIN_MS 100 /* at loads that wait: a leader that was killed wakes nobody */
 
 /* ---- Values -------------------------------------------------------------------------------------------------------- */
@@ -68,7 +68,7 @@ struct port {
     struct list done;
     int closed;
     int fd;
-    unsigned references;  /* atomic */
+    unsigned references; /* atomic */
 };
 
 struct port *port_open(void)
@@ -151,8 +151,8 @@ struct io {
     struct list queue, orphans;
     int stopping, asleep;
     /* the thread's alone */
-    int load_fd;          /* -1: not asked for yet, or not to be had */
-    struct list waiting;  /* BEGINs that wait for others' loads */
+    int load_fd;         /* -1: not asked for yet, or not to be had */
+    struct list waiting; /* BEGINs that wait for others' loads */
     struct port *to_signal[8];
     unsigned n_to_signal;
 };

@@ -65,8 +65,9 @@ PyObject *ns_begin(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject
     int refresh, result, found;
     struct text k;
 
-    if (read_args("begin", args, n, kwnames, names, 3, 1, 2, given) < 0 || ns_check(ns) < 0 || text_of(given[0], &k, "key") < 0 ||
-        ms_of_unsigned(given[1], &options.wait_ms, "wait") < 0 || (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0)
+    if (read_args("begin", args, n, kwnames, names, 3, 1, 2, given) < 0 || ns_check(ns) < 0 ||
+        text_of(given[0], &k, "key") < 0 || ms_of_unsigned(given[1], &options.wait_ms, "wait") < 0 ||
+        (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0)
         return NULL;
     if (!refresh && !ns->watched && (found = ns_look(ns, given[0], &k, &value)) != 0)
         return found < 0 ? NULL : make_begun(ns, LIBCACHE_HIT, value, NULL, 0);
@@ -101,20 +102,23 @@ static int load_check(struct load *load)
     return -1;
 }
 
-int load_read_commit(struct load *load, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, struct encoded *value, struct tags *tags,
-                     libcache_set_options *options)
+int load_read_commit(struct load *load, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, struct encoded *value,
+                     struct tags *tags, libcache_set_options *options)
 {
     static const char *const names[] = { "value", "ttl", "tags", "negative", "store", "raised" };
     PyObject *given[6];
     int negative, keep, raised;
 
     if (read_args("commit", args, n, kwnames, names, 6, 1, 3, given) < 0 || load_check(load) < 0 ||
-        (negative = given[3] ? PyObject_IsTrue(given[3]) : 0) < 0 || (keep = given[4] ? PyObject_IsTrue(given[4]) : 1) < 0 ||
-        (raised = given[5] ? PyObject_IsTrue(given[5]) : 0) < 0 || set_options_of(load->ns, given[1], given[2], tags, options) < 0)
+        (negative = given[3] ? PyObject_IsTrue(given[3]) : 0) < 0 ||
+        (keep = given[4] ? PyObject_IsTrue(given[4]) : 1) < 0 ||
+        (raised = given[5] ? PyObject_IsTrue(given[5]) : 0) < 0 ||
+        set_options_of(load->ns, given[1], given[2], tags, options) < 0)
         return -1;
     memset(value, 0, sizeof *value);
     value->data = "";
-    if (!negative && keep && (raised ? encode_value(load->ns->st, given[0], value) : ns_encode(load->ns, given[0], value)) < 0) {
+    if (!negative && keep &&
+        (raised ? encode_value(load->ns->st, given[0], value) : ns_encode(load->ns, given[0], value)) < 0) {
         tags_end(tags);
         return -1;
     }
@@ -252,16 +256,20 @@ static void load_dealloc(PyObject *self)
 }
 
 static PyMethodDef load_methods[] = {
-    { "commit", FASTCALL(load_commit), "commit(value, ttl=None, tags=(), *, negative=False, store=True): whether it was stored." },
+    { "commit", FASTCALL(load_commit),
+      "commit(value, ttl=None, tags=(), *, negative=False, store=True): whether it was stored." },
     { "abort", FASTCALL(load_abort), "abort(failed=True)" },
     { "commit_async", FASTCALL(load_commit_async), "commit, awaitable" },
     { "abort_soon", FASTCALL(load_abort_soon), "abort_soon(failed=True): does not wait." },
     { 0 },
 };
 static PyGetSetDef load_getset[] = { { "ended", load_get_ended, NULL, NULL, NULL }, { 0 } };
-static PyType_Slot load_slots[] = {
-    { Py_tp_dealloc, load_dealloc }, { Py_tp_methods, load_methods }, { Py_tp_getset, load_getset },
-    { Py_tp_doc, "A load that is yours to end, once." }, { 0, NULL }
-};
-PyType_Spec load_spec = { .name = "libcache.Load", .basicsize = sizeof(struct load),
-                          .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, .slots = load_slots };
+static PyType_Slot load_slots[] = { { Py_tp_dealloc, load_dealloc },
+                                    { Py_tp_methods, load_methods },
+                                    { Py_tp_getset, load_getset },
+                                    { Py_tp_doc, "A load that is yours to end, once." },
+                                    { 0, NULL } };
+PyType_Spec load_spec = { .name = "libcache.Load",
+                          .basicsize = sizeof(struct load),
+                          .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                          .slots = load_slots };

@@ -6,7 +6,7 @@
 struct keys {
     libcache_slice *slices; /* malloc */
     size_t n;
-    PyObject *held;         /* tuple: what the slices lie in */
+    PyObject *held; /* tuple: what the slices lie in */
 };
 
 int keys_of(PyObject *object, struct keys *out); /* -1: raised */
@@ -17,7 +17,7 @@ struct items {
     libcache_set_options *options; /* one each: the codecs differ */
     struct encoded *values;
     size_t n;
-    PyObject *held;                /* list of keys */
+    PyObject *held; /* list of keys */
 };
 
 /* A mapping, or an iterable of pairs; `common` says the rest. Both lie at fixed places until items_end. -1: raised. */

@@ -97,8 +97,9 @@ static void tell_decode_error(struct ns *ns)
     if (logging)
         logger = PyObject_CallMethod(logging, "getLogger", "s", "libcache");
     if (logger) {
-        done = PyObject_CallMethod(logger, "warning", "sOO", "namespace %s: a value cannot be decoded and counts as missing: %s",
-                                   ns->name, error ? error : Py_None);
+        done = PyObject_CallMethod(logger, "warning", "sOO",
+                                   "namespace %s: a value cannot be decoded and counts as missing: %s", ns->name,
+                                   error ? error : Py_None);
         Py_XDECREF(done);
     }
     Py_XDECREF(logging);
@@ -184,7 +185,8 @@ static int look_large(struct ns *ns, const struct text *k, PyObject **value)
         return 1;
     }
     if (result == LIBCACHE_HIT)
-        *value = ns->decode ? decode_by_hook(ns, bytes, v.codec) : ns_decode(ns, PyBytes_AS_STRING(bytes), v.size, v.codec);
+        *value =
+            ns->decode ? decode_by_hook(ns, bytes, v.codec) : ns_decode(ns, PyBytes_AS_STRING(bytes), v.size, v.codec);
     Py_XDECREF(bytes);
     return result == LIBCACHE_HIT ? looked(*value) : 0;
 }
@@ -237,7 +239,8 @@ static int look_in_memo(struct ns *ns, PyObject *key, const struct text *k, PyOb
     return found;
 }
 
-static __attribute__((noinline)) int look_with_memo(struct ns *ns, PyObject *key, const struct text *k, PyObject **value)
+static __attribute__((noinline)) int look_with_memo(struct ns *ns, PyObject *key, const struct text *k,
+                                                    PyObject **value)
 {
     PyObject *own = key ? Py_NewRef(key) : PyBytes_FromStringAndSize(k->data, k->size);
     int found = own ? look_in_memo(ns, own, k, value) : -1;
@@ -351,7 +354,8 @@ PyObject *make_lookup(struct ns *ns, int result, const libcache_value *v)
             result = LIBCACHE_MISS;
     }
     if (result == LIBCACHE_MISS)
-        return PyObject_CallFunction((PyObject *)ns->st->lookup_type, "iOOOiii", result, Py_None, Py_None, Py_None, 0, 0, 0);
+        return PyObject_CallFunction((PyObject *)ns->st->lookup_type, "iOOOiii", result, Py_None, Py_None, Py_None, 0,
+                                     0, 0);
     return PyObject_CallFunction((PyObject *)ns->st->lookup_type, "iNNNiiI", result, value ? value : Py_NewRef(Py_None),
                                  seconds_of(v->age_ms), seconds_of(v->ttl_left_ms), v->tier, v->codec, v->flags);
 }
@@ -377,7 +381,8 @@ static PyObject *ns_lookup(PyObject *self, PyObject *key)
 
 /* ---- Many -------------------------------------------------------------------------------------------------------------------- */
 
-PyObject *many_result(struct ns *ns, PyObject *into, PyObject *keys, size_t n, libcache_value *values, const int *results, int result)
+PyObject *many_result(struct ns *ns, PyObject *into, PyObject *keys, size_t n, libcache_value *values,
+                      const int *results, int result)
 {
     if (result != LIBCACHE_OK)
         return raise_code(ns->st, result, "get_many");
@@ -536,8 +541,8 @@ struct ns_options {
     PyObject *encode, *decode, *to_plain, *from_plain;
 };
 
-static int read_policy(const struct ns_options *o, libcache_policy *policy, int jitter, int share, Py_ssize_t max_value, int tiers,
-                       Py_ssize_t compress, int early, int lease)
+static int read_policy(const struct ns_options *o, libcache_policy *policy, int jitter, int share, Py_ssize_t max_value,
+                       int tiers, Py_ssize_t compress, int early, int lease)
 {
     if (jitter < 0 || share < 0 || max_value < 0 || tiers < 0 || compress < 0 || early < 0 || lease < 0) {
         PyErr_SetString(PyExc_ValueError, "a policy's numbers must not be negative");
@@ -550,11 +555,15 @@ static int read_policy(const struct ns_options *o, libcache_policy *policy, int 
     policy->compress_bytes = (size_t)compress;
     policy->early_percent = (unsigned)early;
     policy->load_lease = (unsigned)lease;
-    return ms_of(o->ttl, &policy->ttl_ms, "ttl", 1) < 0 || ms_of(o->negative_ttl, &policy->negative_ttl_ms, "negative_ttl", 0) < 0 ||
-           ms_of(o->soft_ttl, &policy->soft_ttl_ms, "soft_ttl", 0) < 0 || ms_of(o->grace, &policy->grace_ms, "grace", 0) < 0 ||
-           ms_of(o->l1_ttl, &policy->l1_ttl_ms, "l1_ttl", 0) < 0 ||
-           ms_of(o->load_timeout, &policy->load_timeout_ms, "load_timeout", 0) < 0 ||
-           ms_of(o->load_backoff, &policy->load_backoff_ms, "load_backoff", 0) < 0 ? -1 : 0;
+    return ms_of(o->ttl, &policy->ttl_ms, "ttl", 1) < 0 ||
+                   ms_of(o->negative_ttl, &policy->negative_ttl_ms, "negative_ttl", 0) < 0 ||
+                   ms_of(o->soft_ttl, &policy->soft_ttl_ms, "soft_ttl", 0) < 0 ||
+                   ms_of(o->grace, &policy->grace_ms, "grace", 0) < 0 ||
+                   ms_of(o->l1_ttl, &policy->l1_ttl_ms, "l1_ttl", 0) < 0 ||
+                   ms_of(o->load_timeout, &policy->load_timeout_ms, "load_timeout", 0) < 0 ||
+                   ms_of(o->load_backoff, &policy->load_backoff_ms, "load_backoff", 0) < 0
+               ? -1
+               : 0;
 }
 
 static int open_ns(struct ns *ns, struct cache *cache, const struct ns_options *o, libcache_policy *policy)
@@ -568,7 +577,8 @@ static int open_ns(struct ns *ns, struct cache *cache, const struct ns_options *
     if (!name || cache_check(cache) < 0)
         return -1;
     WITHOUT_GIL_BEGIN(cache)
-    result = libcache_open_namespace(&handle, cache->handle, name, memcmp(&given, &empty, sizeof given) ? &given : NULL, &error);
+    result = libcache_open_namespace(&handle, cache->handle, name, memcmp(&given, &empty, sizeof given) ? &given : NULL,
+                                     &error);
     if (result == LIBCACHE_OK) {
         policy->struct_size = sizeof *policy;
         result = libcache_read_policy(handle, policy);
@@ -582,7 +592,8 @@ static int open_ns(struct ns *ns, struct cache *cache, const struct ns_options *
     ns->cache = (struct cache *)Py_NewRef((PyObject *)cache);
     ns->name = Py_NewRef(o->name);
     ns->remote = cache->has_redis && (policy->tiers & LIBCACHE_TIER_L2);
-    ns->watched = policy->soft_ttl_ms || policy->grace_ms || policy->early_percent || !(policy->tiers & LIBCACHE_TIER_L1);
+    ns->watched =
+        policy->soft_ttl_ms || policy->grace_ms || policy->early_percent || !(policy->tiers & LIBCACHE_TIER_L1);
     return 0;
 }
 
@@ -600,9 +611,28 @@ static int set_hook(PyObject **place, PyObject *hook, const char *name)
 
 static int ns_init(PyObject *self, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = { "cache", "name", "ttl", "negative_ttl", "soft_ttl", "grace", "jitter_percent", "l1_share_percent",
-                             "max_value_bytes", "tiers", "l1_ttl", "compress_bytes", "load_timeout", "load_backoff",
-                             "early_percent", "load_lease", "encode", "decode", "to_plain", "from_plain", "memo", NULL };
+    static char *names[] = { "cache",
+                             "name",
+                             "ttl",
+                             "negative_ttl",
+                             "soft_ttl",
+                             "grace",
+                             "jitter_percent",
+                             "l1_share_percent",
+                             "max_value_bytes",
+                             "tiers",
+                             "l1_ttl",
+                             "compress_bytes",
+                             "load_timeout",
+                             "load_backoff",
+                             "early_percent",
+                             "load_lease",
+                             "encode",
+                             "decode",
+                             "to_plain",
+                             "from_plain",
+                             "memo",
+                             NULL };
     struct ns *ns = (struct ns *)self;
     struct ns_options o = { 0 };
     libcache_policy policy = LIBCACHE_POLICY_INIT;
@@ -613,13 +643,14 @@ static int ns_init(PyObject *self, PyObject *args, PyObject *keywords)
         PyErr_SetString(PyExc_TypeError, "this namespace has been opened before");
         return -1;
     }
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!U|$OOOOiiniOnOOiiOOOOn:Namespace", names, ns->st->cache_type, &o.cache, &o.name,
-                                     &o.ttl, &o.negative_ttl, &o.soft_ttl, &o.grace, &jitter, &share, &max_value, &tiers, &o.l1_ttl,
-                                     &compress, &o.load_timeout, &o.load_backoff, &early, &lease, &o.encode, &o.decode, &o.to_plain,
-                                     &o.from_plain, &memo) ||
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!U|$OOOOiiniOnOOiiOOOOn:Namespace", names, ns->st->cache_type,
+                                     &o.cache, &o.name, &o.ttl, &o.negative_ttl, &o.soft_ttl, &o.grace, &jitter, &share,
+                                     &max_value, &tiers, &o.l1_ttl, &compress, &o.load_timeout, &o.load_backoff, &early,
+                                     &lease, &o.encode, &o.decode, &o.to_plain, &o.from_plain, &memo) ||
         read_policy(&o, &policy, jitter, share, max_value, tiers, compress, early, lease) < 0 ||
         set_hook(&ns->encode, o.encode, "encode") < 0 || set_hook(&ns->decode, o.decode, "decode") < 0 ||
-        set_hook(&ns->to_plain, o.to_plain, "to_plain") < 0 || set_hook(&ns->from_plain, o.from_plain, "from_plain") < 0)
+        set_hook(&ns->to_plain, o.to_plain, "to_plain") < 0 ||
+        set_hook(&ns->from_plain, o.from_plain, "from_plain") < 0)
         return -1;
     if (!ns->encode != !ns->decode || (ns->encode && (ns->to_plain || ns->from_plain))) {
         PyErr_SetString(PyExc_TypeError, "give encode and decode, or to_plain and from_plain, or none of them");
@@ -710,12 +741,13 @@ static PyObject *ns_policy(PyObject *self, PyObject *ignored)
     result = libcache_read_policy(ns->handle, &p);
     if (result != LIBCACHE_OK)
         return raise_code(ns->st, result, "policy");
-    return Py_BuildValue("{sNsNsNsNsIsIsnsIsNsnsNsNsIsI}", "ttl", seconds_of(p.ttl_ms), "negative_ttl", seconds_of(p.negative_ttl_ms),
-                         "soft_ttl", seconds_of(p.soft_ttl_ms), "grace", seconds_of(p.grace_ms), "jitter_percent", p.jitter_percent,
-                         "l1_share_percent", p.l1_share_percent, "max_value_bytes", (Py_ssize_t)p.max_value_bytes, "tiers", p.tiers,
-                         "l1_ttl", seconds_of(p.l1_ttl_ms), "compress_bytes", (Py_ssize_t)p.compress_bytes, "load_timeout",
-                         seconds_of(p.load_timeout_ms), "load_backoff", seconds_of(p.load_backoff_ms), "early_percent",
-                         p.early_percent, "load_lease", p.load_lease);
+    return Py_BuildValue("{sNsNsNsNsIsIsnsIsNsnsNsNsIsI}", "ttl", seconds_of(p.ttl_ms), "negative_ttl",
+                         seconds_of(p.negative_ttl_ms), "soft_ttl", seconds_of(p.soft_ttl_ms), "grace",
+                         seconds_of(p.grace_ms), "jitter_percent", p.jitter_percent, "l1_share_percent",
+                         p.l1_share_percent, "max_value_bytes", (Py_ssize_t)p.max_value_bytes, "tiers", p.tiers,
+                         "l1_ttl", seconds_of(p.l1_ttl_ms), "compress_bytes", (Py_ssize_t)p.compress_bytes,
+                         "load_timeout", seconds_of(p.load_timeout_ms), "load_backoff", seconds_of(p.load_backoff_ms),
+                         "early_percent", p.early_percent, "load_lease", p.load_lease);
 }
 
 static PyObject *ns_dumps(PyObject *self, PyObject *value)
@@ -759,7 +791,8 @@ static PyMethodDef ns_methods[] = {
     { "exists", ns_exists, METH_O, "exists(key)" },
     { "ttl_left", ns_ttl_left, METH_O, "ttl_left(key): seconds, math.inf, or None when it is not there." },
     { "set", FASTCALL(ns_set), "set(key, value, ttl=None, tags=())" },
-    { "set_negative", FASTCALL(ns_set_negative), "set_negative(key, ttl=None, tags=()): known to be missing at the source." },
+    { "set_negative", FASTCALL(ns_set_negative),
+      "set_negative(key, ttl=None, tags=()): known to be missing at the source." },
     { "add", FASTCALL(ns_add), "add(key, value, ttl=None, tags=()): False when something is there." },
     { "set_many", FASTCALL(ns_set_many), "set_many(items, ttl=None, tags=())" },
     { "delete", ns_delete, METH_O, "delete(key): whether it was there." },
@@ -780,15 +813,26 @@ static PyGetSetDef ns_getset[] = { { "cache", ns_get_cache, NULL, NULL, NULL },
                                    { "decode_errors", ns_get_decode_errors, NULL, NULL, NULL },
                                    { 0 } };
 
-static PyMemberDef ns_members[] = { { "__weaklistoffset__", T_PYSSIZET, offsetof(struct ns, weakrefs), READONLY, NULL }, { 0 } };
+static PyMemberDef ns_members[] = { { "__weaklistoffset__", T_PYSSIZET, offsetof(struct ns, weakrefs), READONLY, NULL },
+                                    { 0 } };
 
 static PyType_Slot ns_slots[] = {
-    { Py_tp_new, ns_new },           { Py_tp_init, ns_init },         { Py_tp_dealloc, ns_dealloc },
-    { Py_tp_traverse, ns_traverse }, { Py_tp_clear, ns_clear_references }, { Py_tp_methods, ns_methods },
-    { Py_tp_getset, ns_getset },     { Py_tp_members, ns_members },   { Py_tp_repr, ns_repr },
-    { Py_mp_subscript, ns_subscript }, { Py_mp_ass_subscript, ns_assign }, { Py_sq_contains, ns_contains },
+    { Py_tp_new, ns_new },
+    { Py_tp_init, ns_init },
+    { Py_tp_dealloc, ns_dealloc },
+    { Py_tp_traverse, ns_traverse },
+    { Py_tp_clear, ns_clear_references },
+    { Py_tp_methods, ns_methods },
+    { Py_tp_getset, ns_getset },
+    { Py_tp_members, ns_members },
+    { Py_tp_repr, ns_repr },
+    { Py_mp_subscript, ns_subscript },
+    { Py_mp_ass_subscript, ns_assign },
+    { Py_sq_contains, ns_contains },
     { 0, NULL },
 };
 
-PyType_Spec ns_spec = { .name = "libcache._core.Namespace", .basicsize = sizeof(struct ns),
-                        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, .slots = ns_slots };
+PyType_Spec ns_spec = { .name = "libcache._core.Namespace",
+                        .basicsize = sizeof(struct ns),
+                        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+                        .slots = ns_slots };

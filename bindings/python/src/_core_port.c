@@ -11,17 +11,16 @@
 #include <stdlib.h>
 
 struct py_port {
-    PyObject_HEAD
-    struct state *st;
+    PyObject_HEAD struct state *st;
     struct port *port;
-    PyObject *loop;  /* weak reference; its callback takes the port out of the table */
-    PyObject *id;    /* the loop's address, as in the table */
+    PyObject *loop; /* weak reference; its callback takes the port out of the table */
+    PyObject *id;   /* the loop's address, as in the table */
 };
 
 /* ---- Requests ------------------------------------------------------------------------------------------------------------- */
 
 struct request *req_new(struct cache *cache, struct ns *ns, enum request_kind kind, const struct text *key,
-                            const libcache_slice *tags, size_t n_tags)
+                        const libcache_slice *tags, size_t n_tags)
 {
     size_t size = (key ? (size_t)key->size : 0) + n_tags * sizeof(libcache_slice);
     struct request *r;
@@ -104,7 +103,8 @@ static void undo(struct request *r)
     } else if (r->kind == R_LOCK_TAKE && r->result == LIBCACHE_OK) {
         struct cache *cache = (struct cache *)r->owner_object;
         struct text name = { r->key.data, (Py_ssize_t)r->key.size };
-        struct request *give_back = cache->handle && !cache->closing ? req_new(cache, NULL, R_LOCK_FREE, &name, NULL, 0) : NULL;
+        struct request *give_back =
+            cache->handle && !cache->closing ? req_new(cache, NULL, R_LOCK_FREE, &name, NULL, 0) : NULL;
         if (give_back) {
             give_back->owner = r->owner;
             req_send_off(cache, give_back);
@@ -141,15 +141,16 @@ static PyObject *answer(struct state *st, struct request *r)
 
     switch (r->kind) {
     case R_GET:
-        return r->flags & LIBCACHE_TIMES ? make_lookup(ns, r->result, &r->answer) : get_result(ns, r->result, &r->answer, r->extra);
+        return r->flags & LIBCACHE_TIMES ? make_lookup(ns, r->result, &r->answer)
+                                         : get_result(ns, r->result, &r->answer, r->extra);
     case R_GET_MANY: {
         PyObject *pair = r->extra; /* (into, keys) */
         return many_result(ns, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1), r->n, r->answers, r->results,
                            r->result < 0 ? r->result : LIBCACHE_OK);
     }
-    case R_EXISTS:
-        return r->result == LIBCACHE_NEGATIVE ? Py_NewRef(Py_False) : yes_or_no(st, r->result, "exists");
-    case R_TTL_LEFT: return r->result == LIBCACHE_OK ? seconds_of(r->left_ms) : nothing_or_raise(st, r->result, "ttl_left");
+    case R_EXISTS: return r->result == LIBCACHE_NEGATIVE ? Py_NewRef(Py_False) : yes_or_no(st, r->result, "exists");
+    case R_TTL_LEFT:
+        return r->result == LIBCACHE_OK ? seconds_of(r->left_ms) : nothing_or_raise(st, r->result, "ttl_left");
     case R_SET: return nothing_or_raise(st, r->result, "set");
     case R_SET_MANY: return nothing_or_raise(st, r->result, "set_many");
     case R_ADD: return yes_or_no(st, r->result, "add");
@@ -162,7 +163,8 @@ static PyObject *answer(struct state *st, struct request *r)
     case R_CLEAR_ALL: return nothing_or_raise(st, r->result, "clear");
     case R_POLL: return poll_result(st, r->result);
     case R_LOCK_TAKE: return lock_result(st, r->result, &r->owner);
-    case R_LOCK_KEEP: case R_LOCK_FREE: return yes_or_no(st, r->result, "lock");
+    case R_LOCK_KEEP:
+    case R_LOCK_FREE: return yes_or_no(st, r->result, "lock");
     case R_RATE: return rate_result(st, r->result, &r->rate);
     case R_BEGIN: {
         libcache_load *load = r->load;
@@ -264,7 +266,8 @@ static PyObject *port_loop_gone(PyObject *self, PyObject *reference)
     struct py_port *port = (struct py_port *)self;
 
     (void)reference;
-    if (port->st->ports && PyDict_GetItem(port->st->ports, port->id) == self && PyDict_DelItem(port->st->ports, port->id) < 0)
+    if (port->st->ports && PyDict_GetItem(port->st->ports, port->id) == self &&
+        PyDict_DelItem(port->st->ports, port->id) < 0)
         PyErr_Clear();
     port_end(port);
     Py_CLEAR(port->loop); /* and with it the circle: port, reference, callback, port */
@@ -283,10 +286,14 @@ static void port_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-static PyMethodDef port_methods[] = { { "drain", port_drain, METH_NOARGS, NULL }, { "_loop_gone", port_loop_gone, METH_O, NULL }, { 0 } };
+static PyMethodDef port_methods[] = { { "drain", port_drain, METH_NOARGS, NULL },
+                                      { "_loop_gone", port_loop_gone, METH_O, NULL },
+                                      { 0 } };
 static PyType_Slot port_slots[] = { { Py_tp_dealloc, port_dealloc }, { Py_tp_methods, port_methods }, { 0, NULL } };
-PyType_Spec port_spec = { .name = "libcache._core._Port", .basicsize = sizeof(struct py_port),
-                          .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, .slots = port_slots };
+PyType_Spec port_spec = { .name = "libcache._core._Port",
+                          .basicsize = sizeof(struct py_port),
+                          .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                          .slots = port_slots };
 
 static int import_asyncio(struct state *st)
 {

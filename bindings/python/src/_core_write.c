@@ -10,18 +10,18 @@
 #include <stdlib.h>
 
 /* `call` uses `flags`. */
-#define WRITE(ns, result, call)                                                                                         \
-    do {                                                                                                                \
-        unsigned flags = LIBCACHE_NO_WAIT;                                                                              \
-        result = LIBCACHE_EBUSY;                                                                                        \
-        if (!(ns)->remote)                                                                                              \
-            result = call;                                                                                              \
-        if (result == LIBCACHE_EBUSY) {                                                                                 \
-            flags = 0;                                                                                                  \
-            WITHOUT_GIL_BEGIN((ns)->cache)                                                                              \
-            result = call;                                                                                              \
-            WITHOUT_GIL_END((ns)->cache)                                                                                \
-        }                                                                                                               \
+#define WRITE(ns, result, call)            \
+    do {                                   \
+        unsigned flags = LIBCACHE_NO_WAIT; \
+        result = LIBCACHE_EBUSY;           \
+        if (!(ns)->remote)                 \
+            result = call;                 \
+        if (result == LIBCACHE_EBUSY) {    \
+            flags = 0;                     \
+            WITHOUT_GIL_BEGIN((ns)->cache) \
+            result = call;                 \
+            WITHOUT_GIL_END((ns)->cache)   \
+        }                                  \
     } while (0)
 
 int set_options_of(struct ns *ns, PyObject *ttl, PyObject *tags_object, struct tags *tags, libcache_set_options *out)
@@ -48,15 +48,17 @@ static int store(struct ns *ns, PyObject *const *value, int add)
     struct text k;
     int result;
 
-    if (ns_check(ns) < 0 || text_of(value[0], &k, "key") < 0 || set_options_of(ns, value[2], value[3], &tags, &options) < 0)
+    if (ns_check(ns) < 0 || text_of(value[0], &k, "key") < 0 ||
+        set_options_of(ns, value[2], value[3], &tags, &options) < 0)
         return LIBCACHE_EINVAL;
     if (ns_encode(ns, value[1], &e) < 0) {
         tags_end(&tags);
         return LIBCACHE_EINVAL;
     }
     options.codec = e.codec;
-    WRITE(ns, result, (options.flags = flags, add ? libcache_add(ns->handle, k.data, (size_t)k.size, e.data, e.size, &options)
-                                                  : libcache_set(ns->handle, k.data, (size_t)k.size, e.data, e.size, &options)));
+    WRITE(ns, result,
+          (options.flags = flags, add ? libcache_add(ns->handle, k.data, (size_t)k.size, e.data, e.size, &options)
+                                      : libcache_set(ns->handle, k.data, (size_t)k.size, e.data, e.size, &options)));
     encoded_end(&e);
     tags_end(&tags);
     if (result < 0)
@@ -78,7 +80,8 @@ PyObject *ns_add(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *
     PyObject *value[4];
     int result;
 
-    if (read_args("add", args, n, kwnames, set_names, 4, 2, 4, value) < 0 || (result = store((struct ns *)self, value, 1)) < 0)
+    if (read_args("add", args, n, kwnames, set_names, 4, 2, 4, value) < 0 ||
+        (result = store((struct ns *)self, value, 1)) < 0)
         return NULL;
     return PyBool_FromLong(result == LIBCACHE_OK);
 }
@@ -96,7 +99,8 @@ PyObject *ns_set_negative(PyObject *self, PyObject *const *args, Py_ssize_t n, P
     if (read_args("set_negative", args, n, kwnames, names, 3, 1, 3, value) < 0 || ns_check(ns) < 0 ||
         text_of(value[0], &k, "key") < 0 || set_options_of(ns, value[1], value[2], &tags, &options) < 0)
         return NULL;
-    WRITE(ns, result, (options.flags = flags | LIBCACHE_NEG, libcache_set(ns->handle, k.data, (size_t)k.size, NULL, 0, &options)));
+    WRITE(ns, result,
+          (options.flags = flags | LIBCACHE_NEG, libcache_set(ns->handle, k.data, (size_t)k.size, NULL, 0, &options)));
     tags_end(&tags);
     if (result < 0)
         return raise_code(ns->st, result, "set_negative");
@@ -146,8 +150,8 @@ PyObject *ns_touch(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject
     struct text k;
     int result;
 
-    if (read_args("touch", args, n, kwnames, names, 2, 1, 2, value) < 0 || ns_check(ns) < 0 || text_of(value[0], &k, "key") < 0 ||
-        ms_of(value[1], &ttl_ms, "ttl", 1) < 0)
+    if (read_args("touch", args, n, kwnames, names, 2, 1, 2, value) < 0 || ns_check(ns) < 0 ||
+        text_of(value[0], &k, "key") < 0 || ms_of(value[1], &ttl_ms, "ttl", 1) < 0)
         return NULL;
     WRITE(ns, result, libcache_touch(ns->handle, k.data, (size_t)k.size, ttl_ms, flags));
     return yes_or_no(ns->st, result, "touch");
@@ -168,9 +172,10 @@ static PyObject *count(struct ns *ns, PyObject *const *args, Py_ssize_t n, PyObj
         set_options_of(ns, value[2], value[3], &tags, &options) < 0)
         return NULL;
     options.codec = CODEC_INT;
-    WRITE(ns, result, (options.flags = flags,
-                       down ? libcache_decrement(ns->handle, k.data, (size_t)k.size, delta, &options, &number)
-                            : libcache_increment(ns->handle, k.data, (size_t)k.size, delta, &options, &number)));
+    WRITE(ns, result,
+          (options.flags = flags,
+           down ? libcache_decrement(ns->handle, k.data, (size_t)k.size, delta, &options, &number)
+                : libcache_increment(ns->handle, k.data, (size_t)k.size, delta, &options, &number)));
     tags_end(&tags);
     if (result < 0)
         return raise_code(ns->st, result, down ? "decr" : "incr");
@@ -260,12 +265,15 @@ static int add_item(struct ns *ns, PyObject *pair, const libcache_set_options *c
         return -1;
     if (PyTuple_GET_SIZE(two) != 2) {
         PyErr_SetString(PyExc_ValueError, "set_many wants a mapping or pairs of key and value");
-    } else if (text_of(PyTuple_GET_ITEM(two, 0), &k, "key") == 0 && PyList_Append(out->held, PyTuple_GET_ITEM(two, 0)) == 0 &&
+    } else if (text_of(PyTuple_GET_ITEM(two, 0), &k, "key") == 0 &&
+               PyList_Append(out->held, PyTuple_GET_ITEM(two, 0)) == 0 &&
                ns_encode(ns, PyTuple_GET_ITEM(two, 1), &out->values[i]) == 0) {
         struct encoded *e = &out->values[i];
         out->options[i] = *common;
         out->options[i].codec = e->codec;
-        out->items[i] = (libcache_item){ .key = { k.data, (size_t)k.size }, .value = { e->data, e->size }, .options = &out->options[i] };
+        out->items[i] = (libcache_item){ .key = { k.data, (size_t)k.size },
+                                         .value = { e->data, e->size },
+                                         .options = &out->options[i] };
         out->n++;
         result = 0;
     }
@@ -281,7 +289,8 @@ int items_of(struct ns *ns, PyObject *object, const libcache_set_options *common
 
     memset(out, 0, sizeof *out);
     if (!PyDict_Check(object))
-        from = PyMapping_Check(object) && PyObject_HasAttrString(object, "items") ? PyMapping_Items(object) : Py_NewRef(object);
+        from = PyMapping_Check(object) && PyObject_HasAttrString(object, "items") ? PyMapping_Items(object)
+                                                                                  : Py_NewRef(object);
     pairs = from ? PySequence_Tuple(from) : NULL;
     Py_XDECREF(from);
     if (!pairs)
