@@ -38,11 +38,14 @@ from ._core import (
 )
 from .cache import AsyncCache, AsyncLock, AsyncNamespace, Cache, Lock, Namespace
 from .codecs import Codec, JsonCodec, PickleCodec
+from .decorator import CacheInfo, Call
+from .keys import UncacheableArgument
 
 __all__ = [
     "BYPASS", "HIT", "LEAD", "MISS", "MISSING", "NEGATIVE", "STALE", "WAIT",
     "AsyncCache", "AsyncLock", "AsyncNamespace", "Cache", "Lock", "Namespace",
     "Codec", "JsonCodec", "PickleCodec",
+    "CacheInfo", "Call", "UncacheableArgument",
     "BusyError", "ClosedError", "DecodeError", "EncodeError", "Error", "InvalidError", "LoadError", "LostError", "NumberError",
     "RedisError", "TooBigError",
     "Entry", "Load", "Lookup", "Rate", "TestClock", "__version__", "remove_segment",
