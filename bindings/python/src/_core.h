@@ -5,8 +5,9 @@
  *      _core_args.c      arguments: keys, tags, times, keywords
  *      _core_encode.c    Python objects to bytes           (docs/values.md)
  *      _core_decode.c    bytes, believed by nobody, to Python objects
- *      _core_cache.c     Cache
- *      _core_ns.c        Namespace: opening, reading; _core_write.c: writing; _core_load.c: loads
+ *      _core_cache.c     Cache; _core_lock.c: locks and rates; _core_stats.c: statistics, entries
+ *      _core_ns.c        Namespace: opening; _core_value.c: its values; _core_look.c: what L1 has at hand; _core_get.c: reading;
+ *                        _core_write.c: writing; _core_load.c: loads
  *      _core_io.c        the thread that talks to Redis for event loops; knows nothing of Python
  *      _core_port.c      where its answers come to an event loop
  *      _core_aio.c       AsyncNamespace, and what of Cache and Load can be awaited
@@ -217,7 +218,9 @@ int ns_check(struct ns *ns);
 
 /* A value of this namespace, hooks included. NULL: raised. */
 PyObject *ns_decode(struct ns *ns, const void *data, size_t size, uint8_t codec);
+PyObject *ns_decode_bytes(struct ns *ns, PyObject *bytes, uint8_t codec); /* by the decode hook, which there must be */
 int ns_encode(struct ns *ns, PyObject *value, struct encoded *out);
+int is_of_decoding(void); /* the exception that is set says that bytes are no value: a codec's, but for what says nothing of them */
 
 /*
  * A user flag: the entry is an exception that a decorated function raised, [name, arguments] in the typed codec whatever the namespace's
@@ -246,6 +249,21 @@ int set_options_of(struct ns *ns, PyObject *ttl, PyObject *tags_object, struct t
 extern PyType_Spec cache_spec, ns_spec, aio_spec, load_spec, done_spec, port_spec, clock_spec, entries_spec;
 
 /* Methods that are put together from several files. */
+PyObject *ns_get(PyObject *, PyObject *const *, Py_ssize_t);
+PyObject *ns_lookup(PyObject *, PyObject *);
+PyObject *ns_get_many(PyObject *, PyObject *);
+PyObject *ns_exists(PyObject *, PyObject *);
+PyObject *ns_ttl_left(PyObject *, PyObject *);
+PyObject *ns_subscript(PyObject *, PyObject *);
+int ns_contains(PyObject *, PyObject *);
+PyObject *cache_stats(PyObject *, PyObject *);
+PyObject *cache_entries(PyObject *, PyObject *);
+PyObject *cache_lock_take(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *cache_lock_keep(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *cache_lock_free(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *cache_lock_break(PyObject *, PyObject *);
+PyObject *cache_lock_owner(PyObject *, PyObject *);
+PyObject *cache_rate_hit(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *ns_set(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *ns_set_negative(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *ns_add(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
