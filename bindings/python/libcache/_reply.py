@@ -9,6 +9,8 @@ from typing import Any
 class Reply(asyncio.Future):  # type: ignore[type-arg]
     """Awaited, gathered and waited for as a future; send, throw and close make it a collections.abc.Coroutine too."""
 
+    __slots__ = ()
+
     def send(self, value: Any) -> Any:
         if not self.done():
             self._asyncio_future_blocking = True

@@ -148,8 +148,10 @@ struct io {
     pthread_t thread;
     int wake_fd;
     pthread_mutex_t lock; /* guards the queue, the orphans, stopping and asleep */
+    pthread_cond_t woken;
     struct list queue, orphans;
-    int stopping, asleep;
+    int stopping;
+    enum asleep { AWAKE, ON_CONDITION, ON_DESCRIPTORS } asleep; /* how to wake it */
     /* the thread's alone */
     int load_fd;         /* -1: not asked for yet, or not to be had */
     struct list waiting; /* BEGINs that wait for others' loads */
@@ -349,17 +351,34 @@ static void serve(struct io *io, struct request *r)
 
 /* ---- The thread ---------------------------------------------------------------------------------------------------------- */
 
-static void sleep_until_woken(struct io *io)
+/* While loads wait it must hear of their ends too. */
+static void sleep_on_descriptors(struct io *io)
 {
     struct pollfd fds[2] = { { .fd = io->wake_fd, .events = POLLIN }, { .fd = io->load_fd, .events = POLLIN } };
-    int timeout = io->waiting.first ? LOOK_AGAIN_MS : -1;
 
-    if (poll(fds, io->load_fd >= 0 ? 2 : 1, timeout) <= 0)
+    if (poll(fds, io->load_fd >= 0 ? 2 : 1, LOOK_AGAIN_MS) <= 0)
         return;
     if (fds[0].revents)
         drain_fd(io->wake_fd);
     if (io->load_fd >= 0 && fds[1].revents)
         libcache_load_drain(io->cache);
+}
+
+/* What is to be done, and whether that is the last. Sleeps, but for when loads wait: then the caller does. */
+static struct request *next_queue(struct io *io, int *stopping)
+{
+    struct request *queue;
+
+    pthread_mutex_lock(&io->lock);
+    while (!io->queue.first && !io->stopping && !io->waiting.first) {
+        io->asleep = ON_CONDITION;
+        pthread_cond_wait(&io->woken, &io->lock);
+    }
+    queue = list_take(&io->queue);
+    *stopping = io->stopping;
+    io->asleep = queue || *stopping ? AWAKE : ON_DESCRIPTORS;
+    pthread_mutex_unlock(&io->lock);
+    return queue;
 }
 
 /* What waits when all ends: nobody will load it through us. */
@@ -383,20 +402,15 @@ static void *io_main(void *arg)
     struct io *io = arg;
 
     for (;;) {
-        struct request *queue;
         int stopping;
-        pthread_mutex_lock(&io->lock);
-        queue = list_take(&io->queue);
-        stopping = io->stopping;
-        io->asleep = !queue && !stopping;
-        pthread_mutex_unlock(&io->lock);
+        struct request *queue = next_queue(io, &stopping);
         if (queue) {
             serve(io, queue);
         } else if (stopping) {
             give_up_waiting(io);
             return NULL;
         } else {
-            sleep_until_woken(io);
+            sleep_on_descriptors(io);
         }
         if (io->waiting.first) {
             look_at_waiting(io);
@@ -425,12 +439,14 @@ struct io *io_start(libcache *cache)
         return NULL;
     }
     pthread_mutex_init(&io->lock, NULL);
+    pthread_cond_init(&io->woken, NULL);
     sigfillset(&all); /* signals are for Python's main thread */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     failed = pthread_create(&io->thread, NULL, io_main, io);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) {
         close(io->wake_fd);
+        pthread_cond_destroy(&io->woken);
         pthread_mutex_destroy(&io->lock);
         free(io);
         return NULL;
@@ -443,17 +459,31 @@ int io_is_mine(const struct io *io)
     return io->pid == getpid();
 }
 
+/* It is awake from now on; `how` says what that takes, and wake does it when the lock is given back. */
+static enum asleep waking(struct io *io)
+{
+    enum asleep how = io->asleep;
+    io->asleep = AWAKE;
+    return how;
+}
+
+static void wake(struct io *io, enum asleep how)
+{
+    if (how == ON_CONDITION)
+        pthread_cond_signal(&io->woken);
+    else if (how == ON_DESCRIPTORS)
+        signal_fd(io->wake_fd);
+}
+
 void io_submit(struct io *io, struct request *request)
 {
-    int wake;
+    enum asleep how;
 
     pthread_mutex_lock(&io->lock);
     list_add(&io->queue, request);
-    wake = io->asleep;
-    io->asleep = 0;
+    how = waking(io);
     pthread_mutex_unlock(&io->lock);
-    if (wake)
-        signal_fd(io->wake_fd);
+    wake(io, how);
 }
 
 struct request *io_orphans(struct io *io)
@@ -469,14 +499,17 @@ struct request *io_orphans(struct io *io)
 struct request *io_stop(struct io *io)
 {
     struct request *orphans;
+    enum asleep how;
 
     pthread_mutex_lock(&io->lock);
     io->stopping = 1;
+    how = waking(io);
     pthread_mutex_unlock(&io->lock);
-    signal_fd(io->wake_fd);
+    wake(io, how);
     pthread_join(io->thread, NULL);
     orphans = list_take(&io->orphans);
     close(io->wake_fd);
+    pthread_cond_destroy(&io->woken);
     pthread_mutex_destroy(&io->lock);
     free(io);
     return orphans;
