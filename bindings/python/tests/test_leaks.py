@@ -30,6 +30,7 @@ def turn_of_values():
     for value in (VALUE, b"x", "x", 5, None):
         data, codec = libcache._core.encode(value)
         libcache._core.decode(data, codec)
+        libcache._core.unpack(libcache._core.pack(value))
     ignore(libcache._core.pack, [object()])
     ignore(libcache._core.unpack, b"\x92\x01")
     ignore(libcache._core.unpack, b"\x82\xa1a\x01\x90\x01")
