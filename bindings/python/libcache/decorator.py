@@ -205,6 +205,10 @@ def _is_async(function: Any) -> bool:
     return asyncio.iscoroutinefunction(function) or asyncio.iscoroutinefunction(getattr(function, "__call__", None))
 
 
+def _in_seconds(time: Any) -> Optional[float]:
+    return None if time is None else time.total_seconds() if hasattr(time, "total_seconds") else float(time)
+
+
 _LIKE_A_FUNCTION = ("__code__", "__defaults__", "__kwdefaults__", "__globals__", "__closure__", "__builtins__")
 
 
@@ -318,9 +322,12 @@ def cached(
             raise TypeError(f"{own_name}: exceptions must be exception classes")
         plan, must_wait = key_plan(function, name=own_name, key=key, exclude=exclude, secret=secret)
         is_async = _is_async(function)
-        options = Options(ttl, tags, lock, wait, negative, store, kinds, must_wait)
+        options = Options(ttl, tags, lock, wait, negative, store, kinds, _in_seconds(refresh), must_wait)
         loads = (AsyncLoads if is_async else SyncLoads)(typed_namespace(ns, function, type, memo), function, own_name, options)
-        wrapper = _core.Cached(loads.ns, plan, function, loads.miss, BoundCached, is_async, aged=loads.aged, refresh=refresh)
+        wrapper = _core.Cached(
+            loads.ns, plan, function, loads.miss, BoundCached, is_async, aged=loads.aged, refresh=refresh,
+            closely=bool(ns.policy()["early_percent"]),
+        )  # fmt: skip
         _dress(wrapper, function, loads, plan, is_async)
         if name is None:
             _claim_name(ns, own_name, function, wrapper)

@@ -17,11 +17,12 @@ import inspect
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Optional, Union
 
 from . import _core
-from ._core import BYPASS, LEAD, NEGATIVE, STALE, Error, Load, LoadError, Seconds
+from ._core import BYPASS, HIT, LEAD, NEGATIVE, STALE, Error, Load, LoadError, Lookup, Seconds
 from .keys import Template
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Options(NamedTuple):
     negative: Optional[Callable[[Any], bool]]
     store: Optional[Callable[[Any], bool]]
     exceptions: tuple[type[Exception], ...]
+    refresh: Optional[float]  # seconds
     must_wait: Callable[[tuple[Any, ...], dict[str, Any]], bool]  # of the arguments of a call: see keys.must_wait
 
 
@@ -81,6 +83,13 @@ class Loads:
         self.flights: dict[bytes, Flight] = {}
         self.refreshing: set[bytes] = set()
         self.counts = dict.fromkeys(("hits", "misses", "stale", "refreshes", "errors"), 0)
+        _all.add(self)
+
+    def forked(self) -> None:
+        """In the child: calls that were under way are the parent's."""
+        self.lock = threading.Lock()
+        self.flights = {}
+        self.refreshing = set()
 
     def count(self, what: str) -> None:
         with self.lock:
@@ -165,8 +174,23 @@ class Loads:
             raise _core.DecodeError(f"{self.name}: an exception {name} is cached that exceptions= does not declare")
         return None if result == NEGATIVE else value
 
+    def is_fresh(self, found: Lookup) -> bool:
+        """Whether somebody has refreshed it while this call was on its way."""
+        return found.result == HIT and found.age is not None and self.options.refresh is not None and found.age < self.options.refresh
+
     def not_refreshed(self, error: Exception) -> None:
         log.warning("%s: an older value is still served, for its refresh failed: %r", self.name, error)
+
+
+_all: weakref.WeakSet[Loads] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for loads in list(_all):
+        loads.forked()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 # ---- Functions ------------------------------------------------------------------------------------------------------------------------
@@ -218,7 +242,8 @@ class SyncLoads(Loads):
     def refresh(self, load: Load, result: int, value: Any, flags: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.count("refreshes")
         if not self.options.must_wait(args, kwargs):
-            refresher.submit(self.refresh_behind, load, args, kwargs)
+            if not refresher.submit(self.refresh_behind, load, args, kwargs):
+                load.abort(False)
             return self.found(result, value, flags)
         try:
             return self.run(load, None, args, kwargs, remember=True)
@@ -240,12 +265,16 @@ class SyncLoads(Loads):
                 return value
             self.refreshing.add(key)
         if not self.options.must_wait(args, kwargs):
-            refresher.submit(self.refresh_aged, key, args, kwargs)
+            if not refresher.submit(self.refresh_aged, key, args, kwargs):
+                self.refreshing.discard(key)
             return value
         return self.refresh_aged(key, args, kwargs, value)
 
     def refresh_aged(self, key: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any = None) -> Any:
         try:
+            now = self.ns.lookup(key)
+            if self.is_fresh(now):
+                return now.value
             result, fresh, load, flags = self.ns.begin(key, self.wait, refresh=True)
             if load is None:
                 return self.found(result, fresh, flags)
@@ -265,15 +294,23 @@ class Refresher:
     """The threads that refresh what sync functions found stale. Made when first needed, and anew in a forked child."""
 
     def __init__(self) -> None:
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._pool: Optional[concurrent.futures.ThreadPoolExecutor] = None
-        os.register_at_fork(after_in_child=self.__init__)  # type: ignore[misc]
 
-    def submit(self, job: Callable[..., Any], *args: Any) -> None:
+    def submit(self, job: Callable[..., Any], *args: Any) -> bool:
+        """False: the program is ending."""
         with self._lock:
             if self._pool is None:
                 self._pool = concurrent.futures.ThreadPoolExecutor(4, thread_name_prefix="libcache-refresh")
-            self._pool.submit(contextvars.copy_context().run, job, *args)  # type: ignore[arg-type]
+            try:
+                self._pool.submit(contextvars.copy_context().run, job, *args)  # type: ignore[arg-type]
+            except RuntimeError:
+                return False
+            return True
 
 
 refresher = Refresher()
@@ -341,10 +378,18 @@ class AsyncLoads(Loads):
             self.not_refreshed(error)
             return self.found(result, value, flags)
 
-    def behind(self, job: Any) -> None:
+    def behind(self, job: Any, key: bytes = b"") -> None:
+        def done(task: asyncio.Task[Any]) -> None:  # even if it was cancelled before it began
+            self.tasks.discard(task)
+            self.refreshing.discard(key)
+
         task = asyncio.get_running_loop().create_task(job)
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(done)
+
+    def forked(self) -> None:
+        super().forked()
+        self.tasks = set()
 
     async def refresh_behind(self, load: Load, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
@@ -358,12 +403,15 @@ class AsyncLoads(Loads):
             return value
         self.refreshing.add(key)
         if not self.options.must_wait(args, kwargs):
-            self.behind(self.refresh_aged(key, args, kwargs))
+            self.behind(self.refresh_aged(key, args, kwargs), key)
             return value
         return await self.refresh_aged(key, args, kwargs, value)
 
     async def refresh_aged(self, key: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any = None) -> Any:
         try:
+            now = await self.ns.aio.lookup(key)
+            if self.is_fresh(now):
+                return now.value
             result, fresh, load, flags = await self.ns.aio.begin(key, self.wait, refresh=True)
             if load is None:
                 return self.found(result, fresh, flags)

@@ -9,6 +9,7 @@ A cache that is private to its process has private figures; `Metrics.scope` says
 from __future__ import annotations
 
 import bisect
+import hashlib
 import math
 import os
 import threading
@@ -75,7 +76,7 @@ class Metrics:
         self.cache = cache
         self.slow_ms = slow_ms
         if name is None and cache is not None and cache.name is not None:
-            name = f"{cache.name}.metrics"
+            name = _beside(cache.name)
         shared = name is None and cache is not None and cache.shared
         self.scope = "all workers of this host" if name is not None or shared else f"this worker only (pid {os.getpid()})"
         self._store = Cache(name=name, shared=shared, memory_bytes=MEMORY, lock_wait=0.01)
@@ -206,6 +207,11 @@ class Metrics:
         """Adds what is left to add. The counters stay for the other workers."""
         self.publish()
         self._store.close()
+
+
+def _beside(name: str) -> str:
+    """A segment's name has 64 characters at most."""
+    return f"{name}.metrics" if len(name) <= 56 else f"{name[:39]}.{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}.metrics"
 
 
 def _labels(route: str) -> str:

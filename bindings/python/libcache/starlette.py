@@ -39,8 +39,11 @@ TIMINGS = "libcache.timings"  # in a scope: what is to be said in Server-Timing 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
 
 
-def route_name(scope: Scope) -> str:
-    """The path as it was declared, `/users/{id}`: not the one that was asked for, of which there are too many."""
+def route_name(scope: Scope, root: str = "") -> str:
+    """The path as it was declared, `/users/{id}`: not the one that was asked for, of which there are too many.
+
+    root: the scope's root_path before it was routed; what mounts have added to it goes before the path.
+    """
     route = scope.get("route")
     path = getattr(route, "path", None)
     if path is None:
@@ -50,7 +53,7 @@ def route_name(scope: Scope) -> str:
         path = _path_of(scope)
         if path is None:
             return f"{getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', type(endpoint).__qualname__)}"
-    return str(path)
+    return f"{scope.get('root_path', '').removeprefix(root)}{path}"
 
 
 def _path_of(scope: Scope) -> Optional[str]:
@@ -78,6 +81,7 @@ class PerformanceMiddleware:
             await self.app(scope, receive, send)
             return
         begun = time.perf_counter()
+        root = scope.get("root_path", "")
         ended = 0.0
         status = 0
         timings: list[str] = []
@@ -104,11 +108,11 @@ class PerformanceMiddleware:
             status = 500
             raise
         finally:
-            self.ended(scope, status or 500, (ended or time.perf_counter()) - begun)
+            self.ended(scope, root, status or 500, (ended or time.perf_counter()) - begun)
 
-    def ended(self, scope: Scope, status: int, seconds: float) -> None:
+    def ended(self, scope: Scope, root: str, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "(other)"
-        route = route_name(scope)
+        route = route_name(scope, root)
         if self.metrics is not None:
             self.metrics.record(method, route, status, seconds)
         if seconds * 1000 >= self.slow_ms:

@@ -30,6 +30,7 @@ struct cached {
     uint64_t hits;      /* atomic */
     uint64_t refresh_ms; /* 0: none */
     int is_async;
+    int closely;        /* the namespace refreshes early: each hit is a begin's to judge */
 };
 
 static void count_hit(struct cached *cached)
@@ -106,7 +107,7 @@ static PyObject *cached_call(PyObject *self, PyObject *const *args, size_t nargs
     case KEY_RAISED: key_end(&key); return NULL;
     }
     text = (struct text){ key.data, (Py_ssize_t)key.size };
-    if (likely(cached->ns->cache->handle != NULL)) /* one that has been closed is no fault of the call: miss sees to it */
+    if (likely(cached->ns->cache->handle != NULL && !cached->closely)) /* one that has been closed is no fault of the call: miss sees to it */
         found = unlikely(cached->refresh_ms)   ? look_with_age(cached, &text, &value)
                 : unlikely(cached->ns->memo != NULL) ? look_with_memo(cached, &text, &value)
                                                      : ns_look(cached->ns, NULL, &text, &value);
@@ -201,15 +202,15 @@ static void cached_dealloc(PyObject *self)
 
 static PyObject *cached_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "namespace", "plan", "function", "miss", "bind", "is_async", "aged", "refresh", NULL };
+    static char *names[] = { "namespace", "plan", "function", "miss", "bind", "is_async", "aged", "refresh", "closely", NULL };
     struct state *st = state_of_type(type);
     PyObject *ns, *plan, *function, *miss, *bind, *aged, *refresh = NULL;
     uint64_t refresh_ms = 0;
     struct cached *cached;
-    int is_async;
+    int is_async, closely = 0;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OOOpO|O:Cached", names, st->ns_type, &ns, st->plan_type, &plan, &function, &miss,
-                                     &bind, &is_async, &aged, &refresh) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OOOpO|Op:Cached", names, st->ns_type, &ns, st->plan_type, &plan, &function, &miss,
+                                     &bind, &is_async, &aged, &refresh, &closely) ||
         ms_of(refresh, &refresh_ms, "refresh", 0) < 0)
         return NULL;
     cached = (struct cached *)type->tp_alloc(type, 0);
@@ -225,6 +226,7 @@ static PyObject *cached_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     cached->aged = Py_NewRef(aged);
     cached->refresh_ms = refresh_ms;
     cached->is_async = is_async;
+    cached->closely = closely;
     return (PyObject *)cached;
 }
 
