@@ -165,7 +165,7 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
 # ---- Building ------------------------------------------------------------------------------------------------
 
-.PHONY: all help static shared tool programs bench-programs test check demo bench deps bench-deps install uninstall \
+.PHONY: all help static shared tool programs bench-programs python test-python test check demo bench deps bench-deps install uninstall \
 	asan ubsan tsan portable hooks debug valgrind fuzz coherence model demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
 	lint-analyzer format coverage docs dist clean print-tests print-hook-tests print-fuzzers print-coherence print-tool tool-programs \
 	hook-programs FORCE
@@ -288,6 +288,13 @@ check: ## Quick tests: release and hooks builds, symbols, installation (about a 
 
 test: ## Everything: check, sanitizers, portable build, fuzz corpora, clang, lint, valgrind
 	+@tests/run.sh test
+
+# Python of the system, unless PYTHON says another.
+python: ## Build the Python module (build/python/release/lib: add it to PYTHONPATH)
+	+@bindings/python/run-tests.sh build
+
+test-python: ## Build and test the Python module
+	+@bindings/python/run-tests.sh
 
 asan ubsan tsan portable hooks debug: ## Build and run the tests in this variant
 	+@tests/run.sh variant $@

@@ -217,6 +217,7 @@ test)
     step "example: a service in C, built as a user does" tests/c_service.sh
     step "benchmark programs run and tell the truth" bench_smoke
     step "library with clang (warnings are errors)" run_make VARIANT=clang WERROR=1 static shared
+    step "python module" bindings/python/run-tests.sh
     step "lint" run_make lint
     step "quick tests under valgrind" test_under_valgrind 0
     ;;

@@ -39,6 +39,13 @@ check_builds() {
     pkg-config --exists check 2>/dev/null && builds gcc c check.h $(pkg-config --cflags --libs check)
 }
 
+# Of the system's Python: that is the one that its packages are for.
+python_has() { /usr/bin/python3 -c "import $1" >/dev/null 2>&1; }
+
+python_has_headers() {
+    [ -f "$(/usr/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h" ]
+}
+
 subunit_is_settled() { # wanted only where Check was built with it
     ! has pkg-config || ! grep -qs subunit "$(pkg-config --variable=pcfiledir check 2>/dev/null)/check.pc" ||
         pkg-config --exists libsubunit
@@ -92,6 +99,22 @@ find_missing() {
         need libsqlite3-dev builds gcc c sqlite3.h -lsqlite3
         need curl has curl
         need python3 has python3
+        need python3-dev python_has_headers
+        need python3-setuptools python_has setuptools
+        need python3-pip python_has pip
+        need python3-wheel python_has wheel
+        need python3-pytest python_has pytest
+        need python3-pytest-asyncio python_has pytest_asyncio
+        need python3-hypothesis python_has hypothesis
+        need mypy python_has mypy
+        need python3-redis python_has redis.asyncio
+        need python3-uvloop python_has uvloop
+        need python3-msgpack python_has msgpack
+        need python3-cachetools python_has cachetools
+        need python3-fastapi python_has fastapi
+        need python3-httpx python_has httpx
+        need python3-uvicorn python_has uvicorn
+        need python3-gunicorn python_has gunicorn
     fi
     if [ "$group" = bench ]; then
         need librocksdb-dev builds g++ c++ rocksdb/cache.h -lrocksdb
