@@ -21,24 +21,49 @@ namespace Libcache;
 
 final class Cache
 {
-    /** @var int a ttl: never expires */
-    public const FOREVER = PHP_INT_MAX;
+    /**
+     * a ttl: never expires
+     * @var int
+     * @cvalue ZEND_LONG_MAX
+     */
+    public const FOREVER = 9223372036854775807;
 
     /* Flags of single calls, or'ed. */
 
-    /** @var int rather fail (a read: miss) than wait for a lock */
+    /**
+     * rather fail (a read: miss) than wait for a lock
+     * @var int
+     */
     public const NO_WAIT = 1;
-    /** @var int reads: do not look in L1. Writes: leave nothing of the key in L1 */
+    /**
+     * reads: do not look in L1. Writes: leave nothing of the key in L1
+     * @var int
+     */
     public const SKIP_L1 = 8;
-    /** @var int do not go to Redis: what is changed is changed on this host only */
+    /**
+     * do not go to Redis: what is changed is changed on this host only
+     * @var int
+     */
     public const SKIP_L2 = 16;
-    /** @var int reads: keep no copy in L1 of what was found in Redis */
+    /**
+     * reads: keep no copy in L1 of what was found in Redis
+     * @var int
+     */
     public const READ_ONLY = 32;
-    /** @var int writes: other hosts are not told, and keep their copies until these expire */
+    /**
+     * writes: other hosts are not told, and keep their copies until these expire
+     * @var int
+     */
     public const NO_PUBLISH = 64;
-    /** @var int begin: a waiting Load rather than wait for another's load */
+    /**
+     * begin: a waiting Load rather than wait for another's load
+     * @var int
+     */
     public const NO_BLOCK = 128;
-    /** @var int begin, remember: load even if a fresh value is there */
+    /**
+     * begin, remember: load even if a fresh value is there
+     * @var int
+     */
     public const REFRESH = 256;
 
     /** Use open(). */
@@ -66,7 +91,7 @@ final class Cache
      * policy          of that namespace, see namespace()
      * clock           a Libcache\Clock, for tests
      *
-     * @param array<string, mixed> $options
+     * @param array $options
      * @throws Exception EINVAL for an option that is unknown or out of range; else what libcache_open gives
      */
     public static function open(array $options = []): Cache {}
@@ -83,7 +108,7 @@ final class Cache
      * serializer        what objects go through: "php" (default) or "igbinary" (only with allowed_classes true)
      * memo              true: keep decoded values in this object, and give them again while the entry is unchanged
      *
-     * @param array<string, mixed> $policy
+     * @param array $policy
      * @throws Exception EPOLICY, ENAME, EINVAL, EUNSUPPORTED
      */
     public function namespace(string $name, array $policy = []): Cache {}
@@ -94,7 +119,7 @@ final class Cache
     /**
      * The policy in force: times in seconds (INF: forever), sizes in bytes.
      *
-     * @return array<string, mixed>
+     * @return array
      */
     public function policy(): array {}
 
@@ -112,8 +137,8 @@ final class Cache
      * The values of many keys by one round trip to Redis at most, in the order asked for. Keys that are not there are left
      * out, unless a default is given.
      *
-     * @param array<string|int> $keys
-     * @return array<mixed> by key
+     * @param array $keys
+     * @return array by key
      * @throws Exception EKEY, EINVAL
      */
     public function getMany(array $keys, mixed $default = UNKNOWN, int $flags = 0): array {}
@@ -130,7 +155,7 @@ final class Cache
      * Stores a value. $ttl null: the policy's; 0 or less: the value is expired already, the key is deleted.
      * Null, bool, int, float, string and arrays of them keep their types; an int is stored so that increment() works on it.
      *
-     * @param array<string> $tags
+     * @param array $tags
      * @return bool false: see lastError(). ETOOBIG: the old entry is gone. Redis's errors: stored on this host only
      * @throws Exception EKEY, ETAG, EINVAL; EVALUE: a value that cannot be stored (an object that is not allowed, a resource)
      */
@@ -139,8 +164,8 @@ final class Cache
     /**
      * Stores many values, 64 in a round trip. All are tried.
      *
-     * @param array<mixed> $values by key
-     * @param array<string> $tags of each of them
+     * @param array $values by key
+     * @param array $tags of each of them
      * @return bool false: at least one was not stored, see lastError()
      */
     public function setMany(array $values, int|float|string|null $ttl = null, array $tags = [], int $flags = 0): bool {}
@@ -148,14 +173,14 @@ final class Cache
     /**
      * Stores "known missing at the source": reads as null, lives for the policy's negative_ttl when $ttl is null.
      *
-     * @param array<string> $tags
+     * @param array $tags
      */
     public function setMissing(string $key, int|float|string|null $ttl = null, array $tags = [], int $flags = 0): bool {}
 
     /**
      * Stores only if there is no entry; of several processes and hosts one succeeds.
      *
-     * @param array<string> $tags
+     * @param array $tags
      * @return bool false: there is one (lastError() is 0), or a fault
      */
     public function add(string $key, mixed $value, int|float|string|null $ttl = null, array $tags = [], int $flags = 0): bool {}
@@ -166,7 +191,7 @@ final class Cache
     /**
      * Deletes many, 256 in a round trip.
      *
-     * @param array<string|int> $keys
+     * @param array $keys
      * @return int how many of them were there
      */
     public function deleteMany(array $keys, int $flags = 0): int {}
@@ -175,7 +200,7 @@ final class Cache
      * Adds to a whole number, atomically among all processes and hosts, and keeps its remaining ttl and tags. A key that is
      * not there counts as 0 and is created with $ttl and $tags.
      *
-     * @param array<string> $tags
+     * @param array $tags
      * @return int|false the new number; false: see lastError()
      * @throws Exception ENUMBER: the value is not a whole number; EOVERFLOW: it would not fit. Nothing changes then
      */
@@ -184,7 +209,7 @@ final class Cache
     /**
      * The same with $by subtracted.
      *
-     * @param array<string> $tags
+     * @param array $tags
      */
     public function decrement(string $key, int $by = 1, int|float|string|null $ttl = null, array $tags = [], int $flags = 0): int|false {}
 
@@ -201,8 +226,8 @@ final class Cache
      * An exception of the loader comes out of this call, and others do not try again for the policy's load_backoff; but an
      * \Exception is dropped (lastError() is ELOAD) when an older value is there within the policy's grace: that is given then.
      *
-     * @param callable(string $key, Load $load): mixed $loader
-     * @param array<string> $tags
+     * @param callable $loader fn(string $key, Load $load): mixed
+     * @param array $tags
      * @throws Exception ELOAD: somebody else's load failed lately; EKEY, EVALUE, ...
      */
     public function remember(string $key, callable $loader, int|float|string|null $ttl = null, array $tags = [], int $flags = 0): mixed {}
@@ -211,10 +236,10 @@ final class Cache
      * The same for many keys: the loader gets those that are missing and that nobody else is loading, at once, and returns
      * their values by key. What it leaves out is not stored, and left out of the result.
      *
-     * @param array<string|int> $keys
-     * @param callable(array<string> $keys, Load $load): array<mixed> $loader
-     * @param array<string> $tags
-     * @return array<mixed> by key, in the order asked for
+     * @param array $keys
+     * @param callable $loader fn(array $missing, Load $load): array
+     * @param array $tags
+     * @return array by key, in the order asked for
      */
     public function rememberMany(array $keys, callable $loader, int|float|string|null $ttl = null, array $tags = [], int $flags = 0): array {}
 
@@ -234,7 +259,7 @@ final class Cache
      * Nothing that carries one of these tags is given to anybody any more, in no namespace and on no host; no load that began
      * before brings it back. Costs the same however many entries there are.
      *
-     * @param array<string>|string $tags
+     * @param array|string $tags
      * @return bool false: done on this host, and owed to Redis; see lastError()
      */
     public function invalidateTags(array|string $tags, int $flags = 0): bool {}
@@ -259,21 +284,21 @@ final class Cache
     /**
      * Counts a hit of $name in a window that begins with its first hit.
      *
-     * @return array{allowed: bool, hits: int, remaining: int, reset: float} reset: seconds until the window ends
+     * @return array with allowed, hits, remaining and reset; reset: seconds until the window ends
      */
     public function rateHit(string $name, int $limit, int|float|string $window): array {}
 
     /**
      * Statistics of this cache: those of this process and those of the segment, by the names of struct libcache_stats.
      *
-     * @return array<string, int>
+     * @return array
      */
     public function stats(): array {}
 
     /**
      * The same as text for Prometheus (text exposition format 0.0.4).
      *
-     * @param array<string, string> $labels of every sample
+     * @param array $labels of every sample
      */
     public function metrics(array $labels = []): string {}
 
@@ -315,15 +340,30 @@ final class Cache
  */
 final class Load
 {
-    /** @var int nothing is there, and it is yours to load */
+    /**
+     * nothing is there, and it is yours to load
+     * @var int
+     */
     public const LEAD = 1;
-    /** @var int an older value is there; you are the one to refresh it */
+    /**
+     * an older value is there; you are the one to refresh it
+     * @var int
+     */
     public const REFRESH = 2;
-    /** @var int (Cache::NO_BLOCK) somebody else is at it: see wait() */
+    /**
+     * (Cache::NO_BLOCK) somebody else is at it: see wait()
+     * @var int
+     */
     public const WAIT = 3;
-    /** @var int waited for long enough: load it for yourself */
+    /**
+     * waited for long enough: load it for yourself
+     * @var int
+     */
     public const BYPASS = 4;
-    /** @var int it has ended */
+    /**
+     * it has ended
+     * @var int
+     */
     public const ENDED = 0;
 
     private function __construct() {}
@@ -337,7 +377,7 @@ final class Load
     /**
      * Tags of what is loaded, besides those that the call said.
      *
-     * @param array<string>|string $tags
+     * @param array|string $tags
      */
     public function tags(array|string $tags): Load {}
 
@@ -350,7 +390,7 @@ final class Load
     /**
      * Stores the value and ends the load.
      *
-     * @param array<string> $tags besides those of tags()
+     * @param array $tags besides those of tags()
      * @return bool false: it was invalidated meanwhile and is not stored, or a fault (Cache::lastError())
      * @throws Exception EINVAL: the load has ended, or waits; EVALUE, ETAG
      */
@@ -431,52 +471,124 @@ final class Clock
 
 class Exception extends \RuntimeException
 {
-    /** @var int an argument is wrong */
+    /**
+     * an argument is wrong
+     * @var int
+     */
     public const EINVAL = -1;
-    /** @var int no memory */
+    /**
+     * no memory
+     * @var int
+     */
     public const ENOMEM = -2;
-    /** @var int key is empty or too long (4095 bytes) */
+    /**
+     * key is empty or too long (4095 bytes)
+     * @var int
+     */
     public const EKEY = -3;
-    /** @var int tag is empty or too long, or there are too many (64) */
+    /**
+     * tag is empty or too long, or there are too many (64)
+     * @var int
+     */
     public const ETAG = -4;
-    /** @var int value larger than the namespace or the cache allows */
+    /**
+     * value larger than the namespace or the cache allows
+     * @var int
+     */
     public const ETOOBIG = -5;
-    /** @var int a policy is out of range or contradicts another */
+    /**
+     * a policy is out of range or contradicts another
+     * @var int
+     */
     public const EPOLICY = -6;
-    /** @var int bad name of a namespace or segment, or no room for one more */
+    /**
+     * bad name of a namespace or segment, or no room for one more
+     * @var int
+     */
     public const ENAME = -7;
-    /** @var int the value is not a whole number */
+    /**
+     * the value is not a whole number
+     * @var int
+     */
     public const ENUMBER = -8;
-    /** @var int the number would not fit */
+    /**
+     * the number would not fit
+     * @var int
+     */
     public const EOVERFLOW = -9;
-    /** @var int a lock was not to be had in time */
+    /**
+     * a lock was not to be had in time
+     * @var int
+     */
     public const EBUSY = -10;
-    /** @var int segment belongs to another user */
+    /**
+     * segment belongs to another user
+     * @var int
+     */
     public const EACCESS = -11;
-    /** @var int segment is of another build, identity or size */
+    /**
+     * segment is of another build, identity or size
+     * @var int
+     */
     public const EINCOMPATIBLE = -12;
-    /** @var int there is no such segment */
+    /**
+     * there is no such segment
+     * @var int
+     */
     public const ENOTFOUND = -13;
-    /** @var int the operating system refused */
+    /**
+     * the operating system refused
+     * @var int
+     */
     public const ESYSTEM = -14;
-    /** @var int the segment's contents contradict themselves */
+    /**
+     * the segment's contents contradict themselves
+     * @var int
+     */
     public const ECORRUPT = -15;
-    /** @var int a tier or feature that this cache does not have */
+    /**
+     * a tier or feature that this cache does not have
+     * @var int
+     */
     public const EUNSUPPORTED = -16;
-    /** @var int Redis is not to be had */
+    /**
+     * Redis is not to be had
+     * @var int
+     */
     public const EUNAVAILABLE = -17;
-    /** @var int Redis did not answer in time */
+    /**
+     * Redis did not answer in time
+     * @var int
+     */
     public const ETIMEDOUT = -18;
-    /** @var int Redis refused */
+    /**
+     * Redis refused
+     * @var int
+     */
     public const EREMOTE = -19;
-    /** @var int Redis wants other credentials, or its ACL forbids it */
+    /**
+     * Redis wants other credentials, or its ACL forbids it
+     * @var int
+     */
     public const EDENIED = -20;
-    /** @var int what answers is not Redis */
+    /**
+     * what answers is not Redis
+     * @var int
+     */
     public const EPROTOCOL = -21;
-    /** @var int a load failed, or did so lately */
+    /**
+     * a load failed, or did so lately
+     * @var int
+     */
     public const ELOAD = -22;
-    /** @var int the lock is not yours */
+    /**
+     * the lock is not yours
+     * @var int
+     */
     public const ELOST = -23;
-    /** @var int a value that this namespace cannot store */
+    /**
+     * a value that this namespace cannot store
+     * @var int
+     */
     public const EVALUE = -100;
 }
