@@ -1,0 +1,94 @@
+<?php
+
+namespace Libcache\Laravel;
+
+use Illuminate\Contracts\Config\Repository as Config;
+use Illuminate\Support\Arr;
+use InvalidArgumentException;
+use Libcache\Cache;
+
+/** Opens the cache that the configuration speaks of, and its namespaces. */
+class Connector
+{
+    /** The name of a segment or namespace where none is configured. */
+    private const DEFAULT_NAMESPACE = 'default';
+
+    public function __construct(private Config $config) {}
+
+    /**
+     * The namespace of a store of config/cache.php.
+     *
+     * @param  array<string, mixed>  $store  its configuration; "cache" goes over what config/libcache.php says
+     * @param  string  $prefix  of that store: its namespace, where the store does not name one
+     */
+    public function open(array $store, string $prefix): Cache
+    {
+        $name = $this->namespaceOf($store, $prefix);
+        $options = $this->options($store['cache'] ?? []);
+
+        return Cache::open($options + ['namespace' => $name, 'policy' => $this->namespaces()->policy($name)]);
+    }
+
+    public function namespaces(): Namespaces
+    {
+        return new Namespaces($this->config->get('libcache.namespaces') ?? [], [
+            'allowed_classes' => $this->config->get('libcache.serializable_classes')
+                ?? $this->config->get('cache.serializable_classes')
+                ?? true,
+            'serializer' => $this->config->get('libcache.serializer') ?? 'php',
+        ]);
+    }
+
+    private function namespaceOf(array $store, string $prefix): string
+    {
+        foreach ([$store['namespace'] ?? '', $prefix] as $name) {
+            if ($name !== '') {
+                return $name;
+            }
+        }
+
+        return self::DEFAULT_NAMESPACE;
+    }
+
+    /** What is not given is left to php.ini. */
+    private function options(array $own): array
+    {
+        $options = $own + ($this->config->get('libcache.cache') ?? []);
+
+        if (($connection = $this->config->get('libcache.redis_connection')) && ! isset($options['redis_url'])) {
+            $options['redis_url'] = $this->redisUrl($connection);
+        }
+
+        return array_filter($options, fn ($value) => $value !== null);
+    }
+
+    /** The URL of a connection of config/database.php. */
+    private function redisUrl(string $connection): string
+    {
+        $redis = $this->config->get("database.redis.{$connection}");
+
+        if (! is_array($redis)) {
+            throw new InvalidArgumentException("libcache.redis_connection: there is no Redis connection [{$connection}].");
+        }
+
+        if (! empty($redis['url'])) {
+            return $redis['url'];
+        }
+
+        $host = Arr::get($redis, 'host', '127.0.0.1');
+        $database = Arr::get($redis, 'database', 0);
+
+        if (str_starts_with($host, '/')) {
+            return "unix://{$host}?db={$database}";
+        }
+
+        $user = rawurlencode((string) ($redis['username'] ?? ''));
+        $password = rawurlencode((string) ($redis['password'] ?? ''));
+        $login = $user === '' && $password === '' ? '' : "{$user}:{$password}@";
+        $port = Arr::get($redis, 'port', 6379);
+
+        return ($redis['scheme'] ?? 'tcp') === 'tls'
+            ? "rediss://{$login}{$host}:{$port}/{$database}"
+            : "redis://{$login}{$host}:{$port}/{$database}";
+    }
+}

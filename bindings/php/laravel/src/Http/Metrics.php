@@ -1,0 +1,21 @@
+<?php
+
+namespace Libcache\Laravel\Http;
+
+use Illuminate\Contracts\Cache\Factory as CacheFactory;
+use Illuminate\Contracts\Config\Repository as Config;
+use Illuminate\Http\Response;
+
+/** The cache's metrics as text for Prometheus. */
+class Metrics
+{
+    public function __invoke(CacheFactory $caches, Config $config): Response
+    {
+        $cache = $caches->store($config->get('libcache.store'))->getStore()->cache();
+
+        return new Response($cache->metrics($config->get('libcache.routes.labels', [])), 200, [
+            'Content-Type' => 'text/plain; version=0.0.4; charset=utf-8',
+            'Cache-Control' => 'no-store',
+        ]);
+    }
+}

@@ -1,0 +1,43 @@
+<?php
+
+namespace Libcache\Laravel\Http;
+
+use Illuminate\Contracts\Cache\Factory as CacheFactory;
+use Illuminate\Contracts\Config\Repository as Config;
+use Illuminate\Http\JsonResponse;
+use Libcache\Exception;
+
+/**
+ * Whether this host can serve: "ok", or "degraded" while Redis is away, which is still 200: requests are served, from L1 and
+ * from the source. 503 "failed": the cache cannot be opened.
+ */
+class Ready
+{
+    /** The time that Redis has for an answer, in seconds. */
+    private const PATIENCE = 0.25;
+
+    public function __invoke(CacheFactory $caches, Config $config): JsonResponse
+    {
+        try {
+            $cache = $caches->store($config->get('libcache.store'))->getStore()->cache();
+        } catch (Exception $e) {
+            return $this->answer(['status' => 'failed', 'error' => $e->getMessage()], 503);
+        }
+
+        $heard = $cache->poll(self::PATIENCE);
+        $alone = ! $heard && $cache->lastError() === Exception::EUNSUPPORTED;
+        $stats = $cache->stats();
+
+        return $this->answer([
+            'status' => $heard || $alone ? 'ok' : 'degraded',
+            'redis' => $alone ? 'none' : ($heard ? 'up' : $cache::describe($cache->lastError())),
+            'coherence_age_ms' => $alone ? 0 : $stats['coherence_age_ms'],
+            'owed_bytes' => $stats['owed_bytes'],
+        ], 200);
+    }
+
+    private function answer(array $state, int $code): JsonResponse
+    {
+        return new JsonResponse($state, $code, ['Cache-Control' => 'no-store']);
+    }
+}

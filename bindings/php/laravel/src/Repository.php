@@ -1,0 +1,106 @@
+<?php
+
+namespace Libcache\Laravel;
+
+use Illuminate\Cache\Repository as BaseRepository;
+use Illuminate\Contracts\Events\Dispatcher;
+
+/**
+ * Laravel's cache repository, with loads that are run once however many processes ask.
+ *
+ * @method Store getStore()
+ */
+class Repository extends BaseRepository
+{
+    use Concerns\AnnouncesEvents, Concerns\LoadsOnce, Concerns\ReadsAndWrites;
+
+    /** How many tagged caches are kept for the next call of tags() with the same names. */
+    private const TAGGED_MAX = 64;
+
+    /** @var array<string, TaggedCache> */
+    private array $tagged = [];
+
+    /** @param  array  $config  that of the store: "store" is its name (Laravel 11 and later) */
+    public function __construct(Store $store, array $config = [])
+    {
+        parent::__construct($store, $config);
+
+        $this->useStore($store);
+    }
+
+    /**
+     * The cache of another namespace of the same segment and Redis, with a policy of its own.
+     *
+     * @param  array<string, mixed>  $policy  over what config/libcache.php says of it; all processes must say the same
+     */
+    public function namespace(string $name, array $policy = []): static
+    {
+        $cache = clone $this;
+        $cache->useStore($this->store->namespace($name, $policy));
+
+        return $cache;
+    }
+
+    /**
+     * @param  array|mixed  $names
+     * @return TaggedCache
+     */
+    public function tags($names)
+    {
+        if (! is_array($names) || func_num_args() > 1) {
+            $names = func_get_args();
+        }
+
+        $id = count($names) === 1 && is_string($name = reset($names)) ? $name : serialize($names);
+        $cache = $this->tagged[$id] ?? null;
+
+        return $cache && ! $cache->altered ? $cache : $this->keepTagged($id, parent::tags($names));
+    }
+
+    public function setDefaultCacheTime($seconds)
+    {
+        $this->tagged = [];
+
+        return parent::setDefaultCacheTime($seconds);
+    }
+
+    public function setEventDispatcher(Dispatcher $events)
+    {
+        $this->tagged = [];
+        $this->useDispatcher($events);
+
+        parent::setEventDispatcher($events);
+    }
+
+    public function setStore($store)
+    {
+        $this->useStore($store);
+
+        return $this;
+    }
+
+    public function __clone()
+    {
+        parent::__clone();
+
+        $this->useStore($this->store);
+    }
+
+    private function useStore(Store $store): void
+    {
+        $this->tagged = [];
+        $this->store = $store;
+        $this->cell = $store->cache();
+    }
+
+    private function keepTagged(string $id, TaggedCache $cache): TaggedCache
+    {
+        if (count($this->tagged) >= self::TAGGED_MAX) {
+            $this->tagged = [];
+        }
+
+        $cache->altered = false;
+
+        return $this->tagged[$id] = $cache;
+    }
+}
