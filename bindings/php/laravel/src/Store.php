@@ -24,6 +24,9 @@ class Store extends TaggableStore implements LockProvider
     /** @var string[] */
     private array $tags = [];
 
+    /** The namespace has a TTL of its own. */
+    private bool $hasTtl;
+
     /**
      * @param  Cache  $cache  the namespace
      * @param  string  $prefix  what Laravel calls the prefix; the namespace does its work
@@ -37,7 +40,9 @@ class Store extends TaggableStore implements LockProvider
         private ?Namespaces $namespaces = null,
         private ?Faults $faults = null,
         private bool $sharedTags = false,
-    ) {}
+    ) {
+        $this->hasTtl = isset(($namespaces?->policy($cache->name()) ?? [])['ttl']);
+    }
 
     /** The namespace of this store. */
     public function cache(): Cache
@@ -53,7 +58,9 @@ class Store extends TaggableStore implements LockProvider
     public function namespace(string $name, array $policy = []): static
     {
         $store = clone $this;
-        $store->cache = $this->cache->namespace($name, $policy + ($this->namespaces?->policy($name) ?? []));
+        $policy += $this->namespaces?->policy($name) ?? [];
+        $store->cache = $this->cache->namespace($name, $policy);
+        $store->hasTtl = isset($policy['ttl']);
         $store->prefix = $name;
         $store->tags = [];
 
@@ -78,7 +85,7 @@ class Store extends TaggableStore implements LockProvider
     /** What a TTL that was not given means: null, the namespace's own, where it has a policy; else for ever. */
     public function defaultTtl(): ?int
     {
-        return isset(($this->namespaces?->policy($this->cache->name()) ?? [])['ttl']) ? null : Cache::FOREVER;
+        return $this->hasTtl ? null : Cache::FOREVER;
     }
 
     public function get($key)
