@@ -345,7 +345,7 @@ enum libcache_flag {
  * libcache_release_value frees it.
  * To have the bytes copied straight into memory of your own, either set data and capacity beforehand (owner stays NULL)
  * and accept LIBCACHE_ETOOBIG when it does not suffice (`size` then says how much is needed), or give
- * `reserve`: it is called with the exact size once that is known, while no lock is held, and returns
+ * `reserve`: it is called with the exact size once that is known (codec and tier are set by then), while no lock is held, and returns
  * where the bytes go (NULL: the get fails with LIBCACHE_ENOMEM). It may be called again in the same
  * get, when the entry changed meanwhile: the memory of the last call counts. It may leave by longjmp.
  */

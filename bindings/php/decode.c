@@ -1,0 +1,329 @@
+/* Reading the native encoding (codec.h). Runs no PHP code; never trusts a byte. SPDX-License-Identifier: MIT */
+#include "codec.h"
+
+struct decoding {
+    const unsigned char *at, *end;
+    unsigned depth, n_shapes;
+    struct {
+        struct shape *shape;
+        HashTable *last; /* the last whole row */
+    } shapes[SHAPES_MAX];
+};
+
+static zend_always_inline size_t left(const struct decoding *d)
+{
+    return (size_t)(d->end - d->at);
+}
+
+static zend_always_inline uint32_t u32_at(const unsigned char *p)
+{
+    uint32_t n;
+    memcpy(&n, p, sizeof n);
+#ifdef WORDS_BIGENDIAN
+    n = __builtin_bswap32(n);
+#endif
+    return n;
+}
+
+static zend_always_inline uint64_t u64_at(const unsigned char *p)
+{
+    uint64_t n;
+    memcpy(&n, p, sizeof n);
+#ifdef WORDS_BIGENDIAN
+    n = __builtin_bswap64(n);
+#endif
+    return n;
+}
+
+static int read_item(struct decoding *d, zval *out);
+
+static zend_always_inline int read_string(struct decoding *d, size_t size, zval *out)
+{
+    if (UNEXPECTED(left(d) < size))
+        return 0;
+    if (EXPECTED(size > 1)) {
+        zend_string *s = zend_string_alloc(size, 0);
+        memcpy(ZSTR_VAL(s), d->at, size);
+        ZSTR_VAL(s)[size] = '\0';
+        ZVAL_NEW_STR(out, s);
+    } else if (size) {
+        ZVAL_INTERNED_STR(out, ZSTR_CHAR(*d->at));
+    } else {
+        ZVAL_EMPTY_STRING(out);
+    }
+    d->at += size;
+    return 1;
+}
+
+/* What can be read with a few bytes; 2: it is something else. */
+static zend_always_inline int read_simple(struct decoding *d, zval *out)
+{
+    const unsigned char *p = d->at;
+    size_t n = left(d);
+
+    if (UNEXPECTED(!n))
+        return 0;
+    switch (*p) {
+    case ITEM_NULL: d->at += 1; ZVAL_NULL(out); return 1;
+    case ITEM_FALSE: d->at += 1; ZVAL_FALSE(out); return 1;
+    case ITEM_TRUE: d->at += 1; ZVAL_TRUE(out); return 1;
+    case ITEM_EMPTY: d->at += 1; ZVAL_EMPTY_ARRAY(out); return 1;
+    case ITEM_INT8:
+        if (n < 2)
+            return 0;
+        d->at += 2;
+        ZVAL_LONG(out, (signed char)p[1]);
+        return 1;
+    case ITEM_INT32:
+        if (n < 5)
+            return 0;
+        d->at += 5;
+        ZVAL_LONG(out, (int32_t)u32_at(p + 1));
+        return 1;
+    case ITEM_INT64:
+        if (n < 9)
+            return 0;
+        d->at += 9;
+        ZVAL_LONG(out, (zend_long)u64_at(p + 1));
+        return 1;
+    case ITEM_DOUBLE: {
+        uint64_t bits;
+        double value;
+        if (n < 9)
+            return 0;
+        d->at += 9;
+        bits = u64_at(p + 1);
+        memcpy(&value, &bits, sizeof value);
+        ZVAL_DOUBLE(out, value);
+        return 1;
+    }
+    case ITEM_STR8:
+        if (n < 2)
+            return 0;
+        d->at += 2;
+        return read_string(d, p[1], out);
+    case ITEM_STR32:
+        if (n < 5)
+            return 0;
+        d->at += 5;
+        return read_string(d, u32_at(p + 1), out);
+    default:
+        return 2;
+    }
+}
+
+static int read_list(struct decoding *d, zval *out)
+{
+    uint32_t n, i = 0;
+    zend_array *list;
+
+    if (left(d) < 5)
+        return 0;
+    n = u32_at(d->at + 1);
+    d->at += 5;
+    if (!n || n > left(d)) /* an item takes a byte at least */
+        return 0;
+    list = zend_new_array(n);
+    zend_hash_real_init_packed(list);
+    ZEND_HASH_FILL_PACKED(list) {
+        for (; i < n; i++) {
+            zval item;
+            if (UNEXPECTED(!read_item(d, &item)))
+                break;
+            ZEND_HASH_FILL_ADD(&item);
+        }
+    } ZEND_HASH_FILL_END();
+    if (i < n) {
+        zend_array_destroy(list);
+        return 0;
+    }
+    ZVAL_ARR(out, list);
+    return 1;
+}
+
+static int read_entry(struct decoding *d, zend_array *map)
+{
+    zend_ulong number;
+    uint32_t size;
+    zval item, *added;
+
+    if (left(d) < 4)
+        return 0;
+    size = u32_at(d->at);
+    d->at += 4;
+    if (size == MAP_INT_KEY) {
+        if (left(d) < 8)
+            return 0;
+        number = (zend_ulong)u64_at(d->at);
+        d->at += 8;
+        if (!read_item(d, &item))
+            return 0;
+        added = zend_hash_index_add(map, number, &item);
+    } else {
+        const char *bytes = (const char *)d->at;
+        zend_string *key;
+        if (left(d) < size || ZEND_HANDLE_NUMERIC_STR(bytes, size, number))
+            return 0;
+        d->at += size;
+        if (!read_item(d, &item))
+            return 0;
+        key = size > 1 ? zend_string_init(bytes, size, 0) : size ? ZSTR_CHAR((unsigned char)*bytes) : ZSTR_EMPTY_ALLOC();
+        added = zend_hash_add(map, key, &item);
+        zend_string_release(key);
+    }
+    if (!added)
+        zval_ptr_dtor_nogc(&item);
+    return added != NULL;
+}
+
+static int read_map(struct decoding *d, zval *out)
+{
+    uint32_t n;
+    zend_array *map;
+
+    if (left(d) < 5)
+        return 0;
+    n = u32_at(d->at + 1);
+    d->at += 5;
+    if (!n || n > left(d) / 5)
+        return 0;
+    map = zend_new_array(n);
+    zend_hash_real_init_mixed(map);
+    for (; n; n--)
+        if (UNEXPECTED(!read_entry(d, map))) {
+            zend_array_destroy(map);
+            return 0;
+        }
+    ZVAL_ARR(out, map);
+    return 1;
+}
+
+/* The bytes of a shape at `at`. 0: there is none, or too many. */
+static int read_shape(struct decoding *d)
+{
+    struct shape *shape;
+    uint32_t hint;
+    size_t size;
+
+    if (left(d) < 7 || d->n_shapes == SHAPES_MAX)
+        return 0;
+    hint = u32_at(d->at + 1);
+    size = (size_t)(d->at[5] | d->at[6] << 8);
+    d->at += 7;
+    if (left(d) < size)
+        return 0;
+    shape = shape_of(hint, d->at, size);
+    d->at += size;
+    if (!shape)
+        return 0;
+    d->shapes[d->n_shapes].shape = shape;
+    d->shapes[d->n_shapes++].last = NULL;
+    return 1;
+}
+
+/* An array of a shape, all its values null. */
+static zend_always_inline zend_array *new_row(const struct shape *s)
+{
+    zend_array *row = emalloc(sizeof *row);
+    const HashTable *table = &s->table;
+    void *data;
+
+    data = emalloc(HT_SIZE(table));
+    memcpy(row, &s->ready, sizeof *row);
+    memcpy(data, HT_GET_DATA_ADDR(table), HT_USED_SIZE(table));
+    HT_SET_DATA_ADDR(row, data);
+    if (UNEXPECTED(!s->kept))
+        for (uint32_t i = 0; i < s->n; i++)
+            zend_string_addref(row->arData[i].key);
+    return row;
+}
+
+static int read_row(struct decoding *d, unsigned number, zval *out)
+{
+    const struct shape *shape = d->shapes[number].shape;
+    zend_array *row = new_row(shape);
+    uint32_t n = shape->n;
+
+    for (uint32_t i = 0; i < n; i++) {
+        zval *to = &row->arData[i].val; /* its `next` is the hash chain's, and stays */
+        int how = read_simple(d, to);
+        if (EXPECTED(how == 1))
+            continue;
+        if (how == 2 && *d->at == ITEM_SAME && d->shapes[number].last) {
+            zval *same = &d->shapes[number].last->arData[i].val;
+            how = Z_TYPE_P(same) == IS_STRING;
+            if (how)
+                ZVAL_COPY(to, same);
+            d->at++;
+        } else if (how == 2) {
+            zval item;
+            how = read_item(d, &item);
+            if (how)
+                ZVAL_COPY_VALUE(to, &item);
+        }
+        if (UNEXPECTED(!how)) {
+            ZVAL_NULL(to);
+            zend_array_destroy(row);
+            return 0;
+        }
+    }
+    d->shapes[number].last = row;
+    ZVAL_ARR(out, row);
+    return 1;
+}
+
+static int read_nested(struct decoding *d, zval *out)
+{
+    switch (*d->at) {
+    case ITEM_LIST:
+        return read_list(d, out);
+    case ITEM_MAP:
+        return read_map(d, out);
+    case ITEM_NEW_ROW:
+        return read_shape(d) && read_row(d, d->n_shapes - 1, out);
+    case ITEM_ROW:
+        if (left(d) < 2 || d->at[1] >= d->n_shapes)
+            return 0;
+        d->at += 2;
+        return read_row(d, d->at[-1], out);
+    default:
+        return 0;
+    }
+}
+
+static int read_item(struct decoding *d, zval *out)
+{
+    int how = read_simple(d, out);
+
+    if (how != 2)
+        return how;
+    if (UNEXPECTED(d->depth == DEPTH_MAX))
+        return 0;
+    d->depth++;
+    how = read_nested(d, out);
+    d->depth--;
+    return how;
+}
+
+int native_decode(const char *bytes, size_t size, zval *out)
+{
+    zend_libcache_globals *g = ZEND_MODULE_GLOBALS_BULK(libcache);
+    struct decoding d;
+    int whole;
+
+    if (UNEXPECTED(g->given_up))
+        shapes_tidy(g);
+    d.at = (const unsigned char *)bytes;
+    d.end = d.at + size;
+    d.depth = d.n_shapes = 0;
+    if (!size || *d.at++ != NATIVE_VERSION)
+        return 0;
+    whole = read_item(&d, out);
+    if (whole && d.at != d.end) {
+        zval_ptr_dtor_nogc(out);
+        whole = 0;
+    }
+    for (unsigned i = 0; i < d.n_shapes; i++)
+        shape_release(d.shapes[i].shape);
+    return whole;
+}
