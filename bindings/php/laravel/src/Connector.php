@@ -59,6 +59,10 @@ class Connector
             $options['redis_url'] = $this->redisUrl($connection);
         }
 
+        if (($options['segment'] ?? 'named') !== 'named') {
+            unset($options['name']);
+        }
+
         return array_filter($options, fn ($value) => $value !== null);
     }
 

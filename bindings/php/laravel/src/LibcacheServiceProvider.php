@@ -5,6 +5,8 @@ namespace Libcache\Laravel;
 use Illuminate\Cache\CacheManager;
 use Illuminate\Cache\RateLimiter as BaseRateLimiter;
 use Illuminate\Contracts\Events\Dispatcher;
+use Illuminate\Contracts\Foundation\CachesConfiguration;
+use Illuminate\Contracts\Foundation\CachesRoutes;
 use Illuminate\Session\CacheBasedSessionHandler;
 use Illuminate\Support\Facades\Route;
 use Illuminate\Support\ServiceProvider;
@@ -14,9 +16,12 @@ class LibcacheServiceProvider extends ServiceProvider
 {
     public function register()
     {
-        $this->mergeConfigFrom($this->configFile(), 'libcache');
-
         $config = $this->app['config'];
+
+        if (! ($this->app instanceof CachesConfiguration && $this->app->configurationIsCached())) {
+            $config->set('libcache', $this->completed($config->get('libcache', [])));
+        }
+
         $store = $config->get('libcache.store', 'libcache');
 
         if ($config->get("cache.stores.{$store}") === null) {
@@ -120,17 +125,31 @@ class LibcacheServiceProvider extends ServiceProvider
 
     private function registerRoutes(): void
     {
-        $routes = $this->app['config']->get('libcache.routes', []);
+        $config = $this->app['config']->get('libcache.routes');
+        $paths = array_filter(['metrics' => $config['metrics'], 'ready' => $config['ready']]);
 
-        if ($this->app instanceof \Illuminate\Contracts\Foundation\CachesRoutes && $this->app->routesAreCached()) {
+        if (! $paths || ($this->app instanceof CachesRoutes && $this->app->routesAreCached())) {
             return;
         }
 
-        foreach (['metrics' => Http\Metrics::class, 'ready' => Http\Ready::class] as $name => $controller) {
-            if (! empty($routes[$name])) {
-                Route::get($routes[$name], $controller)->middleware($routes['middleware'] ?? [])->name("libcache.{$name}");
+        foreach ($paths as $name => $path) {
+            Route::get($path, ['metrics' => Http\Metrics::class, 'ready' => Http\Ready::class][$name])
+                ->middleware($config['middleware'])->name("libcache.{$name}");
+        }
+    }
+
+    /** The configuration, with what it leaves out: sections may be given in part. */
+    private function completed(array $own): array
+    {
+        $defaults = require $this->configFile();
+
+        foreach ($defaults as $name => $default) {
+            if (is_array($default) && is_array($own[$name] ?? null)) {
+                $own[$name] += $default;
             }
         }
+
+        return $own + $defaults;
     }
 
     private function configFile(): string

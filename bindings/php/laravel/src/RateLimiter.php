@@ -90,7 +90,7 @@ class RateLimiter extends BaseRateLimiter
     {
         $name = $this->nameOf($key);
 
-        return $this->counters->get($name) ?? ($this->counters->lastError() ? $this->ownCounters->get($name) : null);
+        return $this->counters->get($name) ?? $this->ownCounters->get($name);
     }
 
     private function nameOf($key): string

@@ -5,6 +5,11 @@ namespace Libcache\Laravel;
 use Illuminate\Cache\Repository as BaseRepository;
 use Illuminate\Contracts\Events\Dispatcher;
 
+use function count;
+use function func_num_args;
+use function is_array;
+use function is_string;
+
 /**
  * Laravel's cache repository, with loads that are run once however many processes ask.
  *
@@ -47,14 +52,11 @@ class Repository extends BaseRepository
      */
     public function tags($names)
     {
-        if (! is_array($names) || func_num_args() > 1) {
-            $names = func_get_args();
-        }
+        $id = is_string($names) && func_num_args() === 1 ? $names : $this->idOf($names = is_array($names) ? $names : func_get_args());
 
-        $id = count($names) === 1 && is_string($name = reset($names)) ? $name : serialize($names);
-        $cache = $this->tagged[$id] ?? null;
-
-        return $cache && ! $cache->altered ? $cache : $this->keepTagged($id, parent::tags($names));
+        return isset($this->tagged[$id]) && ! $this->tagged[$id]->altered
+            ? $this->tagged[$id]
+            : $this->keepTagged($id, parent::tags($names));
     }
 
     public function setDefaultCacheTime($seconds)
@@ -91,6 +93,12 @@ class Repository extends BaseRepository
         $this->tagged = [];
         $this->store = $store;
         $this->cell = $store->cache();
+    }
+
+    /** By what a tagged cache is found again. */
+    private function idOf(array $names): string
+    {
+        return count($names) === 1 && is_string($name = reset($names)) ? $name : "\0".serialize($names);
     }
 
     private function keepTagged(string $id, TaggedCache $cache): TaggedCache

@@ -95,18 +95,10 @@ class Store extends TaggableStore implements LockProvider
 
     public function many(array $keys)
     {
-        $values = [];
-        foreach ($keys as $key) {
-            $values[$key] = self::key($key);
-        }
+        $stored = array_map([self::class, 'key'], $keys);
+        $found = $this->cache->getMany($stored, null);
 
-        $found = $this->cache->getMany(array_values($values), null);
-
-        foreach ($values as $key => $stored) {
-            $values[$key] = $found[$stored] ?? null;
-        }
-
-        return $values;
+        return $stored === $keys ? $found : array_combine($keys, array_map(fn ($key) => $found[$key], $stored));
     }
 
     public function put($key, $value, $seconds)
@@ -197,6 +189,24 @@ class Store extends TaggableStore implements LockProvider
     /** There is nothing to prune: no lists of a tag's members are kept. */
     public function flushStaleTags()
     {
+    }
+
+    /**
+     * Hears what other hosts have changed. False: Redis is away. Null: there is no Redis.
+     *
+     * @param  float|null  $seconds  to spend on it at most
+     */
+    public function poll(?float $seconds = null): ?bool
+    {
+        try {
+            return $this->cache->poll($seconds);
+        } catch (Exception $e) {
+            if ($e->getCode() !== Exception::EUNSUPPORTED) {
+                throw $e;
+            }
+
+            return null;
+        }
     }
 
     public function getPrefix()

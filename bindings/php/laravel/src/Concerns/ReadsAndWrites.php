@@ -19,6 +19,9 @@ use Illuminate\Cache\Events\WritingManyKeys;
 use Libcache\Cache;
 use Libcache\Exception;
 
+use function is_array;
+use function is_string;
+
 /**
  * What a repository reads and writes, where Laravel's own way would be slower, or would not be one step.
  *
@@ -83,18 +86,16 @@ trait ReadsAndWrites
         $this->announce(RetrievingManyKeys::class, $keys);
 
         $found = $this->store->many(array_map(fn ($key) => $this->scope.$key, $keys));
+        $heard = $this->hears(CacheHit::class, CacheMissed::class);
 
         foreach ($values as $key => $default) {
             $value = $found[$this->scope.$key] ?? null;
 
-            if ($value === null) {
-                $this->announce(CacheMissed::class, $key);
-                $value = $default instanceof Closure ? $default() : $default;
-            } else {
-                $this->announce(CacheHit::class, $key, $value);
+            if ($heard) {
+                $this->announce($value === null ? CacheMissed::class : CacheHit::class, $key, ...($value === null ? [] : [$value]));
             }
 
-            $values[$key] = $value;
+            $values[$key] = $value ?? ($default instanceof Closure ? $default() : $default);
         }
 
         return $values;

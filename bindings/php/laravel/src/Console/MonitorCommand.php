@@ -32,38 +32,37 @@ class MonitorCommand extends Command
             return 1;
         }
 
-        $cache = $repository->getStore()->cache();
+        $store = $repository->getStore();
         $count = (int) $this->option('count');
-        $before = $cache->stats();
+        $before = $store->cache()->stats();
 
         for ($line = 0; $count === 0 || $line < $count; $line++) {
             usleep((int) ($interval * 1e6));
 
-            $up = $cache->poll();
-            $now = $cache->stats();
+            $up = $store->poll();
+            $now = $store->cache()->stats();
 
             if ($line % self::PAGE === 0) {
                 $this->line(sprintf('%8s %10s %10s %12s %12s %12s %10s %10s  %s', 'time', 'entries', 'live MiB', 'evicted/s', 'reclaimed/s',
                     'invalid./s', 'age ms', 'owed B', 'redis'));
             }
 
-            $this->line($this->figures($before, $now, max($interval, 0.001), $up || ! $this->hasRedis($cache)));
+            $this->line($this->figures($before, $now, max($interval, 0.001), $up));
             $before = $now;
         }
 
         return 0;
     }
 
-    private function figures(array $before, array $now, float $seconds, bool $up): string
+    private function figures(array $before, array $now, float $seconds, ?bool $up): string
     {
         $rate = fn (string $name) => number_format(($now[$name] - $before[$name]) / $seconds, 0, '.', '');
 
         return sprintf('%8s %10d %10.1f %12s %12s %12s %10d %10d  %s', date('H:i:s'), $now['entries'], $now['live_bytes'] / 1048576,
-            $rate('evictions'), $rate('reclaimed'), $rate('position'), $now['coherence_age_ms'], $now['owed_bytes'], $up ? 'up' : 'DOWN');
-    }
-
-    private function hasRedis($cache): bool
-    {
-        return $cache->lastError() !== \Libcache\Exception::EUNSUPPORTED;
+            $rate('evictions'), $rate('reclaimed'), $rate('position'), $now['coherence_age_ms'], $now['owed_bytes'], match ($up) {
+                true => 'up',
+                false => 'DOWN',
+                null => 'none',
+            });
     }
 }

@@ -14,12 +14,12 @@ class StatsCommand extends Command
 
     public function handle(): int
     {
-        if (! $cache = $this->repository()) {
+        if (! $repository = $this->repository()) {
             return 1;
         }
 
-        $cache = $cache->getStore()->cache();
-        $cache->poll();
+        $repository->getStore()->poll();
+        $cache = $repository->getStore()->cache();
         $stats = ['version' => $cache::version(), 'namespace' => $cache->name()] + $cache->stats();
 
         if ($this->option('json')) {

@@ -19,19 +19,23 @@ class Ready
     public function __invoke(CacheFactory $caches, Config $config): JsonResponse
     {
         try {
-            $cache = $caches->store($config->get('libcache.store'))->getStore()->cache();
+            $store = $caches->store($config->get('libcache.store'))->getStore();
         } catch (Exception $e) {
             return $this->answer(['status' => 'failed', 'error' => $e->getMessage()], 503);
         }
 
-        $heard = $cache->poll(self::PATIENCE);
-        $alone = ! $heard && $cache->lastError() === Exception::EUNSUPPORTED;
+        $heard = $store->poll(self::PATIENCE);
+        $cache = $store->cache();
         $stats = $cache->stats();
 
         return $this->answer([
-            'status' => $heard || $alone ? 'ok' : 'degraded',
-            'redis' => $alone ? 'none' : ($heard ? 'up' : $cache::describe($cache->lastError())),
-            'coherence_age_ms' => $alone ? 0 : $stats['coherence_age_ms'],
+            'status' => $heard === false ? 'degraded' : 'ok',
+            'redis' => match ($heard) {
+                true => 'up',
+                false => $cache::describe($cache->lastError()),
+                null => 'none',
+            },
+            'coherence_age_ms' => $heard === null ? 0 : $stats['coherence_age_ms'],
             'owed_bytes' => $stats['owed_bytes'],
         ], 200);
     }

@@ -53,6 +53,7 @@ trait RateLimiterTests
 
     public function test_the_throttle_middleware_works_with_it()
     {
+        $this->app->instance(\Illuminate\Contracts\Debug\ExceptionHandler::class, new RecordingHandler);
         $router = $this->app['router'];
         $router->aliasMiddleware('throttle', \Illuminate\Routing\Middleware\ThrottleRequests::class);
         $router->get('limited', fn () => 'ok')->middleware('throttle:2,1');
