@@ -17,7 +17,7 @@ PHP_ARG_ENABLE([libcache-asan],
 if test "$PHP_LIBCACHE" != "no"; then
   dnl The environment may name another place of the repository, for builds away from it.
   LIBCACHE_ROOT=${LIBCACHE_ROOT:-`cd "$srcdir/../.." && pwd`}
-  LIBCACHE_FLAGS="-fvisibility=hidden -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare"
+  LIBCACHE_FLAGS="-O3 -fvisibility=hidden -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare"
   LIBCACHE_VARIANT=release
   if test "$PHP_LIBCACHE_ASAN" != "no"; then
     LIBCACHE_FLAGS="$LIBCACHE_FLAGS -O1 -g -fno-omit-frame-pointer -fsanitize=address"

@@ -36,84 +36,118 @@ static zend_always_inline uint64_t u64_at(const unsigned char *p)
 }
 
 static int read_item(struct decoding *d, zval *out);
+static int read_deep(struct decoding *d, zval *out);
 
-static zend_always_inline int read_string(struct decoding *d, size_t size, zval *out)
+/* A string of so many bytes. For short ones the size is a constant to the allocator, which is then much faster. */
+static zend_always_inline zend_string *new_string(size_t size)
 {
-    if (UNEXPECTED(left(d) < size))
+    zend_string *s;
+
+    switch ((_ZSTR_HEADER_SIZE + size) / 8) {
+    case 3: s = emalloc(32); break;
+    case 4: s = emalloc(40); break;
+    case 5: s = emalloc(48); break;
+    case 6: s = emalloc(56); break;
+    default: return zend_string_alloc(size, 0);
+    }
+    GC_SET_REFCOUNT(s, 1);
+    GC_TYPE_INFO(s) = GC_STRING;
+    ZSTR_H(s) = 0;
+    ZSTR_LEN(s) = size;
+    return s;
+}
+
+/* Those two work on a copy of the place, which the compiler keeps in a register. */
+static zend_always_inline int read_string(const unsigned char **at, const unsigned char *end, size_t size, zval *out)
+{
+    const unsigned char *p = *at;
+
+    if (UNEXPECTED((size_t)(end - p) < size))
         return 0;
+    *at = p + size;
     if (EXPECTED(size > 1)) {
-        zend_string *s = zend_string_alloc(size, 0);
-        memcpy(ZSTR_VAL(s), d->at, size);
+        zend_string *s = new_string(size);
+        copy_bytes(ZSTR_VAL(s), p, size);
         ZSTR_VAL(s)[size] = '\0';
         ZVAL_NEW_STR(out, s);
     } else if (size) {
-        ZVAL_INTERNED_STR(out, ZSTR_CHAR(*d->at));
+        ZVAL_INTERNED_STR(out, ZSTR_CHAR(*p));
     } else {
         ZVAL_EMPTY_STRING(out);
     }
-    d->at += size;
     return 1;
 }
 
 /* What can be read with a few bytes; 2: it is something else. */
-static zend_always_inline int read_simple(struct decoding *d, zval *out)
+static zend_always_inline int read_simple(const unsigned char **at, const unsigned char *end, zval *out)
 {
-    const unsigned char *p = d->at;
-    size_t n = left(d);
+    const unsigned char *p = *at;
+    size_t n = (size_t)(end - p);
 
-    if (UNEXPECTED(!n))
-        return 0;
-    switch (*p) {
-    case ITEM_NULL: d->at += 1; ZVAL_NULL(out); return 1;
-    case ITEM_FALSE: d->at += 1; ZVAL_FALSE(out); return 1;
-    case ITEM_TRUE: d->at += 1; ZVAL_TRUE(out); return 1;
-    case ITEM_EMPTY: d->at += 1; ZVAL_EMPTY_ARRAY(out); return 1;
-    case ITEM_INT8:
-        if (n < 2)
+    if (UNEXPECTED(n < 2)) { /* at the very end: what has no bytes of its own */
+        if (!n || (*p != ITEM_NULL && *p != ITEM_FALSE && *p != ITEM_TRUE && *p != ITEM_EMPTY && *p != ITEM_SAME))
             return 0;
-        d->at += 2;
+    }
+    switch (*p) {
+    case ITEM_NULL: *at = p + 1; ZVAL_NULL(out); return 1;
+    case ITEM_FALSE: *at = p + 1; ZVAL_FALSE(out); return 1;
+    case ITEM_TRUE: *at = p + 1; ZVAL_TRUE(out); return 1;
+    case ITEM_EMPTY: *at = p + 1; ZVAL_EMPTY_ARRAY(out); return 1;
+    case ITEM_INT8:
+        *at = p + 2;
         ZVAL_LONG(out, (signed char)p[1]);
         return 1;
     case ITEM_INT32:
-        if (n < 5)
+        if (UNEXPECTED(n < 5))
             return 0;
-        d->at += 5;
+        *at = p + 5;
         ZVAL_LONG(out, (int32_t)u32_at(p + 1));
         return 1;
     case ITEM_INT64:
-        if (n < 9)
+        if (UNEXPECTED(n < 9))
             return 0;
-        d->at += 9;
+        *at = p + 9;
         ZVAL_LONG(out, (zend_long)u64_at(p + 1));
         return 1;
     case ITEM_DOUBLE: {
         uint64_t bits;
         double value;
-        if (n < 9)
+        if (UNEXPECTED(n < 9))
             return 0;
-        d->at += 9;
+        *at = p + 9;
         bits = u64_at(p + 1);
         memcpy(&value, &bits, sizeof value);
         ZVAL_DOUBLE(out, value);
         return 1;
     }
     case ITEM_STR8:
-        if (n < 2)
-            return 0;
-        d->at += 2;
-        return read_string(d, p[1], out);
+        *at = p + 2;
+        return read_string(at, end, p[1], out);
     case ITEM_STR32:
-        if (n < 5)
+        if (UNEXPECTED(n < 5))
             return 0;
-        d->at += 5;
-        return read_string(d, u32_at(p + 1), out);
+        *at = p + 5;
+        return read_string(at, end, u32_at(p + 1), out);
     default:
         return 2;
     }
 }
 
+/* Where item i of a packed array goes. */
+static zend_always_inline zval *list_slot(zend_array *list, uint32_t i)
+{
+#if PHP_VERSION_ID >= 80200
+    return list->arPacked + i;
+#else
+    list->arData[i].h = i;
+    list->arData[i].key = NULL;
+    return &list->arData[i].val;
+#endif
+}
+
 static int read_list(struct decoding *d, zval *out)
 {
+    const unsigned char *at;
     uint32_t n, i = 0;
     zend_array *list;
 
@@ -125,14 +159,20 @@ static int read_list(struct decoding *d, zval *out)
         return 0;
     list = zend_new_array(n);
     zend_hash_real_init_packed(list);
-    ZEND_HASH_FILL_PACKED(list) {
-        for (; i < n; i++) {
-            zval item;
-            if (UNEXPECTED(!read_item(d, &item)))
-                break;
-            ZEND_HASH_FILL_ADD(&item);
+    for (at = d->at; i < n; i++) {
+        zval *to = list_slot(list, i);
+        int how = read_simple(&at, d->end, to);
+        if (UNEXPECTED(how == 2)) {
+            d->at = at;
+            how = read_deep(d, to);
+            at = d->at;
         }
-    } ZEND_HASH_FILL_END();
+        if (UNEXPECTED(!how))
+            break;
+    }
+    d->at = at;
+    list->nNumUsed = list->nNumOfElements = i;
+    list->nNextFreeElement = i;
     if (i < n) {
         zend_array_destroy(list);
         return 0;
@@ -221,6 +261,8 @@ static int read_shape(struct decoding *d)
     return 1;
 }
 
+#define SMALL_TABLE HT_SIZE_EX(HT_MIN_SIZE, HT_SIZE_TO_MASK(HT_MIN_SIZE))
+
 /* An array of a shape, all its values null. */
 static zend_always_inline zend_array *new_row(const struct shape *s)
 {
@@ -228,9 +270,14 @@ static zend_always_inline zend_array *new_row(const struct shape *s)
     const HashTable *table = &s->table;
     void *data;
 
-    data = emalloc(HT_SIZE(table));
+    if (EXPECTED(table->nTableSize == HT_MIN_SIZE)) { /* a constant: much faster */
+        data = emalloc(SMALL_TABLE);
+        copy_bytes(data, HT_GET_DATA_ADDR(table), HT_USED_SIZE(table));
+    } else {
+        data = emalloc(HT_SIZE(table));
+        memcpy(data, HT_GET_DATA_ADDR(table), HT_USED_SIZE(table));
+    }
     memcpy(row, &s->ready, sizeof *row);
-    memcpy(data, HT_GET_DATA_ADDR(table), HT_USED_SIZE(table));
     HT_SET_DATA_ADDR(row, data);
     if (UNEXPECTED(!s->kept))
         for (uint32_t i = 0; i < s->n; i++)
@@ -242,24 +289,24 @@ static int read_row(struct decoding *d, unsigned number, zval *out)
 {
     const struct shape *shape = d->shapes[number].shape;
     zend_array *row = new_row(shape);
+    const unsigned char *at = d->at;
     uint32_t n = shape->n;
 
     for (uint32_t i = 0; i < n; i++) {
         zval *to = &row->arData[i].val; /* its `next` is the hash chain's, and stays */
-        int how = read_simple(d, to);
+        int how = read_simple(&at, d->end, to);
         if (EXPECTED(how == 1))
             continue;
-        if (how == 2 && *d->at == ITEM_SAME && d->shapes[number].last) {
-            zval *same = &d->shapes[number].last->arData[i].val;
-            how = Z_TYPE_P(same) == IS_STRING;
+        if (how == 2 && *at == ITEM_SAME) {
+            const HashTable *last = d->shapes[number].last;
+            how = last != NULL;
             if (how)
-                ZVAL_COPY(to, same);
-            d->at++;
+                ZVAL_COPY(to, &last->arData[i].val);
+            at++;
         } else if (how == 2) {
-            zval item;
-            how = read_item(d, &item);
-            if (how)
-                ZVAL_COPY_VALUE(to, &item);
+            d->at = at;
+            how = read_deep(d, to);
+            at = d->at;
         }
         if (UNEXPECTED(!how)) {
             ZVAL_NULL(to);
@@ -267,6 +314,7 @@ static int read_row(struct decoding *d, unsigned number, zval *out)
             return 0;
         }
     }
+    d->at = at;
     d->shapes[number].last = row;
     ZVAL_ARR(out, row);
     return 1;
@@ -291,18 +339,23 @@ static int read_nested(struct decoding *d, zval *out)
     }
 }
 
-static int read_item(struct decoding *d, zval *out)
+static int read_deep(struct decoding *d, zval *out)
 {
-    int how = read_simple(d, out);
+    int how;
 
-    if (how != 2)
-        return how;
     if (UNEXPECTED(d->depth == DEPTH_MAX))
         return 0;
     d->depth++;
     how = read_nested(d, out);
     d->depth--;
     return how;
+}
+
+static int read_item(struct decoding *d, zval *out)
+{
+    int how = read_simple(&d->at, d->end, out);
+
+    return how != 2 ? how : read_deep(d, out);
 }
 
 int native_decode(const char *bytes, size_t size, zval *out)

@@ -93,7 +93,7 @@ static zend_always_inline void write_string(php_libcache_out *out, const zend_st
         *at++ = ITEM_STR32;
         at = put_u32(at, (uint32_t)size);
     }
-    memcpy(at, ZSTR_VAL(s), size);
+    copy_bytes(at, ZSTR_VAL(s), size);
     out->at = at + size;
 }
 
@@ -148,7 +148,7 @@ static void write_shape(php_libcache_out *out, const HashTable *ht, uint32_t hin
     for (uint32_t i = 0; i < n; i++)
         *at++ = (char)ZSTR_LEN(ht->arData[i].key);
     for (uint32_t i = 0; i < n; i++) {
-        memcpy(at, ZSTR_VAL(ht->arData[i].key), ZSTR_LEN(ht->arData[i].key));
+        copy_bytes(at, ZSTR_VAL(ht->arData[i].key), ZSTR_LEN(ht->arData[i].key));
         at += ZSTR_LEN(ht->arData[i].key);
     }
     out->at = at;
@@ -188,13 +188,40 @@ static int begin_row(struct encoding *e, HashTable *ht)
     return (int)i;
 }
 
-/* Whether a row's string is the one that the last row has there. */
+/* Whether two arrays of plain values are the same; gives up on what would take long to compare. */
+static int same_array(HashTable *a, HashTable *b)
+{
+    zval *x, *y;
+
+    if (a == b)
+        return 1;
+    if (!HT_IS_PACKED(a) || !HT_IS_PACKED(b) || !HT_IS_WITHOUT_HOLES(a) || !HT_IS_WITHOUT_HOLES(b) || a->nNumUsed != b->nNumUsed ||
+        a->nNumUsed > 16)
+        return 0;
+    for (uint32_t i = 0; i < a->nNumUsed; i++) {
+#if PHP_VERSION_ID >= 80200
+        x = a->arPacked + i;
+        y = b->arPacked + i;
+#else
+        x = &a->arData[i].val;
+        y = &b->arData[i].val;
+#endif
+        if (Z_TYPE_P(x) != Z_TYPE_P(y) || !(Z_TYPE_P(x) == IS_STRING ? zend_string_equals(Z_STR_P(x), Z_STR_P(y))
+                                            : Z_TYPE_P(x) == IS_LONG ? Z_LVAL_P(x) == Z_LVAL_P(y) : Z_TYPE_P(x) < IS_LONG))
+            return 0;
+    }
+    return 1;
+}
+
+/* Whether a row's value is the one that the last row has there, and worth sharing. */
 static zend_always_inline int is_same(zval *value, zval *last)
 {
     ZVAL_DEREF(last);
-    return Z_TYPE_P(last) == IS_STRING && Z_STRLEN_P(value) > 1 &&
-           (Z_STR_P(value) == Z_STR_P(last) ||
-            (Z_STRLEN_P(value) == Z_STRLEN_P(last) && !memcmp(Z_STRVAL_P(value), Z_STRVAL_P(last), Z_STRLEN_P(value))));
+    if (Z_TYPE_P(value) != Z_TYPE_P(last))
+        return 0;
+    if (Z_TYPE_P(value) == IS_STRING)
+        return Z_STRLEN_P(value) > 1 && zend_string_equals(Z_STR_P(value), Z_STR_P(last));
+    return Z_TYPE_P(value) == IS_ARRAY && zend_hash_num_elements(Z_ARRVAL_P(value)) && same_array(Z_ARRVAL_P(value), Z_ARRVAL_P(last));
 }
 
 static int write_row(struct encoding *e, HashTable *ht, int shape)
@@ -204,7 +231,7 @@ static int write_row(struct encoding *e, HashTable *ht, int shape)
     for (uint32_t i = 0; i < ht->nNumUsed; i++) {
         zval *value = &ht->arData[i].val;
         ZVAL_DEREF(value);
-        if (Z_TYPE_P(value) == IS_STRING && e->shapes[shape].last && is_same(value, &e->shapes[shape].last->arData[i].val)) {
+        if (e->shapes[shape].last && is_same(value, &e->shapes[shape].last->arData[i].val)) {
             *out_room(e->out, 1) = ITEM_SAME;
             e->out->at++;
             continue;
