@@ -19,6 +19,12 @@
 
 namespace Libcache;
 
+/**
+ * A view of one namespace of a cache.
+ *
+ * @not-serializable
+ * @strict-properties
+ */
 final class Cache
 {
     /**

@@ -1,5 +1,5 @@
 /* This is a generated file, edit the .stub.php file instead.
- * Stub hash: 955e6603611ac0513431c5f58ce5748eaa4aaa2d */
+ * Stub hash: a18f37106bc6b4b04ff365bbdad5872e6af7166f */
 
 ZEND_BEGIN_ARG_INFO_EX(arginfo_class_Libcache_Cache___construct, 0, 0, 0)
 ZEND_END_ARG_INFO()
@@ -379,7 +379,7 @@ static zend_class_entry *register_class_Libcache_Cache(void)
 
 	INIT_NS_CLASS_ENTRY(ce, "Libcache", "Cache", class_Libcache_Cache_methods);
 	class_entry = zend_register_internal_class_ex(&ce, NULL);
-	class_entry->ce_flags |= ZEND_ACC_FINAL;
+	class_entry->ce_flags |= ZEND_ACC_FINAL|ZEND_ACC_NO_DYNAMIC_PROPERTIES|ZEND_ACC_NOT_SERIALIZABLE;
 
 	zval const_FOREVER_value;
 	ZVAL_LONG(&const_FOREVER_value, ZEND_LONG_MAX);

@@ -88,6 +88,7 @@ static void forget_exception(void)
 /* allowed_classes of unserialize(). */
 static int decode_serialized(php_libcache_cache *c, zend_string *text, zval *out)
 {
+    int reporting = EG(error_reporting);
     zval options, allowed;
 
     if (c->settings.objects == OBJECTS_LISTED) {
@@ -98,9 +99,12 @@ static int decode_serialized(php_libcache_cache *c, zend_string *text, zval *out
     array_init(&options);
     add_assoc_zval(&options, "allowed_classes", &allowed);
     ZVAL_UNDEF(out);
+    EG(error_reporting) = 0; /* as @ does: bytes that cannot be read are a miss, not news */
     BG(serialize_lock)++;
     php_unserialize_with_options(out, ZSTR_VAL(text), ZSTR_LEN(text), Z_ARRVAL(options), "unserialize");
     BG(serialize_lock)--;
+    if (!EG(error_reporting)) /* it may have been set by what was woken */
+        EG(error_reporting) = reporting;
     zval_ptr_dtor(&options);
     if (EG(exception) || Z_TYPE_P(out) == IS_FALSE || Z_TYPE_P(out) == IS_UNDEF) {
         zval_ptr_dtor(out);
@@ -142,9 +146,9 @@ static int decode_igbinary(php_libcache_cache *c, zend_string *text, zval *out)
     return ok;
 }
 
-static int decode_json(const char *text, size_t size, zval *out)
+static int decode_json(zend_string *text, zval *out)
 {
-    if (php_json_decode_ex(out, text, size, PHP_JSON_OBJECT_AS_ARRAY | PHP_JSON_THROW_ON_ERROR, DEPTH_MAX) == SUCCESS && !EG(exception))
+    if (php_json_decode_ex(out, ZSTR_VAL(text), ZSTR_LEN(text), PHP_JSON_OBJECT_AS_ARRAY | PHP_JSON_THROW_ON_ERROR, DEPTH_MAX) == SUCCESS && !EG(exception))
         return 1;
     forget_exception();
     return 0;
@@ -185,12 +189,11 @@ int php_libcache_decode(php_libcache_cache *c, php_libcache_reading *r, zval *ou
         ok = msgpack_decode(bytes, size, out);
         break;
     case CODEC_JSON:
-        ok = decode_json(bytes, size, out);
-        break;
     case CODEC_SERIALIZE:
-    case CODEC_IGBINARY: {
+    case CODEC_IGBINARY: { /* they want a string of PHP's, with a zero behind it */
         zend_string *text = r->string ? taken(r) : zend_string_init(bytes, size, 0);
-        ok = r->value.codec == CODEC_SERIALIZE ? decode_serialized(c, text, out) : decode_igbinary(c, text, out);
+        ok = r->value.codec == CODEC_JSON ? decode_json(text, out)
+             : r->value.codec == CODEC_SERIALIZE ? decode_serialized(c, text, out) : decode_igbinary(c, text, out);
         zend_string_release(text);
         return ok;
     }
