@@ -42,6 +42,10 @@ for ($round = 0; $round <= $rounds; $round++) {
 
 report($times, isset($options['json']));
 
+if (! isset($options['json'])) {
+    show_headers((int) $ports['libcache']);
+}
+
 /** One HTTP connection that is kept. */
 class Client
 {
@@ -212,6 +216,13 @@ function report(array $times, bool $json): void
         printf("%-24s %8d %10.2f %10.2f %13.1fx\n", $names[$store], $row['pages'], $row['p50_ms'], $row['p95_ms'], $rows['none']['p50_ms'] / $row['p50_ms']);
     }
     echo "\n";
+}
+
+/** What the response headers say of a page that everybody has seen. */
+function show_headers(int $port): void
+{
+    [, $headers] = (new Client($port))->ask('/tenants/1/dashboard');
+    echo "X-Response-Time: {$headers['x-response-time']}\nServer-Timing: {$headers['server-timing']}\n";
 }
 
 function fail(string $message): never

@@ -34,7 +34,7 @@ class Lock extends BaseLock
     }
 
     /** @throws Exception nobody knows whether it is free: Redis is away, say */
-    public function acquire()
+    public function acquire(): bool
     {
         return $this->take(0);
     }
@@ -42,11 +42,10 @@ class Lock extends BaseLock
     /**
      * @param  int  $seconds
      * @param  callable|null  $callback
-     * @return mixed
      *
      * @throws LockTimeoutException
      */
-    public function block($seconds, $callback = null)
+    public function block($seconds, $callback = null): mixed
     {
         $end = hrtime(true) / 1e9 + $seconds;
 
@@ -67,7 +66,7 @@ class Lock extends BaseLock
         return true;
     }
 
-    public function release()
+    public function release(): bool
     {
         return (bool) $this->mine()?->free();
     }
@@ -80,28 +79,28 @@ class Lock extends BaseLock
     }
 
     /** Gives the lock a new life from now, if it is still ours. */
-    public function refresh($seconds = null)
+    public function refresh($seconds = null): bool
     {
         return (bool) $this->mine()?->keep(self::ttl($seconds ?? $this->seconds));
     }
 
-    public function isLocked()
+    public function isLocked(): bool
     {
         return $this->native(null)->holder() !== null;
     }
 
-    public function isOwnedByCurrentProcess()
+    public function isOwnedByCurrentProcess(): bool
     {
         return $this->isOwnedBy($this->owner);
     }
 
-    public function isOwnedBy($owner)
+    public function isOwnedBy($owner): bool
     {
         return $this->getCurrentOwner() === self::mark($owner);
     }
 
     /** Whoever has it, as Laravel knows them (the hash of an owner longer than 20 bytes). */
-    protected function getCurrentOwner()
+    protected function getCurrentOwner(): ?string
     {
         $holder = $this->native(null)->holder();
 

@@ -34,19 +34,19 @@ class RateLimiter extends BaseRateLimiter
         return $new;
     }
 
-    public function tooManyAttempts($key, $maxAttempts)
+    public function tooManyAttempts($key, $maxAttempts): bool
     {
         $hits = $this->count($key);
 
         return $hits !== null && $hits >= $maxAttempts;
     }
 
-    public function hit($key, $decaySeconds = 60)
+    public function hit($key, $decaySeconds = 60): int
     {
         return $this->increment($key, $decaySeconds);
     }
 
-    public function increment($key, $decaySeconds = 60, $amount = 1)
+    public function increment($key, $decaySeconds = 60, $amount = 1): int
     {
         $name = $this->nameOf($key);
         $seconds = $this->secondsUntil($decaySeconds);
@@ -56,17 +56,17 @@ class RateLimiter extends BaseRateLimiter
         return (int) ($hits === false ? $this->ownCounters->increment($name, (int) $amount, $seconds) : $hits);
     }
 
-    public function decrement($key, $decaySeconds = 60, $amount = 1)
+    public function decrement($key, $decaySeconds = 60, $amount = 1): int
     {
         return $this->increment($key, $decaySeconds, $amount * -1);
     }
 
-    public function attempts($key)
+    public function attempts($key): int
     {
         return $this->count($key) ?? 0;
     }
 
-    public function resetAttempts($key)
+    public function resetAttempts($key): bool
     {
         $name = $this->nameOf($key);
         $own = $this->ownCounters->delete($name);
@@ -79,7 +79,7 @@ class RateLimiter extends BaseRateLimiter
         $this->resetAttempts($key);
     }
 
-    public function availableIn($key)
+    public function availableIn($key): int
     {
         $name = $this->nameOf($key);
 

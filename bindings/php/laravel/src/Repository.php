@@ -48,9 +48,8 @@ class Repository extends BaseRepository
 
     /**
      * @param  array|mixed  $names
-     * @return TaggedCache
      */
-    public function tags($names)
+    public function tags($names): TaggedCache
     {
         $id = is_string($names) && func_num_args() === 1 ? $names : $this->idOf($names = is_array($names) ? $names : func_get_args());
 
@@ -59,14 +58,14 @@ class Repository extends BaseRepository
             : $this->keepTagged($id, parent::tags($names));
     }
 
-    public function setDefaultCacheTime($seconds)
+    public function setDefaultCacheTime($seconds): static
     {
         $this->tagged = [];
 
         return parent::setDefaultCacheTime($seconds);
     }
 
-    public function setEventDispatcher(Dispatcher $events)
+    public function setEventDispatcher(Dispatcher $events): void
     {
         $this->tagged = [];
         $this->useDispatcher($events);
@@ -74,14 +73,14 @@ class Repository extends BaseRepository
         parent::setEventDispatcher($events);
     }
 
-    public function setStore($store)
+    public function setStore($store): static
     {
         $this->useStore($store);
 
         return $this;
     }
 
-    public function __clone()
+    public function __clone(): void
     {
         parent::__clone();
 

@@ -88,12 +88,12 @@ class Store extends TaggableStore implements LockProvider
         return $this->hasTtl ? null : Cache::FOREVER;
     }
 
-    public function get($key)
+    public function get($key): mixed
     {
         return $this->cache->get(isset($key[0]) && ! isset($key[self::KEY_MAX]) ? $key : self::key($key));
     }
 
-    public function many(array $keys)
+    public function many(array $keys): array
     {
         $stored = array_map([self::class, 'key'], $keys);
         $found = $this->cache->getMany($stored, null);
@@ -101,12 +101,12 @@ class Store extends TaggableStore implements LockProvider
         return $stored === $keys ? $found : array_combine($keys, array_map(fn ($key) => $found[$key], $stored));
     }
 
-    public function put($key, $value, $seconds)
+    public function put($key, $value, $seconds): bool
     {
         return $this->done($this->cache->set(self::key($key), $value, self::ttl($seconds), $this->tags), 'put');
     }
 
-    public function putMany(array $values, $seconds)
+    public function putMany(array $values, $seconds): bool
     {
         $stored = [];
         foreach ($values as $key => $value) {
@@ -117,12 +117,12 @@ class Store extends TaggableStore implements LockProvider
     }
 
     /** Stores an item if there is none. Of several processes and hosts one succeeds. */
-    public function add($key, $value, $seconds)
+    public function add($key, $value, $seconds): bool
     {
         return $this->done($this->cache->add(self::key($key), $value, self::ttl($seconds), $this->tags), 'add');
     }
 
-    public function increment($key, $value = 1)
+    public function increment($key, $value = 1): int|bool
     {
         if ((int) $value != $value) {
             throw new InvalidArgumentException("libcache counts whole numbers: cannot add [{$value}] to [{$key}].");
@@ -143,23 +143,23 @@ class Store extends TaggableStore implements LockProvider
         return $number;
     }
 
-    public function decrement($key, $value = 1)
+    public function decrement($key, $value = 1): int|bool
     {
         return $this->increment($key, $value * -1);
     }
 
-    public function forever($key, $value)
+    public function forever($key, $value): bool
     {
         return $this->put($key, $value, Cache::FOREVER);
     }
 
     /** Gives an item a new life from now. */
-    public function touch($key, $seconds)
+    public function touch($key, $seconds): bool
     {
         return $this->done($this->cache->touch(self::key($key), self::ttl($seconds)), 'touch');
     }
 
-    public function forget($key)
+    public function forget($key): bool
     {
         return $this->done($this->cache->delete(self::key($key)), 'forget');
     }
@@ -175,7 +175,7 @@ class Store extends TaggableStore implements LockProvider
     }
 
     /** Forgets all items of this namespace, and nothing else. */
-    public function flush()
+    public function flush(): bool
     {
         return $this->done($this->cache->clear(), 'flush');
     }
@@ -187,9 +187,7 @@ class Store extends TaggableStore implements LockProvider
     }
 
     /** There is nothing to prune: no lists of a tag's members are kept. */
-    public function flushStaleTags()
-    {
-    }
+    public function flushStaleTags(): void {}
 
     /**
      * Hears what other hosts have changed. False: Redis is away. Null: there is no Redis.
@@ -209,16 +207,15 @@ class Store extends TaggableStore implements LockProvider
         }
     }
 
-    public function getPrefix()
+    public function getPrefix(): string
     {
         return $this->prefix;
     }
 
     /**
      * @param  array|mixed  $names
-     * @return TaggedCache
      */
-    public function tags($names)
+    public function tags($names): TaggedCache
     {
         $tags = new TagSet($this, is_array($names) ? $names : func_get_args());
 
@@ -229,9 +226,8 @@ class Store extends TaggableStore implements LockProvider
      * @param  string  $name
      * @param  int  $seconds
      * @param  string|null  $owner
-     * @return Lock
      */
-    public function lock($name, $seconds = 0, $owner = null)
+    public function lock($name, $seconds = 0, $owner = null): Lock
     {
         return new Lock($this->cache, self::key($this->prefix.$name), $seconds, $owner);
     }
@@ -239,9 +235,8 @@ class Store extends TaggableStore implements LockProvider
     /**
      * @param  string  $name
      * @param  string  $owner
-     * @return Lock
      */
-    public function restoreLock($name, $owner)
+    public function restoreLock($name, $owner): Lock
     {
         return $this->lock($name, 0, $owner);
     }

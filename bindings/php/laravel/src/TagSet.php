@@ -19,40 +19,40 @@ class TagSet extends BaseTagSet
     }
 
     /** What carries one of these tags is gone. */
-    public function reset()
+    public function reset(): void
     {
         $this->store->invalidateTags($this->names);
     }
 
-    public function resetTag($name)
+    public function resetTag($name): string
     {
         $this->store->invalidateTags([$name]);
 
         return $name;
     }
 
-    public function flush()
+    public function flush(): void
     {
         $this->reset();
     }
 
-    public function flushTag($name)
+    public function flushTag($name): void
     {
         $this->resetTag($name);
     }
 
-    public function tagId($name)
+    public function tagId($name): string
     {
         return $name;
     }
 
-    public function tagKey($name)
+    public function tagKey($name): string
     {
         return $name;
     }
 
     /** The same for the same names in any order. */
-    public function getNamespace()
+    public function getNamespace(): string
     {
         $names = $this->names;
         sort($names, SORT_STRING);

@@ -33,21 +33,20 @@ class TaggedCache extends BaseTaggedCache
      * The key of an item, as the store has it.
      *
      * @param  string  $key
-     * @return string
      */
-    public function taggedItemKey($key)
+    public function taggedItemKey($key): string
     {
         return $this->scope.$key;
     }
 
-    public function setDefaultCacheTime($seconds)
+    public function setDefaultCacheTime($seconds): static
     {
         $this->altered = true;
 
         return parent::setDefaultCacheTime($seconds);
     }
 
-    public function setEventDispatcher(Dispatcher $events)
+    public function setEventDispatcher(Dispatcher $events): void
     {
         $this->altered = true;
         $this->useDispatcher($events);
@@ -55,7 +54,7 @@ class TaggedCache extends BaseTaggedCache
         parent::setEventDispatcher($events);
     }
 
-    public function setStore($store)
+    public function setStore($store): static
     {
         $this->altered = true;
         $this->store = $store->withTags($this->tags->getNames());
@@ -64,7 +63,7 @@ class TaggedCache extends BaseTaggedCache
         return $this;
     }
 
-    public function __clone()
+    public function __clone(): void
     {
         parent::__clone();
 

@@ -100,9 +100,10 @@ class HttpTest extends Support\TestCase
 
     public function test_ready()
     {
+        self::until(fn () => $this->ask('ready')->getData(true)['status'] === 'ok', 'it is ready'); // Redis has 250 ms for its answer
         $response = $this->ask('ready');
         $this->assertSame(200, $response->getStatusCode());
-        $this->assertSame(['ok', 'up'], array_values(array_intersect_key($response->getData(true), ['status' => 1, 'redis' => 1])));
+        $this->assertSame('up', $response->getData(true)['redis']);
 
         self::$redis->stop();
         try {

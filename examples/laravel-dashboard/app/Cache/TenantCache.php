@@ -8,7 +8,6 @@ use App\Models\Tenant;
 use App\Models\TierLimit;
 use App\Models\User;
 use Illuminate\Support\Facades\Cache;
-use Illuminate\Support\Facades\DB;
 
 /** What the pages need to know of a tenant, as cached arrays. The models invalidate it, by the tags of the parts. */
 class TenantCache
@@ -22,12 +21,12 @@ class TenantCache
             ->remember("tenant:{$this->tenant}:dashboard_stats", 300, fn () => [
                 'tenant' => Tenant::query()->findOrFail($this->tenant, ['id', 'name', 'tier'])->toArray(),
                 'projects' => Project::query()->where('tenant_id', $this->tenant)
-                    ->groupBy('status')->orderBy('status')->pluck(DB::raw('count(*)'), 'status')->all(),
+                    ->selectRaw('status, count(*) as n')->groupBy('status')->orderBy('status')->pluck('n', 'status')->all(),
                 'latest_projects' => Project::query()->where('tenant_id', $this->tenant)
                     ->latest('id')->limit(10)->get(['id', 'name', 'status', 'bytes'])->toArray(),
                 'storage_bytes' => (int) Project::query()->where('tenant_id', $this->tenant)->sum('bytes'),
                 'users' => User::query()->where('tenant_id', $this->tenant)
-                    ->groupBy('role')->orderBy('role')->pluck(DB::raw('count(*)'), 'role')->all(),
+                    ->selectRaw('role, count(*) as n')->groupBy('role')->orderBy('role')->pluck('n', 'role')->all(),
                 'backups_by_day' => Backup::query()->where('tenant_id', $this->tenant)
                     ->selectRaw('date(finished_at) as day, count(*) as backups, sum(bytes) as bytes')
                     ->groupBy('day')->orderByDesc('day')->limit(30)->get()->toArray(),

@@ -23,7 +23,7 @@ trait AnnouncesEvents
         $this->asksDispatcher = get_class($events) === EventDispatcher::class;
     }
 
-    protected function event($event)
+    protected function event($event): void
     {
         if (! $this->asksDispatcher || $this->events->hasListeners(get_class($event))) {
             parent::event($event);

@@ -24,17 +24,17 @@ use function Illuminate\Support\defer;
  */
 trait LoadsOnce
 {
-    public function remember($key, $ttl, Closure $callback)
+    public function remember($key, $ttl, Closure $callback): mixed
     {
         return $this->load(self::nameOf($key), $callback, $ttl ?? $this->store->defaultTtl(), false);
     }
 
-    public function sear($key, Closure $callback)
+    public function sear($key, Closure $callback): mixed
     {
         return $this->rememberForever($key, $callback);
     }
 
-    public function rememberForever($key, Closure $callback)
+    public function rememberForever($key, Closure $callback): mixed
     {
         return $this->load(self::nameOf($key), $callback, Cache::FOREVER, false);
     }
@@ -44,7 +44,7 @@ trait LoadsOnce
      *
      * @param  \DateTimeInterface|\DateInterval|int|null  $ttl
      */
-    public function rememberNullable($key, $ttl, Closure $callback)
+    public function rememberNullable($key, $ttl, Closure $callback): mixed
     {
         return $this->load(self::nameOf($key), $callback, $ttl ?? $this->store->defaultTtl(), true);
     }
@@ -91,7 +91,7 @@ trait LoadsOnce
      *
      * Laravel's $lock has no meaning here: who refreshes is known without one, for as long as the namespace's load_timeout.
      */
-    public function flexible($key, $ttl, $callback, $lock = null, $alwaysDefer = false)
+    public function flexible($key, $ttl, $callback, $lock = null, $alwaysDefer = false): mixed
     {
         $key = self::nameOf($key);
         $fresh = $this->getSeconds($ttl[0]);
@@ -128,7 +128,7 @@ trait LoadsOnce
     }
 
     /** The value, from the cache or from the callback. */
-    private function load(string $key, Closure $callback, $ttl, bool $nullIsValue)
+    private function load(string $key, Closure $callback, $ttl, bool $nullIsValue): mixed
     {
         $this->announce(RetrievingKey::class, $key);
 
@@ -178,7 +178,7 @@ trait LoadsOnce
     }
 
     /** Runs the callback and stores what it gives. */
-    private function run(Load $load, string $key, Closure $callback, $ttl, bool $nullIsValue)
+    private function run(Load $load, string $key, Closure $callback, $ttl, bool $nullIsValue): mixed
     {
         try {
             $value = $callback();

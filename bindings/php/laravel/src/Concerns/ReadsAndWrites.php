@@ -58,7 +58,7 @@ trait ReadsAndWrites
     }
 
     /** Keys, or keys with their defaults, or some of each. */
-    public function many(array $keys)
+    public function many(array $keys): array
     {
         $defaults = [];
         foreach ($keys as $key => $default) {
@@ -101,7 +101,7 @@ trait ReadsAndWrites
         return $values;
     }
 
-    public function put($key, $value, $ttl = null)
+    public function put($key, $value, $ttl = null): bool
     {
         if (is_array($key)) {
             return $this->putMany($key, $value);
@@ -112,7 +112,7 @@ trait ReadsAndWrites
             : parent::put($key, $value, $ttl);
     }
 
-    public function putMany(array $values, $ttl = null)
+    public function putMany(array $values, $ttl = null): bool
     {
         $seconds = $ttl === null ? $this->store->defaultTtl() : $this->getSeconds($ttl);
 
@@ -123,18 +123,18 @@ trait ReadsAndWrites
         return $this->writeMany($values, $seconds);
     }
 
-    public function forever($key, $value)
+    public function forever($key, $value): bool
     {
         return $this->write(self::nameOf($key), $value, Cache::FOREVER);
     }
 
-    protected function putManyForever(array $values)
+    protected function putManyForever(array $values): bool
     {
         return $this->writeMany($values, Cache::FOREVER);
     }
 
     /** Stores an item if there is none, in one step, with a TTL or without. */
-    public function add($key, $value, $ttl = null)
+    public function add($key, $value, $ttl = null): bool
     {
         $seconds = $ttl === null ? $this->store->defaultTtl() : $this->getSeconds($ttl);
 

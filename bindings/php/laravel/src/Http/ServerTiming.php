@@ -5,8 +5,10 @@ namespace Libcache\Laravel\Http;
 use Closure;
 use Illuminate\Contracts\Cache\Factory as CacheFactory;
 use Illuminate\Contracts\Config\Repository as Config;
+use Illuminate\Http\Request;
 use Libcache\Laravel\Repository;
 use Psr\Log\LoggerInterface;
+use Symfony\Component\HttpFoundation\Response;
 
 /**
  * Says in the response's headers how long it took and what the cache did for it, and logs slow requests.
@@ -20,7 +22,7 @@ class ServerTiming
 {
     public function __construct(private Config $config, private CacheFactory $caches, private LoggerInterface $log) {}
 
-    public function handle($request, Closure $next)
+    public function handle(Request $request, Closure $next): Response
     {
         $start = hrtime(true);
         $before = $this->counts();
@@ -58,7 +60,7 @@ class ServerTiming
         return implode(', ', $entries);
     }
 
-    private function logSlow($request, $response, float $ms, array $did): void
+    private function logSlow(Request $request, Response $response, float $ms, array $did): void
     {
         $channel = $this->config->get('libcache.timing.channel');
         $log = $channel !== null && method_exists($this->log, 'channel') ? $this->log->channel($channel) : $this->log;

@@ -33,6 +33,7 @@ trait WithRedis
         return [
             'redis_url' => self::$redis->url(),
             'redis_prefix' => $this->redisPrefix,
+            'redis_timeout' => 5, // the machine may be busy
             'poll' => 0.001,
             'breaker_backoff' => 0.01,
             'breaker_backoff_max' => 0.02,
