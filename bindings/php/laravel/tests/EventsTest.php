@@ -127,13 +127,16 @@ class EventsTest extends Support\TestCase
 
     public function test_fakes_record()
     {
+        $this->cache()->tags('t')->get('x');
         Event::fake();
         $this->cache()->put('k', 1, 60);
         $this->cache()->get('k');
+        $this->cache()->tags('t')->get('x');
         $this->cache()->remember('k', 60, fn () => 2);
 
         Event::assertDispatched(KeyWritten::class, fn ($e) => $e->key === 'k' && $e->value === 1);
         Event::assertDispatched(CacheHit::class, 2);
+        Event::assertDispatched(CacheMissed::class, fn ($e) => $e->tags === ['t']);
     }
 
     public function test_a_store_may_keep_silent()

@@ -95,6 +95,12 @@ class LoadsTest extends Support\TestCase
         $this->clock->advance(2);
         $this->assertSame(1, $cache->remember('k', null, fn () => 2));
         $this->assertSame(2, $cache->get('k'));
+
+        // When it has failed lately and the old value is gone, everybody loads for himself
+        $this->clock->advance(11);
+        $cache->remember('k', null, fn () => throw new RuntimeException('the source is away'));
+        $cache->forget('k');
+        $this->assertSame(3, $cache->remember('k', null, fn () => 3));
     }
 
     /** Runs it as if there were a response to come: the framework then does deferred work in terminate(). */

@@ -136,6 +136,7 @@ class TagsTest extends Support\TestCase
         $this->assertNull($this->cache()->tags('t')->get('k'));
         $this->cache()->tags('t')->flush();
         $this->assertNull($other->tags('t')->get('k'));
+        $this->assertSame([], $this->cache()->tags('t')->getStore()->namespace('other')->boundTags());
     }
 
     public function test_settings_of_a_tagged_cache_are_its_own()

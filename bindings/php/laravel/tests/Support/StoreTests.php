@@ -197,6 +197,7 @@ trait StoreTests
         $this->assertTrue($this->cache()->touch($key, 60));
         $this->assertTrue($this->cache()->putMany([$key => 'x'], 60));
         $this->assertSame('x', $this->cache()->get($key));
+        $this->assertFalse($this->cache()->has($key.'x'));
         $this->assertTrue($this->cache()->forget($key));
         $this->assertSame(1, $this->cache()->increment($key));
     }
@@ -261,6 +262,7 @@ trait StoreTests
             $calls++;
         });
         $this->assertSame(2, $calls);
+        $this->assertFalse($this->native()->has('k'));
 
         for ($i = 0; $i < 3; $i++) {
             try {
@@ -272,6 +274,7 @@ trait StoreTests
         }
 
         $this->assertSame('v', $this->cache()->remember('k', 60, fn () => 'v'));
+        $this->assertSame('v', $this->cache()->get('k'));
     }
 
     public function test_callbacks_may_use_the_cache()
