@@ -2,6 +2,7 @@
 
 namespace Libcache\Laravel;
 
+use Illuminate\Contracts\Cache\Factory as CacheFactory;
 use Illuminate\Contracts\Config\Repository as Config;
 use Illuminate\Support\Arr;
 use InvalidArgumentException;
@@ -27,6 +28,25 @@ class Connector
         $options = $this->options($store['cache'] ?? []);
 
         return Cache::open($options + ['namespace' => $name, 'policy' => $this->namespaces()->policy($name)]);
+    }
+
+    /**
+     * The cache of a store of config/cache.php.
+     *
+     * @param  string|null  $name  null: that of config/libcache.php
+     *
+     * @throws InvalidArgumentException it is not one of libcache's
+     */
+    public function repository(CacheFactory $caches, ?string $name = null): Repository
+    {
+        $name ??= $this->config->get('libcache.store');
+        $cache = $caches->store($name);
+
+        if (! $cache instanceof Repository) {
+            throw new InvalidArgumentException("The cache store [{$name}] is not one of libcache's.");
+        }
+
+        return $cache;
     }
 
     public function namespaces(): Namespaces

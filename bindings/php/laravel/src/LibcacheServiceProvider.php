@@ -98,7 +98,7 @@ class LibcacheServiceProvider extends ServiceProvider
         $this->callAfterResolving('session', function ($manager) {
             $manager->extend('libcache', function ($app) {
                 $config = $app['config'];
-                $cache = $app['cache']->store($config->get('session.store') ?: $config->get('libcache.store'));
+                $cache = $app->make(Connector::class)->repository($app['cache'], $config->get('session.store'));
                 $policy = array_filter($config->get('libcache.sessions.policy') ?? [], fn ($value) => $value !== null);
 
                 // A host that has not yet heard of a change must not give out an older session: they live in Redis alone, if there is one.

@@ -22,7 +22,7 @@ class RateLimiter extends BaseRateLimiter
         parent::__construct($cache);
 
         $this->counters = $cache->getStore()->cache();
-        $this->ownCounters = $this->counters->namespace($this->counters->name().':rates', ['tiers' => 'l1']);
+        $this->ownCounters = $this->counters->namespace(substr($this->counters->name(), 0, 90).':rates', ['tiers' => 'l1']);
     }
 
     /** A limiter with the named limits of another one. */

@@ -25,6 +25,9 @@ class Repository extends BaseRepository
     /** @var array<string, TaggedCache> */
     private array $tagged = [];
 
+    /** @var array<string, static> */
+    private array $namespaces = [];
+
     /** @param  array  $config  that of the store: "store" is its name (Laravel 11 and later) */
     public function __construct(Store $store, array $config = [])
     {
@@ -34,16 +37,19 @@ class Repository extends BaseRepository
     }
 
     /**
-     * The cache of another namespace of the same segment and Redis, with a policy of its own.
+     * The cache of another namespace of the same segment and Redis, with a policy of its own. As with store(), the same name gives
+     * the same object.
      *
      * @param  array<string, mixed>  $policy  over what config/libcache.php says of it; all processes must say the same
      */
     public function namespace(string $name, array $policy = []): static
     {
-        $cache = clone $this;
-        $cache->useStore($this->store->namespace($name, $policy));
+        if ($policy || ! isset($this->namespaces[$name])) {
+            $this->namespaces[$name] = clone $this;
+            $this->namespaces[$name]->useStore($this->store->namespace($name, $policy));
+        }
 
-        return $cache;
+        return $this->namespaces[$name];
     }
 
     /**
@@ -67,7 +73,7 @@ class Repository extends BaseRepository
 
     public function setEventDispatcher(Dispatcher $events): void
     {
-        $this->tagged = [];
+        $this->tagged = $this->namespaces = [];
         $this->useDispatcher($events);
 
         parent::setEventDispatcher($events);
@@ -89,7 +95,7 @@ class Repository extends BaseRepository
 
     private function useStore(Store $store): void
     {
-        $this->tagged = [];
+        $this->tagged = $this->namespaces = [];
         $this->store = $store;
         $this->cell = $store->cache();
     }

@@ -43,6 +43,13 @@ class StoreTest extends Support\TestCase
         $store = $app['cache']->store();
 
         $this->assertTrue($store->put('k', ['a' => 1], 60));
+
+        // What others have stored is read without its class, as Laravel's own stores do it
+        $this->cache()->put('o', new \ArrayObject, 60);
+        $this->assertInstanceOf(\__PHP_Incomplete_Class::class, $store->get('o'));
+        $this->assertInstanceOf(\__PHP_Incomplete_Class::class, $store->many(['o'])['o']);
+        $this->assertInstanceOf(\__PHP_Incomplete_Class::class, $store->remember('o', 60, fn () => 'v'));
+
         $this->expectException(Exception::class);
         $this->expectExceptionCode(Exception::EVALUE);
         $store->put('k', new \ArrayObject, 60);

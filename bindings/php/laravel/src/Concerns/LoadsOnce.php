@@ -2,6 +2,7 @@
 
 namespace Libcache\Laravel\Concerns;
 
+use __PHP_Incomplete_Class;
 use Closure;
 use Illuminate\Cache\Events\CacheHit;
 use Illuminate\Cache\Events\CacheMissed;
@@ -146,7 +147,11 @@ trait LoadsOnce
         }
 
         if ($load === null || $load->state() === Load::REFRESH && $value !== null) {
-            $this->announce(CacheHit::class, $key, $value);
+            if ($value instanceof __PHP_Incomplete_Class) {
+                $value = parent::get($key); // newer versions of Laravel tell those who asked for it
+            } else {
+                $this->announce(CacheHit::class, $key, $value);
+            }
 
             if ($load !== null) {
                 $this->later("libcache:refresh:{$item}", true, fn () => $this->refresh($load, $key, $callback, $ttl, $nullIsValue));

@@ -2,6 +2,7 @@
 
 namespace Libcache\Laravel\Concerns;
 
+use __PHP_Incomplete_Class;
 use Closure;
 use DateInterval;
 use DateTimeInterface;
@@ -54,6 +55,10 @@ trait ReadsAndWrites
             $value = $this->store->get($this->scope.$key); // knows what to do with keys that libcache does not take
         }
 
+        if ($value instanceof __PHP_Incomplete_Class) {
+            return parent::get($key, $default); // newer versions of Laravel tell those who asked for it
+        }
+
         return $value ?? ($default instanceof Closure ? $default() : $default);
     }
 
@@ -91,7 +96,9 @@ trait ReadsAndWrites
         foreach ($values as $key => $default) {
             $value = $found[$this->scope.$key] ?? null;
 
-            if ($heard) {
+            if ($value instanceof __PHP_Incomplete_Class) {
+                $value = parent::get($key); // and announces it
+            } elseif ($heard) {
                 $this->announce($value === null ? CacheMissed::class : CacheHit::class, $key, ...($value === null ? [] : [$value]));
             }
 

@@ -2,6 +2,8 @@
 
 namespace Libcache\Laravel\Console;
 
+use InvalidArgumentException;
+use Libcache\Laravel\Connector;
 use Libcache\Laravel\Repository;
 
 /** Finds the store that a command is about. */
@@ -10,15 +12,12 @@ trait UsesStore
     /** Null: it is not one of libcache's, and the command has said so. */
     private function repository(): ?Repository
     {
-        $name = $this->option('store') ?: $this->laravel['config']->get('libcache.store', 'libcache');
-        $cache = $this->laravel['cache']->store($name);
+        try {
+            return $this->laravel->make(Connector::class)->repository($this->laravel['cache'], $this->option('store'));
+        } catch (InvalidArgumentException $e) {
+            $this->error($e->getMessage());
 
-        if ($cache instanceof Repository) {
-            return $cache;
+            return null;
         }
-
-        $this->error("The cache store [{$name}] is not one of libcache's.");
-
-        return null;
     }
 }

@@ -3,9 +3,9 @@
 namespace Libcache\Laravel\Http;
 
 use Illuminate\Contracts\Cache\Factory as CacheFactory;
-use Illuminate\Contracts\Config\Repository as Config;
 use Illuminate\Http\JsonResponse;
 use Libcache\Exception;
+use Libcache\Laravel\Connector;
 
 /**
  * Whether this host can serve: "ok", or "degraded" while Redis is away, which is still 200: requests are served, from L1 and
@@ -16,10 +16,10 @@ class Ready
     /** The time that Redis has for an answer, in seconds. */
     private const PATIENCE = 0.25;
 
-    public function __invoke(CacheFactory $caches, Config $config): JsonResponse
+    public function __invoke(CacheFactory $caches, Connector $connector): JsonResponse
     {
         try {
-            $store = $caches->store($config->get('libcache.store'))->getStore();
+            $store = $connector->repository($caches)->getStore();
         } catch (Exception $e) {
             return $this->answer(['status' => 'failed', 'error' => $e->getMessage()], 503);
         }
