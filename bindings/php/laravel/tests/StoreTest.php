@@ -44,15 +44,20 @@ class StoreTest extends Support\TestCase
 
         $this->assertTrue($store->put('k', ['a' => 1], 60));
 
-        // What others have stored is read without its class, as Laravel's own stores do it
-        $this->cache()->put('o', new \ArrayObject, 60);
-        $this->assertInstanceOf(\__PHP_Incomplete_Class::class, $store->get('o'));
-        $this->assertInstanceOf(\__PHP_Incomplete_Class::class, $store->many(['o'])['o']);
-        $this->assertInstanceOf(\__PHP_Incomplete_Class::class, $store->remember('o', 60, fn () => 'v'));
-
         $this->expectException(Exception::class);
         $this->expectExceptionCode(Exception::EVALUE);
         $store->put('k', new \ArrayObject, 60);
+    }
+
+    public function test_objects_that_are_not_allowed_are_read_without_their_class()
+    {
+        $this->cache()->put('o', new \ArrayObject, 60);
+        $strict = $this->cache()->namespace('tests', ['allowed_classes' => false]);
+
+        $this->assertInstanceOf(\__PHP_Incomplete_Class::class, $strict->get('o'));
+        $this->assertInstanceOf(\__PHP_Incomplete_Class::class, $strict->many(['o'])['o']);
+        $this->assertInstanceOf(\__PHP_Incomplete_Class::class, $strict->remember('o', 60, fn () => 'v'));
+        $this->assertInstanceOf(\ArrayObject::class, $this->cache()->get('o'));
     }
 
     public function test_laravels_own_list_of_classes_counts()
