@@ -23,6 +23,6 @@ if [ ! -f Makefile ] || [ config.m4 -nt configured ] || [ "$(php-config --vernum
         { tail -20 configure.log >&2; exit 1; }
     php-config --vernum >configured
 fi
-make >make.log 2>&1 || { cat make.log >&2; exit 1; }
+env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make >make.log 2>&1 || { cat make.log >&2; exit 1; }
 grep -E 'warning:' make.log >&2 || true
 echo "$dir/modules/libcache.so"

@@ -9,7 +9,7 @@ use Libcache\Cache;
 final class Evil { public function __wakeup() { echo "Evil woke up\n"; } public function __destruct() { echo "Evil ended\n"; } }
 
 $redis = new PrivateRedis();
-$cache = Cache::open(['segment' => 'private', 'memory' => '4MiB', 'redis_url' => $redis->url()]);
+$cache = Cache::open(['segment' => 'private', 'memory' => '4MiB', 'redis_url' => $redis->url(), 'redis_timeout' => '5s', 'max_staleness' => '60s']);
 $c = $cache->namespace('n', ['ttl' => 3600]);
 $c->set('k', ['x' => 'y']);
 $keys = array_values(array_filter($redis->command('KEYS', '*'), fn ($k) => str_ends_with($k, 'k')));
@@ -102,7 +102,7 @@ foreach ([32, 128, 255] as $codec) {
     same($read(), 'unreadable', "codec $codec");
 }
 $forge(32, 'a pickle');
-$c = Cache::open(['segment' => 'private', 'memory' => '5MiB', 'redis_url' => $redis->url()])->namespace('n', ['ttl' => 3600]); // whose L1 is empty
+$c = Cache::open(['segment' => 'private', 'memory' => '5MiB', 'redis_url' => $redis->url(), 'redis_timeout' => '5s', 'max_staleness' => '60s'])->namespace('n', ['ttl' => 3600]); // whose L1 is empty
 same($c->remember('k', fn () => 'loaded'), 'loaded', 'what cannot be read is loaded');
 same($c->get('k'), 'loaded', 'and stored');
 
