@@ -130,7 +130,11 @@ function run(bool $quick, bool $json, bool $check): void
         echo json_encode([
             'apc_serializer' => ini_get('apc.serializer'),
             'ns' => array_map(fn ($x) => round($x, 1), $ns),
-            'ratios' => array_map(fn ($mark, $ok) => ['name' => $mark[0], 'ratio' => round($mark[1], 3), 'wanted' => $mark[2].$mark[3], 'met' => $ok], $marks, $met),
+            'ratios' => array_map(
+                fn ($mark, $ok) => ['name' => $mark[0], 'ratio' => round($mark[1], 3), 'wanted' => $mark[2].$mark[3], 'met' => $ok],
+                $marks,
+                $met,
+            ),
         ], JSON_PRETTY_PRINT), "\n";
     } else {
         printf("Laravel %s, PHP %s, APCu with serializer %s\n\n", app()->version(), PHP_VERSION, ini_get('apc.serializer'));

@@ -50,7 +50,11 @@ function make_app(int $redis): Application
                 'segment' => 'private', 'memory' => '128MiB', 'redis_url' => "redis://127.0.0.1:{$redis}/1", 'redis_prefix' => 'bench',
             ]],
         ]],
-        'database' => ['redis' => ['client' => 'phpredis', 'options' => [], 'default' => ['host' => '127.0.0.1', 'port' => $redis, 'database' => 0]]],
+        'database' => ['redis' => [
+            'client' => 'phpredis',
+            'options' => [],
+            'default' => ['host' => '127.0.0.1', 'port' => $redis, 'database' => 0],
+        ]],
     ]));
 
     Facade::setFacadeApplication($app);

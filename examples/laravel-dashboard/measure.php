@@ -201,7 +201,11 @@ function report(array $times, bool $json): void
     $rows = [];
     foreach ($times as $store => $ms) {
         sort($ms);
-        $rows[$store] = ['pages' => count($ms), 'p50_ms' => round($ms[intdiv(count($ms), 2)], 3), 'p95_ms' => round($ms[(int) (count($ms) * 0.95)], 3)];
+        $rows[$store] = [
+            'pages' => count($ms),
+            'p50_ms' => round($ms[intdiv(count($ms), 2)], 3),
+            'p95_ms' => round($ms[(int) (count($ms) * 0.95)], 3),
+        ];
     }
 
     if ($json) {
@@ -213,7 +217,8 @@ function report(array $times, bool $json): void
     $names = ['none' => 'no cache', 'redis' => "Laravel's redis store", 'libcache' => 'libcache'];
     printf("\n%-24s %8s %10s %10s %14s\n", '', 'pages', 'p50 ms', 'p95 ms', 'faster (p50)');
     foreach ($rows as $store => $row) {
-        printf("%-24s %8d %10.2f %10.2f %13.1fx\n", $names[$store], $row['pages'], $row['p50_ms'], $row['p95_ms'], $rows['none']['p50_ms'] / $row['p50_ms']);
+        $faster = $rows['none']['p50_ms'] / $row['p50_ms'];
+        printf("%-24s %8d %10.2f %10.2f %13.1fx\n", $names[$store], $row['pages'], $row['p50_ms'], $row['p95_ms'], $faster);
     }
     echo "\n";
 }

@@ -40,8 +40,10 @@ trap stop EXIT
 trap 'exit 130' INT TERM
 
 free_ports() { # so many ports that nobody listens on
-    php -r 'for ($i = 0; $i < $argv[1]; $i++) { $s[] = stream_socket_server("tcp://127.0.0.1:0"); echo strrchr(stream_socket_get_name($s[$i], false), ":"), " "; }' "$1" |
-        tr -d ':'
+    php -r 'for ($i = 0; $i < $argv[1]; $i++) {
+        $s[] = stream_socket_server("tcp://127.0.0.1:0");
+        echo substr(strrchr(stream_socket_get_name($s[$i], false), ":"), 1), " ";
+    }' "$1"
 }
 read -r redis none_port redis_port libcache_port <<<"$(free_ports 4)"
 segment=laravel-dashboard-$$
@@ -131,7 +133,10 @@ if [ -n "$serve" ]; then
     exit 0
 fi
 
-php "$here/measure.php" $quick --none="$none_port" --redis="$redis_port" --libcache="$libcache_port" || { cat "$state"/logs/* "$state"/storage/*.log 2>/dev/null | tail -40 >&2; exit 1; }
+php "$here/measure.php" $quick --none="$none_port" --redis="$redis_port" --libcache="$libcache_port" || {
+    cat "$state"/logs/* "$state"/storage/*.log 2>/dev/null | tail -40 >&2
+    exit 1
+}
 
 artisan libcache libcache:warm
 artisan libcache libcache:stats | grep -E ' (entries|live_bytes|memory_bytes|position) '

@@ -37,13 +37,16 @@ step_phpunit() {
 
 step_bench() {
     has APCu php-apcu extension apcu && has phpredis php-redis extension redis || return 0
-    timeout 300 php "$root/bench/php/laravel.php" --quick --extension="$so" >"$log" 2>&1 && grep -q 'wanted' "$log" || { cat "$log"; return 1; }
+    timeout 300 php "$root/bench/php/laravel.php" --quick --extension="$so" >"$log" 2>&1 && grep -q 'wanted' "$log" ||
+        { cat "$log"; return 1; }
     grep 'wanted' "$log" | sed 's/^/    /'
 }
 
 step_example() {
-    has nginx nginx-light command_or_sbin nginx && has php-fpm php-fpm command_or_sbin php-fpm && has phpredis php-redis extension redis || return 0
-    LIBCACHE_EXTENSION=$so timeout 300 "$root/examples/laravel-dashboard/run.sh" --quick >"$log" 2>&1 && grep -q '^libcache ' "$log" || { cat "$log"; return 1; }
+    has nginx nginx-light command_or_sbin nginx && has php-fpm php-fpm command_or_sbin php-fpm &&
+        has phpredis php-redis extension redis || return 0
+    LIBCACHE_EXTENSION=$so timeout 300 "$root/examples/laravel-dashboard/run.sh" --quick >"$log" 2>&1 && grep -q '^libcache ' "$log" ||
+        { cat "$log"; return 1; }
     grep -E '^(no cache|Laravel|libcache|Server-Timing)' "$log" | sed 's/^/    /'
 }
 

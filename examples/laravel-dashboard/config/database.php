@@ -3,7 +3,7 @@
 return [
     'default' => 'sqlite',
     'connections' => [
-        'sqlite' => ['driver' => 'sqlite', 'database' => env('DB_DATABASE', database_path('database.sqlite')), 'prefix' => '', 'foreign_key_constraints' => true],
+        'sqlite' => ['driver' => 'sqlite', 'database' => env('DB_DATABASE', database_path('database.sqlite')), 'prefix' => ''],
     ],
     'migrations' => 'migrations',
     'redis' => [

@@ -73,8 +73,10 @@ class HttpTest extends Support\TestCase
         $this->assertSame('', $this->logged('slow'));
 
         $this->timed(fn () => [usleep(3000), $this->cache()->get('x')], ['slow' => 0.001]);
-        $this->assertMatchesRegularExpression('#WARNING: Slow request: GET /page \{"ms":[\d.]+,"status":200,"l1_hits":0,"l2_hits":0,"misses":1[,}]#',
-            $this->logged('slow'));
+        $this->assertMatchesRegularExpression(
+            '#WARNING: Slow request: GET /page \{"ms":[\d.]+,"status":200,"l1_hits":0,"l2_hits":0,"misses":1[,}]#',
+            $this->logged('slow'),
+        );
         $this->assertSame('', $this->logged());
 
         unlink($this->logFile('slow'));
@@ -121,7 +123,10 @@ class HttpTest extends Support\TestCase
     public function test_ready_without_redis()
     {
         $this->app = $this->newApp(['cache' => ['stores' => ['libcache' => ['cache' => ['redis_url' => '']]]]]);
-        $this->assertSame(['status' => 'ok', 'redis' => 'none', 'coherence_age_ms' => 0, 'owed_bytes' => 0], $this->ask('ready')->getData(true));
+        $this->assertSame(
+            ['status' => 'ok', 'redis' => 'none', 'coherence_age_ms' => 0, 'owed_bytes' => 0],
+            $this->ask('ready')->getData(true),
+        );
     }
 
     public function test_a_cache_that_cannot_be_opened_is_not_ready()

@@ -80,7 +80,10 @@ class StoreTest extends Support\TestCase
 
     public function test_the_redis_connection_of_the_application_may_be_used()
     {
-        $app = $this->newApp(['libcache' => ['redis_connection' => 'nope'], 'cache' => ['stores' => ['libcache' => ['cache' => ['redis_url' => null]]]]]);
+        $app = $this->newApp([
+            'libcache' => ['redis_connection' => 'nope'],
+            'cache' => ['stores' => ['libcache' => ['cache' => ['redis_url' => null]]]],
+        ]);
 
         $this->expectException(\InvalidArgumentException::class);
         $this->expectExceptionMessage('no Redis connection [nope]');

@@ -56,7 +56,8 @@ class TenantCache
     public function adminUsers(): array
     {
         return Cache::tags($this->tags('users'))->remember("tenant:{$this->tenant}:admin_users", 300,
-            fn () => User::query()->where(['tenant_id' => $this->tenant, 'role' => 'admin'])->orderBy('name')->get(['id', 'name', 'email'])->toArray());
+            fn () => User::query()->where(['tenant_id' => $this->tenant, 'role' => 'admin'])
+                ->orderBy('name')->get(['id', 'name', 'email'])->toArray());
     }
 
     /** What the form for a new project needs. */

@@ -44,7 +44,8 @@ class RedisServer
     public function start(): void
     {
         $this->process = proc_open(
-            ['redis-server', '--port', $this->port, '--bind', '127.0.0.1', '--unixsocket', $this->socket(), '--save', '', '--appendonly', 'no', '--dir', $this->folder],
+            ['redis-server', '--port', $this->port, '--bind', '127.0.0.1', '--unixsocket', $this->socket(), '--save', '',
+                '--appendonly', 'no', '--dir', $this->folder],
             [['file', '/dev/null', 'r'], ['file', "{$this->folder}/log", 'a'], ['file', "{$this->folder}/log", 'a']],
             $pipes,
         );

@@ -30,8 +30,9 @@ trait StoreTests
     public static function values(): array
     {
         return array_map(fn ($value) => [$value], [
-            'an int' => 1, 'nought' => 0, 'minus' => -5, 'large' => PHP_INT_MAX, 'a float' => 1.5, 'a whole float' => 1.0, 'infinity' => INF,
-            'not a number' => NAN, 'true' => true, 'false' => false, 'a string' => 'text', 'digits' => '1', 'empty string' => '',
+            'an int' => 1, 'nought' => 0, 'minus' => -5, 'large' => PHP_INT_MAX, 'a float' => 1.5, 'a whole float' => 1.0,
+            'infinity' => INF, 'not a number' => NAN, 'true' => true, 'false' => false, 'a string' => 'text', 'digits' => '1',
+            'empty string' => '',
             'bytes' => "\0\xff", 'a list' => [1, 2, 3], 'empty array' => [], 'a map' => ['a' => 1, 'b' => ['c' => null], 7 => 'x'],
             'rows' => [['id' => 1, 'name' => 'a'], ['id' => 2, 'name' => 'b']], 'an object' => new ArrayObject(['a' => 1]),
             'objects in an array' => ['o' => (object) ['a' => 1]],
@@ -204,7 +205,9 @@ trait StoreTests
 
     public static function keys(): array
     {
-        return [['k'], [''], [str_repeat('k', 5000)], [str_repeat('k', 4095)], ["\0\xff\n"], ['123'], ['a b:c{d}'], ['illuminate:cache:é']];
+        return [
+            ['k'], [''], [str_repeat('k', 5000)], [str_repeat('k', 4095)], ["\0\xff\n"], ['123'], ['a b:c{d}'], ['illuminate:cache:é'],
+        ];
     }
 
     public function test_the_repository_is_an_array()
@@ -330,6 +333,34 @@ trait StoreTests
         $this->assertSame(['a' => 'A', 'x' => null], $this->cache()->rememberMany(['a', 'x'], 60, $load));
         $this->assertSame([['a', '7', 'x'], ['x']], $asked);
         $this->assertEqualsWithDelta(60, $this->native()->ttlLeft('7'), 1);
+    }
+
+    public function test_processes_of_a_host_see_each_others_changes_at_once()
+    {
+        $this->useNamedSegment();
+        $cache = $this->cache();
+        $cache->put('k', 'old', 60);
+        $cache->tags('t')->put('k', 'old', 60);
+        $cache->put('gone', 'old', 60);
+
+        self::fork(function () use ($cache) {
+            $cache->put('k', 'new', 60);
+            $cache->tags('t')->flush();
+            $cache->forget('gone');
+            $cache->increment('n', 5);
+        })();
+
+        $this->assertSame(['k' => 'new', 'gone' => null, 'n' => 5], $cache->many(['k', 'gone', 'n']));
+        $this->assertNull($cache->tags('t')->get('k'));
+    }
+
+    public function test_what_is_too_large_is_not_stored()
+    {
+        $this->cache()->put('k', 'old', 60);
+
+        $this->assertFalse($this->cache()->put('k', random_bytes(3 << 20), 60));
+        $this->assertNull($this->cache()->get('k')); // nor what was there before
+        $this->assertStringContainsString('libcache: put failed: ', $this->logged());
     }
 
     public function test_a_namespace_has_its_own_items_and_ttl()

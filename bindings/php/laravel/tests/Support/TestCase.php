@@ -97,10 +97,11 @@ abstract class TestCase extends BaseTestCase
         Facade::clearResolvedInstances();
         Facade::setFacadeApplication($app);
 
-        foreach ([FilesystemServiceProvider::class, CacheServiceProvider::class, DatabaseServiceProvider::class, SessionServiceProvider::class,
-            LibcacheServiceProvider::class] as $provider) {
-            $app->register($provider);
-        }
+        $app->register(FilesystemServiceProvider::class);
+        $app->register(CacheServiceProvider::class);
+        $app->register(DatabaseServiceProvider::class);
+        $app->register(SessionServiceProvider::class);
+        $app->register(LibcacheServiceProvider::class);
 
         $app->boot();
 

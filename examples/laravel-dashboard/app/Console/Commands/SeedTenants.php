@@ -19,7 +19,9 @@ class SeedTenants extends Command
 
         DB::transaction(function () {
             foreach (self::TIERS as $tier => [$projects, $users, $storage]) {
-                DB::table('tier_limits')->insert(['tier' => $tier, 'max_projects' => $projects, 'max_users' => $users, 'storage_gb' => $storage]);
+                DB::table('tier_limits')->insert([
+                    'tier' => $tier, 'max_projects' => $projects, 'max_users' => $users, 'storage_gb' => $storage,
+                ]);
             }
 
             for ($tenant = 1; $tenant <= $this->option('tenants'); $tenant++) {
@@ -37,7 +39,8 @@ class SeedTenants extends Command
         DB::table('tenants')->insert(['id' => $tenant, 'name' => "Tenant {$tenant}", 'tier' => array_keys(self::TIERS)[$tenant % 3]]);
 
         $this->insert('users', $this->option('users'), fn ($i) => [
-            'tenant_id' => $tenant, 'name' => "User {$i}", 'email' => "user{$i}@tenant{$tenant}.example", 'role' => $i % 10 ? 'member' : 'admin',
+            'tenant_id' => $tenant, 'name' => "User {$i}", 'email' => "user{$i}@tenant{$tenant}.example",
+            'role' => $i % 10 ? 'member' : 'admin',
         ]);
         $this->insert('projects', $this->option('projects'), fn ($i) => [
             'tenant_id' => $tenant, 'name' => "Project {$i}", 'status' => ['active', 'active', 'paused', 'archived'][$i % 4],
