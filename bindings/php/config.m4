@@ -76,7 +76,7 @@ if test "$PHP_LIBCACHE" != "no"; then
 
   PHP_SUBST([LIBCACHE_SHARED_LIBADD])
   PHP_NEW_EXTENSION([libcache],
-    [libcache.c options.c quantity.c handles.c cache.c read.c write.c load.c locks.c metrics.c values.c encode.c decode.c shapes.c msgpack_read.c msgpack_write.c],
+    [libcache.c options.c quantity.c handles.c cache.c read.c write.c load.c remember.c locks.c metrics.c values.c encode.c decode.c shapes.c msgpack_read.c msgpack_write.c],
     [$ext_shared], , [$LIBCACHE_FLAGS -I$LIBCACHE_ROOT/lib -DZEND_ENABLE_STATIC_TSRMLS_CACHE=1])
   if test -n "$LIBCACHE_ARCHIVE"; then
     PHP_ADD_MAKEFILE_FRAGMENT

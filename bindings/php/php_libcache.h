@@ -3,7 +3,8 @@
  *
  *   libcache.c   module, ini settings      options.c  options and policies        handles.c  the caches that are open
  *   cache.c      Cache: views, statistics  read.c     get and its kin             write.c    set and its kin
- *   load.c       Load, begin, remember     locks.c    Lock, Clock                 values.c   which codec, and the object codecs
+ *   load.c       Load, begin               remember.c remember, rememberMany      locks.c    Lock, Clock
+ *   metrics.c    stats, metrics            values.c   which codec, and the object codecs
  *   encode.c, decode.c, shapes.c           the native codec (codec.h)             msgpack_*.c  the interchange codec
  *
  * Two rules hold everywhere: no PHP code runs and no Zend memory is asked for while the core holds a lock (the core calls back

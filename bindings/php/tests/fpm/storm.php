@@ -17,7 +17,7 @@ $redis = new PrivateRedis();
 $dir = $redis->dir;
 file_put_contents("$dir/fpm.conf", "[global]\nerror_log = $dir/log\ndaemonize = no\nemergency_restart_threshold = 0\n" .
     "[www]\nlisten = $dir/fpm\npm = static\npm.max_children = " . WORKERS . "\nclear_env = no\n" . (posix_geteuid() ? '' : "user = root\ngroup = root\n"));
-$fpm = is_executable('/usr/sbin/php-fpm8.2') ? '/usr/sbin/php-fpm8.2' : trim((string)shell_exec('command -v php-fpm'));
+$fpm = glob('/usr/sbin/php-fpm*')[0] ?? trim((string)shell_exec('command -v php-fpm'));
 $arguments = [$fpm, '-n', '-F', '-R', '-y', "$dir/fpm.conf", '-d', "extension=$extension", '-d', 'libcache.redis_url=' . $redis->url(),
     '-d', 'libcache.memory=8M', '-d', 'memory_limit=64M', '-d', 'display_errors=1'];
 if (is_file(ini_get('extension_dir') . '/opcache.so')) {
