@@ -67,6 +67,7 @@ clang_runtime_package() {
 
 php_has() { has php && php -m | grep -qix "$1"; }
 
+has_nginx() { has nginx || [ -x /usr/sbin/nginx ]; }
 has_fpm() { has php-fpm || compgen -c php-fpm >/dev/null || ls /usr/sbin/php-fpm* >/dev/null 2>&1; }
 
 find_missing() {
@@ -110,6 +111,7 @@ find_missing() {
         need php-psr-cache test -f /usr/share/php/Psr/Cache/autoload.php
         need php-psr-simple-cache test -f /usr/share/php/Psr/SimpleCache/autoload.php
         need php-laravel-framework test -d /usr/share/php/Illuminate/Cache
+        need nginx-light has_nginx
     fi
     if [ "$group" = bench ]; then
         need librocksdb-dev builds g++ c++ rocksdb/cache.h -lrocksdb

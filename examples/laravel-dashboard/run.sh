@@ -23,7 +23,7 @@ done
 
 fpm=$(command -v php-fpm || command -v php-fpm8.2 || ls /usr/sbin/php-fpm* 2>/dev/null | head -1 || true)
 for tool in redis-server nginx php "${fpm:-php-fpm}"; do
-    command -v "$tool" >/dev/null || [ -x "/usr/sbin/$tool" ] || { echo "$tool is missing: tools/deps.sh test" >&2; exit 3; }
+    command -v "$tool" >/dev/null || [ -x "/usr/sbin/$tool" ] || { echo "$tool is missing: tools/deps.sh php" >&2; exit 3; }
 done
 [ -f "$extension" ] || { echo "there is no $extension: build the PHP extension first" >&2; exit 3; }
 extension=$(realpath "$extension")
