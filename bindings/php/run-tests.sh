@@ -76,20 +76,20 @@ step_asan() {
         tests/loads.phpt tests/objects.phpt tests/msgpack.phpt tests/hostile_bytes.phpt tests/writing.phpt tests/locks.phpt
 }
 
-# Against an installed core; and the sources as a thread-safe PHP would compile them.
+# The packed sources against an installed core.
 step_installed() {
-    local dir=$build/php/installed
-    rm -rf "$dir" && mkdir -p "$dir/ext" || return 1
+    local dir=$build/php/installed package
+    rm -rf "$dir" && mkdir -p "$dir" || return 1
     env -u MAKEFLAGS make -s -C "$root" BUILD="$dir/core" PREFIX="$dir/usr" install >"$logs/installed.log" 2>&1 || { tail "$logs/installed.log"; return 1; }
-    cp ./*.c ./*.h config.m4 Makefile.frag "$dir/ext" && cd "$dir/ext" || return 1
-    (phpize && LIBCACHE_ROOT=$root PKG_CONFIG_PATH=$dir/usr/lib/pkgconfig ./configure --with-libcache=pkg-config && make) >"$logs/installed.log" 2>&1 ||
-        { tail "$logs/installed.log"; cd "$here"; return 1; }
-    cd "$here"
+    package=$(cd "$root" && BUILD=$build tools/php-package.sh) && tar -xzf "$package" -C "$dir" && mv "$dir"/libcache-* "$dir/ext" || return 1
+    (cd "$dir/ext" && phpize && PKG_CONFIG_PATH=$dir/usr/lib/pkgconfig ./configure --with-libcache=pkg-config &&
+        env -u MAKEFLAGS make) >"$logs/installed.log" 2>&1 || { tail "$logs/installed.log"; return 1; }
     LD_LIBRARY_PATH=$dir/usr/lib php -n -d extension="$dir/ext/modules/libcache.so" -r \
         '$c = Libcache\Cache::open(); exit($c->set("a", [1]) && $c->get("a") === [1] ? 0 : 1);' &&
         ldd "$dir/ext/modules/libcache.so" | grep -q libcache.so.0
 }
 
+# There is no thread-safe PHP among Debian's packages: at least it compiles as one would.
 step_zts() {
     local bad=0
     for file in *.c; do
