@@ -54,6 +54,12 @@ class EventsTest extends Support\TestCase
         $cache->remember('r', 60, fn () => 6);
         $cache->rememberForever('s', fn () => 7);
         $this->assertSame(['CacheMissed r', 'KeyWritten r 60s 5', 'CacheHit r 5', 'CacheMissed s', 'KeyWritten s 7'], $this->heard());
+
+        $cache->rememberMany(['r', 't', 'x'], 60, fn () => ['t' => 8]);
+        $cache->flexible('g', [10, 60], fn () => 9);
+        $cache->flexible('g', [10, 60], fn () => 9);
+        $this->assertSame(['CacheHit r 5', 'CacheMissed t', 'KeyWritten t 60s 8', 'CacheMissed x', 'CacheMissed g', 'KeyWritten g 60s 9',
+            'CacheHit g 9'], $this->heard());
     }
 
     public function test_events_of_tagged_caches_carry_the_tags()

@@ -54,6 +54,11 @@ class LoadsTest extends Support\TestCase
         $this->assertSame(1, $this->cache()->flexible('k', [10, 60], fn () => throw new RuntimeException('the source is away')));
         $this->assertSame(['the source is away'], $handler->reported);
         $this->assertSame(1, $this->cache()->get('k'));
+        $this->assertSame(1, $this->cache()->flexible('k', [10, 60], fn () => 2)); // not tried again at once
+        $this->assertSame(1, $this->cache()->get('k'));
+        $this->clock->advance(2);
+        $this->assertSame(1, $this->cache()->flexible('k', [10, 60], fn () => 2));
+        $this->assertSame(2, $this->cache()->get('k'));
     }
 
     public function test_flexible_works_with_tags()

@@ -7,6 +7,7 @@ use Closure;
 use Illuminate\Cache\Events\CacheHit;
 use Illuminate\Cache\Events\CacheMissed;
 use Illuminate\Cache\Events\RetrievingKey;
+use Illuminate\Cache\Events\RetrievingManyKeys;
 use Illuminate\Cache\Events\WritingKey;
 use Illuminate\Container\Container;
 use Illuminate\Contracts\Debug\ExceptionHandler;
@@ -65,25 +66,41 @@ trait LoadsOnce
             $names[Store::key($this->scope.self::nameOf($key))] = self::nameOf($key);
         }
 
-        $found = $this->cell->rememberMany(array_keys($names), function (array $missing) use ($names, $callback) {
-            $loaded = $callback(array_map(fn ($key) => $names[$key], $missing));
+        $this->announce(RetrievingManyKeys::class, array_values($names));
 
-            $stored = [];
+        $seconds = $this->lifeOf($ttl ?? $this->store->defaultTtl());
+        $loaded = [];
+        $found = $this->cell->rememberMany(array_keys($names), function (array $missing) use ($names, $callback, &$loaded) {
+            $values = $callback(array_map(fn ($key) => $names[$key], $missing));
+
             foreach ($missing as $key) {
-                if (isset($loaded[$names[$key]])) {
-                    $stored[$key] = $loaded[$names[$key]];
+                if (isset($values[$names[$key]])) {
+                    $loaded[$key] = $values[$names[$key]];
                 }
             }
 
-            return $stored;
-        }, $this->lifeOf($ttl ?? $this->store->defaultTtl()), $this->store->boundTags());
+            return $loaded;
+        }, $seconds, $this->store->boundTags());
 
-        $values = [];
+        $result = [];
         foreach ($names as $stored => $key) {
-            $values[$key] = $found[$stored] ?? null;
+            $result[$key] = $value = $found[$stored] ?? null;
+
+            if ($value !== null && ! isset($loaded[$stored])) {
+                $this->announce(CacheHit::class, $key, $value);
+
+                continue;
+            }
+
+            $this->announce(CacheMissed::class, $key);
+
+            if ($value !== null) {
+                $this->announce(WritingKey::class, $key, $value, $seconds === Cache::FOREVER ? null : $seconds);
+                $this->written(true, $key, $value, $seconds === Cache::FOREVER ? null : $seconds);
+            }
         }
 
-        return $values;
+        return $result;
     }
 
     /**
@@ -109,10 +126,10 @@ trait LoadsOnce
 
         if ($age >= $fresh) {
             $this->later("libcache:flexible:{$this->scope}{$key}", $alwaysDefer, function () use ($key, $callback, $fresh, $stale) {
-                $load = $this->cell->begin(Store::key($this->scope.$key), $value, 0, Cache::NO_BLOCK | Cache::REFRESH);
+                $load = $this->begin($this->scope.$key, $value, Cache::NO_BLOCK | Cache::REFRESH, 0);
 
-                if ($load === null || $load->state() === Load::WAIT) {
-                    return; // somebody else is at it
+                if (! $load || $load->state() === Load::WAIT) {
+                    return; // somebody else is at it, or has failed lately
                 }
 
                 if (($age = $this->ageOf($key, $stale, $value)) !== null && $age < $fresh) {
@@ -162,17 +179,17 @@ trait LoadsOnce
 
         $this->announce(CacheMissed::class, $key);
 
-        return $this->run($load, $key, $callback, $ttl, $nullIsValue);
+        return $this->run($load, $key, $callback, $ttl, $nullIsValue, false);
     }
 
     /**
      * Who is to load it? Null: nobody, $value is there. False: whoever wants it, and it is not stored: it could not be loaded
      * lately, and so a load is not to be waited for.
      */
-    private function begin(string $item, &$value, int $flags): Load|false|null
+    private function begin(string $item, &$value, int $flags, ?int $wait = null): Load|false|null
     {
         try {
-            return $this->cell->begin(Store::key($item), $value, null, $flags);
+            return $this->cell->begin(Store::key($item), $value, $wait, $flags);
         } catch (Exception $e) {
             if ($e->getCode() !== Exception::ELOAD) {
                 throw $e;
@@ -182,15 +199,14 @@ trait LoadsOnce
         }
     }
 
-    /** Runs the callback and stores what it gives. */
-    private function run(Load $load, string $key, Closure $callback, $ttl, bool $nullIsValue): mixed
+    /** Runs the callback and stores what it gives. $hasOld: there is an older value, so nobody need try again at once if it fails. */
+    private function run(Load $load, string $key, Closure $callback, $ttl, bool $nullIsValue, bool $hasOld): mixed
     {
         try {
             $value = $callback();
             $seconds = $this->lifeOf($ttl instanceof Closure ? $ttl($value) : $ttl);
         } catch (Throwable $e) {
-            // Where there is an older value, nobody need try again at once. Else the next one who asks does, and gets his own exception.
-            $load->abort($load->state() === Load::REFRESH);
+            $load->abort($hasOld); // if not, the next one who asks tries, and gets his own exception
 
             throw $e;
         }
@@ -216,7 +232,7 @@ trait LoadsOnce
     private function refresh(Load $load, string $key, Closure $callback, $ttl, bool $nullIsValue): void
     {
         try {
-            $this->run($load, $key, $callback, $ttl, $nullIsValue);
+            $this->run($load, $key, $callback, $ttl, $nullIsValue, true);
         } catch (Throwable $e) {
             $app = Container::getInstance();
 
