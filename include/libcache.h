@@ -335,7 +335,8 @@ enum libcache_flag {
     LIBCACHE_NO_PUBLISH = 1u << 6,/* writes: other hosts are not told, and keep their copies until these expire */
     LIBCACHE_NO_BLOCK = 1u << 7, /* load_begin: LIBCACHE_WAIT rather than wait for another's load */
     LIBCACHE_REFRESH = 1u << 8,  /* load_begin: lead even if a fresh value is there */
-    LIBCACHE_NOT_STORED = 1u << 9/* load_commit, loader: the value is for the caller only */
+    LIBCACHE_NOT_STORED = 1u << 9,/* load_commit, loader: the value is for the caller only */
+    LIBCACHE_VERSION = 1u << 10  /* look: copy the value only if its version is not value->version */
 };
 
 /*
@@ -362,6 +363,7 @@ typedef struct libcache_value {
     uint64_t ttl_left_ms;  /* until it expires, LIBCACHE_FOREVER if never. Only with LIBCACHE_TIMES */
     uint32_t load_ms;      /* how long its load took; 0: not known. Only with LIBCACHE_TIMES */
     const struct libcache_allocator *owner; /* libcache's own: who frees data; NULL: data is yours */
+    uint64_t version;      /* of the entry in L1. Only with LIBCACHE_VERSION: see libcache_look */
 } libcache_value;
 
 #define LIBCACHE_VALUE_INIT { 0 }
@@ -380,6 +382,18 @@ LIBCACHE_API void libcache_release_value(libcache_value *value);
  */
 LIBCACHE_API int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
                               unsigned flags);
+
+/*
+ * What L1 has at hand, for who wants to know before he gets ready to wait: a HIT, as libcache_get would give it, or a MISS, which
+ * says nothing and is not counted: then libcache_get says what there is. Waits for nothing, neither Redis nor a lock.
+ * flags: LIBCACHE_TIMES, LIBCACHE_VERSION. Errors: EINVAL, ENOMEM, ETOOBIG.
+ *
+ * LIBCACHE_VERSION is for who keeps values in another form (decoded, say) in the process: value->version is the version that he has, 0 if
+ * none. If the entry still has it, it is a HIT whose bytes are not copied: nothing is reserved, and data is left alone. Else the bytes
+ * are copied and version is set. A version holds in the process that was given it, for this key and this handle. A number of
+ * libcache_increment has none: 0.
+ */
+LIBCACHE_API int libcache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags);
 
 /*
  * Looks up n keys, faster than n gets: what L1 does not have, in one round trip. results[i] is what libcache_get would have

@@ -138,14 +138,22 @@ int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_val
     return get_lean(ns, key, key_size, value);
 }
 
+/* Whether L1 may answer without further ado: there is one, and no call is due to read the log. */
+static force_inline int at_hand(const libcache_ns *ns)
+{
+    return likely(!ns->slow) || ((ns->tiers & LIBCACHE_TIER_L1) && !coherence_is_due(ns->cache->coherence));
+}
+
 static __attribute__((noinline, flatten)) int look_full(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
 {
     int result;
 
-    if (unlikely(ns->slow || !key_ok(key, key_size)))
+    if (unlikely(!at_hand(ns) || !key_ok(key, key_size)))
         return LIBCACHE_MISS;
     result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
-    return result == LIBCACHE_HIT ? counters_add_one(&ns->cache->counters, COUNT_HIT, result) : LIBCACHE_MISS;
+    if (result == LIBCACHE_HIT)
+        return counters_add_one(&ns->cache->counters, COUNT_HIT, result);
+    return result < 0 ? result : LIBCACHE_MISS;
 }
 
 static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
@@ -160,9 +168,29 @@ static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const v
     return look_full(ns, key, key_size, value);
 }
 
-/* As libcache_get, but only what L1 has at hand counts; a HIT is counted, nothing else. */
-int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+/* With times or version, as the closer look at L1 gives them. */
+static __attribute__((noinline)) int look_closer(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
 {
+    struct l1_key k;
+    int result;
+
+    if (flags & ~(unsigned)(LIBCACHE_TIMES | LIBCACHE_VERSION))
+        return LIBCACHE_EINVAL;
+    if (!at_hand(ns) || !key_ok(key, key_size))
+        return LIBCACHE_MISS;
+    k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
+    result = l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, value, flags | LIBCACHE_NO_WAIT);
+    if (result == LIBCACHE_HIT)
+        count_read(ns, result);
+    return result <= LIBCACHE_HIT ? result : LIBCACHE_MISS;
+}
+
+int libcache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
+{
+    if (unlikely(!ns || !value))
+        return LIBCACHE_EINVAL;
+    if (unlikely(flags))
+        return look_closer(ns, key, key_size, value, flags);
     if (unlikely(value->reserve || ns->slow || !load_relaxed(&ns->view.lean)))
         return look_full(ns, key, key_size, value);
     return look_lean(ns, key, key_size, value);

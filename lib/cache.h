@@ -63,9 +63,6 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
 /* L2_OWNER_BYTES of random hexadecimal digits. */
 void random_owner(libcache *cache, char *owner);
 
-/* A get that looks in L1 only. */
-int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value);
-
 /* In both tiers, and what is past its end but within its grace as well: STALE. */
 int look_for_late(libcache_ns *ns, const struct l1_key *key, libcache_value *value, uint64_t deadline);
 

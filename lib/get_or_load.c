@@ -185,7 +185,7 @@ int libcache_get_or_load(libcache_ns *ns, const void *key, size_t key_size, libc
 {
     /* Where a hit needs no further thought, it is a get's; what it is not, is begun anew. */
     if (ns && value && !options && !ns->watched) {
-        int result = cache_look(ns, key, key_size, value);
+        int result = libcache_look(ns, key, key_size, value, 0);
         if (result == LIBCACHE_HIT)
             return result;
     }

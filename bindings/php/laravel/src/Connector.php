@@ -86,8 +86,8 @@ class Connector
         return array_filter($options, fn ($value) => $value !== null);
     }
 
-    /** The URL of a connection of config/database.php. */
-    private function redisUrl(string $connection): string
+    /** The URL of a connection of config/database.php, as libcache wants it. */
+    public function redisUrl(string $connection): string
     {
         $redis = $this->config->get("database.redis.{$connection}");
 

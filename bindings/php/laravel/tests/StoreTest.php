@@ -4,6 +4,7 @@ namespace Libcache\Laravel\Tests;
 
 use Illuminate\Contracts\Cache\Store as StoreContract;
 use Libcache\Exception;
+use Libcache\Laravel\Connector;
 use Libcache\Laravel\Repository;
 use Libcache\Laravel\Store;
 
@@ -78,7 +79,39 @@ class StoreTest extends Support\TestCase
         $this->newApp(['libcache' => ['cache' => ['memry' => '8MiB']]])['cache']->store()->get('k');
     }
 
-    public function test_the_redis_connection_of_the_application_may_be_used()
+    public function test_other_languages_find_what_is_shared_under_the_same_names()
+    {
+        $this->app['config']->set('libcache.namespaces', ['shared' => ['codec' => 'msgpack', 'ttl' => 60]]);
+        $this->app['cache']->forgetDriver('libcache');
+
+        $shared = $this->cache()->namespace('shared');
+        $shared->put('k', ['a' => 1.5, 'b' => [true, null]]);
+
+        $this->assertSame(['a' => 1.5, 'b' => [true, null]], $shared->get('k'));
+        $this->assertSame(['a' => 1.5, 'b' => [true, null]], $this->native()->namespace('shared', ['codec' => 'msgpack'])->get('k'));
+    }
+
+    /** @dataProvider connections */
+    public function test_redis_connections_become_urls(array $connection, string $url)
+    {
+        $this->app['config']->set('database.redis.cache', $connection);
+        $this->assertSame($url, $this->app->make(Connector::class)->redisUrl('cache'));
+    }
+
+    public static function connections(): array
+    {
+        return [
+            [[], 'redis://127.0.0.1:6379/0'],
+            [['host' => 'redis', 'port' => '6380', 'database' => '2', 'password' => null], 'redis://redis:6380/2'],
+            [['host' => 'r', 'password' => 'p@ss/word'], 'redis://:p%40ss%2Fword@r:6379/0'],
+            [['host' => 'r', 'username' => 'u', 'password' => 'p'], 'redis://u:p@r:6379/0'],
+            [['host' => '/run/redis.sock', 'port' => 0, 'database' => 1], 'unix:///run/redis.sock?db=1'],
+            [['host' => 'r', 'scheme' => 'tls'], 'rediss://r:6379/0'],
+            [['url' => 'redis://elsewhere:1/3', 'host' => 'r'], 'redis://elsewhere:1/3'],
+        ];
+    }
+
+    public function test_a_redis_connection_that_is_not_there_is_named()
     {
         $app = $this->newApp([
             'libcache' => ['redis_connection' => 'nope'],
