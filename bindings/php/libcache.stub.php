@@ -112,7 +112,8 @@ final class Cache
      * codec             "php" (default) or "msgpack": MessagePack, which the other languages read too
      * allowed_classes   false (default): no objects; true: all; or a list of class names
      * serializer        what objects go through: "php" (default) or "igbinary" (only with allowed_classes true)
-     * memo              true: keep decoded values in this object, and give them again while the entry is unchanged
+     * memo              true: this object keeps up to 1024 decoded arrays that get() gave, and gives them again as long as
+     *                   the entry is unchanged
      *
      * @param array $policy
      * @throws Exception EPOLICY, ENAME, EINVAL, EUNSUPPORTED

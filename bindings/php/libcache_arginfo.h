@@ -1,5 +1,5 @@
 /* This is a generated file, edit the .stub.php file instead.
- * Stub hash: a18f37106bc6b4b04ff365bbdad5872e6af7166f */
+ * Stub hash: d11530810cfdf73de53af327808e14cc5183fc2d */
 
 ZEND_BEGIN_ARG_INFO_EX(arginfo_class_Libcache_Cache___construct, 0, 0, 0)
 ZEND_END_ARG_INFO()

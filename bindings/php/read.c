@@ -23,6 +23,68 @@ static zend_always_inline int take_value(php_libcache_cache *c, php_libcache_rea
     return 0;
 }
 
+/* ---- The memo ---- */
+
+/*
+ * Decoded arrays that this object has given out, with the version of the entry that they were. A get asks L1 whether the entry still
+ * is that one, so what others change or invalidate is seen as it is without a memo. Arrays only: they are shared by
+ * counting, and copied by who changes them; objects would be shared for good, and strings are as soon copied.
+ */
+struct remembered {
+    zval value;
+    uint64_t version;
+};
+
+#define MEMO_MAX 1024 /* then it begins anew */
+
+static void forget(zval *entry)
+{
+    struct remembered *m = Z_PTR_P(entry);
+
+    zval_ptr_dtor(&m->value);
+    efree(m);
+}
+
+static void remember(php_libcache_cache *c, zend_string *key, uint64_t version, zval *value)
+{
+    struct remembered *m;
+
+    if (!c->memo) {
+        ALLOC_HASHTABLE(c->memo);
+        zend_hash_init(c->memo, 16, NULL, forget, 0);
+    }
+    if (zend_hash_num_elements(c->memo) >= MEMO_MAX)
+        zend_hash_clean(c->memo);
+    m = emalloc(sizeof *m);
+    ZVAL_COPY(&m->value, value);
+    m->version = version;
+    zend_hash_update_ptr(c->memo, key, m);
+}
+
+/* A get by the memo. 1: `out` has the value; 0: libcache_get knows. */
+static int get_known(php_libcache_cache *c, zend_string *key, zval *out)
+{
+    struct remembered *m = c->memo ? zend_hash_find_ptr(c->memo, key) : NULL;
+    php_libcache_reading r;
+
+    reading_begin(&r);
+    r.value.version = m ? m->version : 0;
+    if (libcache_look(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), &r.value, LIBCACHE_VERSION) != LIBCACHE_HIT) {
+        reading_end(&r);
+        return 0;
+    }
+    c->last_error = 0;
+    if (m && r.value.version == m->version) {
+        ZVAL_COPY(out, &m->value);
+        return 1;
+    }
+    if (!php_libcache_decode(c, &r, out))
+        return 0;
+    if (Z_TYPE_P(out) == IS_ARRAY && r.value.version && r.value.codec == CODEC_NATIVE)
+        remember(c, key, r.value.version, out);
+    return 1;
+}
+
 ZEND_METHOD(Libcache_Cache, get)
 {
     php_libcache_cache *c = THIS_CACHE();
@@ -39,6 +101,8 @@ ZEND_METHOD(Libcache_Cache, get)
         Z_PARAM_LONG(flags)
     ZEND_PARSE_PARAMETERS_END();
 
+    if (UNEXPECTED(c->settings.memo) && !flags && (get_known(c, key, return_value) || EG(exception)))
+        return;
     reading_begin(&r);
     result = libcache_get(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), &r.value, (unsigned)flags);
     if (!take_value(c, &r, result, return_value) && !EG(exception)) {

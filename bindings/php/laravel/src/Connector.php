@@ -102,13 +102,14 @@ class Connector
         $host = Arr::get($redis, 'host', '127.0.0.1');
         $database = Arr::get($redis, 'database', 0);
 
-        if (str_starts_with($host, '/')) {
-            return "unix://{$host}?db={$database}";
-        }
-
         $user = rawurlencode((string) ($redis['username'] ?? ''));
         $password = rawurlencode((string) ($redis['password'] ?? ''));
         $login = $user === '' && $password === '' ? '' : "{$user}:{$password}@";
+
+        if (str_starts_with($host, '/')) {
+            return "unix://{$login}{$host}?db={$database}";
+        }
+
         $port = Arr::get($redis, 'port', 6379);
 
         return ($redis['scheme'] ?? 'tcp') === 'tls'

@@ -106,6 +106,7 @@ class StoreTest extends Support\TestCase
             [['host' => 'r', 'password' => 'p@ss/word'], 'redis://:p%40ss%2Fword@r:6379/0'],
             [['host' => 'r', 'username' => 'u', 'password' => 'p'], 'redis://u:p@r:6379/0'],
             [['host' => '/run/redis.sock', 'port' => 0, 'database' => 1], 'unix:///run/redis.sock?db=1'],
+            [['host' => '/run/redis.sock', 'password' => 'p'], 'unix://:p@/run/redis.sock?db=0'],
             [['host' => 'r', 'scheme' => 'tls'], 'rediss://r:6379/0'],
             [['url' => 'redis://elsewhere:1/3', 'host' => 'r'], 'redis://elsewhere:1/3'],
         ];
