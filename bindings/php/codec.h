@@ -11,7 +11,9 @@
  *      map  u32 n, n times: key item                              key: u32 size bytes, or 0xffffffff i64
  *      new row, shape, as many items as the shape has keys        a map with up to 64 keys of up to 255 bytes
  *      row u8, as many items                                      of a shape that came before in this value, by number
- *      same                                                       in a row: the value that the last row of this shape has here
+ *      same 0..3                                                  in a row: the value that the last row of this shape has here,
+ *                                                                 or the one before it ...: a string, or an array of up to 16
+ *                                                                 plain values (of more, sharing would make small bytes large)
  *
  *      shape:  u32 hint | u16 size of the rest | u8 n | n times u8 size | the keys' bytes
  *
@@ -32,8 +34,11 @@ enum { CODEC_BYTES = 0, CODEC_TEXT = 1, CODEC_INT = 2, CODEC_MSGPACK = 3, CODEC_
 
 enum native_item {
     ITEM_NULL, ITEM_FALSE, ITEM_TRUE, ITEM_INT8, ITEM_INT32, ITEM_INT64, ITEM_DOUBLE, ITEM_STR8, ITEM_STR32, ITEM_EMPTY,
-    ITEM_LIST, ITEM_MAP, ITEM_NEW_ROW, ITEM_ROW, ITEM_SAME
+    ITEM_LIST, ITEM_MAP, ITEM_NEW_ROW, ITEM_ROW, ITEM_SAME /* and so many more: SAME_ROWS in all */
 };
+
+#define SAME_ROWS 4u /* a power of two */
+#define SAME_ITEMS 16
 
 #define DEPTH_MAX 512
 #define SHAPES_MAX 64     /* in one value */
@@ -47,17 +52,43 @@ enum native_item {
  */
 static zend_always_inline void copy_bytes(void *to, const void *from, size_t size)
 {
-    uint64_t first, last;
+    struct half {
+        uint64_t word[2];
+    } first, last;
 
-    if (size >= 8 && size <= 16) {
-        memcpy(&first, from, 8);
-        memcpy(&last, (const char *)from + size - 8, 8);
-        memcpy(to, &first, 8);
-        memcpy((char *)to + size - 8, &last, 8);
+    if (size >= 8 && size <= 32) { /* its two ends, which may overlap */
+        if (size < 16) {
+            memcpy(&first.word[0], from, 8);
+            memcpy(&last.word[0], (const char *)from + size - 8, 8);
+            memcpy(to, &first.word[0], 8);
+            memcpy((char *)to + size - 8, &last.word[0], 8);
+        } else {
+            memcpy(&first, from, 16);
+            memcpy(&last, (const char *)from + size - 16, 16);
+            memcpy(to, &first, 16);
+            memcpy((char *)to + size - 16, &last, 16);
+        }
         return;
     }
     __asm__("" : "+r"(size));
     memcpy(to, from, size);
+}
+
+/* The rows of one shape that were the last, to be shared from. */
+struct last_rows {
+    HashTable *row[SAME_ROWS];
+    uint32_t n; /* all that there were */
+};
+
+static zend_always_inline void last_rows_add(struct last_rows *last, HashTable *row)
+{
+    last->row[last->n++ % SAME_ROWS] = row;
+}
+
+/* The one before the last, k times. NULL: there were not so many. */
+static zend_always_inline HashTable *last_rows_back(const struct last_rows *last, uint32_t k)
+{
+    return k < last->n ? last->row[(last->n - 1 - k) % SAME_ROWS] : NULL;
 }
 
 /* A list of keys, and a hash table with them, all values null. */

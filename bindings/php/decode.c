@@ -6,7 +6,7 @@ struct decoding {
     unsigned depth, n_shapes;
     struct {
         struct shape *shape;
-        HashTable *last; /* the last whole row */
+        struct last_rows last;
     } shapes[SHAPES_MAX];
 };
 
@@ -37,6 +37,7 @@ static zend_always_inline uint64_t u64_at(const unsigned char *p)
 
 static int read_item(struct decoding *d, zval *out);
 static int read_deep(struct decoding *d, zval *out);
+static int read_row(struct decoding *d, unsigned number, zval *out);
 
 /* A string of so many bytes. For short ones the size is a constant to the allocator, which is then much faster. */
 static zend_always_inline zend_string *new_string(size_t size)
@@ -85,7 +86,7 @@ static zend_always_inline int read_simple(const unsigned char **at, const unsign
     size_t n = (size_t)(end - p);
 
     if (UNEXPECTED(n < 2)) { /* at the very end: what has no bytes of its own */
-        if (!n || (*p != ITEM_NULL && *p != ITEM_FALSE && *p != ITEM_TRUE && *p != ITEM_EMPTY && *p != ITEM_SAME))
+        if (!n || (*p != ITEM_NULL && *p != ITEM_FALSE && *p != ITEM_TRUE && *p != ITEM_EMPTY && *p < ITEM_SAME))
             return 0;
     }
     switch (*p) {
@@ -145,6 +146,23 @@ static zend_always_inline zval *list_slot(zend_array *list, uint32_t i)
 #endif
 }
 
+/* What read_simple left over at `at`: rows at once, the rest the long way. Gives the place after it; NULL: it is unreadable. */
+static zend_always_inline const unsigned char *read_further(struct decoding *d, const unsigned char *at, zval *out)
+{
+    int how;
+
+    if (EXPECTED(*at == ITEM_ROW && d->end - at >= 2 && at[1] < d->n_shapes && d->depth < DEPTH_MAX)) {
+        d->at = at + 2;
+        d->depth++;
+        how = read_row(d, at[1], out);
+        d->depth--;
+    } else {
+        d->at = at;
+        how = read_deep(d, out);
+    }
+    return how ? d->at : NULL;
+}
+
 static int read_list(struct decoding *d, zval *out)
 {
     const unsigned char *at;
@@ -162,12 +180,9 @@ static int read_list(struct decoding *d, zval *out)
     for (at = d->at; i < n; i++) {
         zval *to = list_slot(list, i);
         int how = read_simple(&at, d->end, to);
-        if (UNEXPECTED(how == 2)) {
-            d->at = at;
-            how = read_deep(d, to);
-            at = d->at;
-        }
-        if (UNEXPECTED(!how))
+        if (EXPECTED(how == 1))
+            continue;
+        if (!how || !(at = read_further(d, at, to)))
             break;
     }
     d->at = at;
@@ -257,7 +272,7 @@ static int read_shape(struct decoding *d)
     if (!shape)
         return 0;
     d->shapes[d->n_shapes].shape = shape;
-    d->shapes[d->n_shapes++].last = NULL;
+    d->shapes[d->n_shapes++].last.n = 0;
     return 1;
 }
 
@@ -285,6 +300,22 @@ static zend_always_inline zend_array *new_row(const struct shape *s)
     return row;
 }
 
+/* Of arrays in arrays that share arrays, a few bytes could make a value that nobody can walk through. */
+static zend_always_inline int may_share(zval *value)
+{
+    zval *item;
+
+    if (EXPECTED(Z_TYPE_P(value) == IS_STRING))
+        return 1;
+    if (Z_TYPE_P(value) != IS_ARRAY || zend_hash_num_elements(Z_ARRVAL_P(value)) > SAME_ITEMS)
+        return 0;
+    ZEND_HASH_FOREACH_VAL(Z_ARRVAL_P(value), item) {
+        if (Z_TYPE_P(item) == IS_ARRAY)
+            return 0;
+    } ZEND_HASH_FOREACH_END();
+    return 1;
+}
+
 static int read_row(struct decoding *d, unsigned number, zval *out)
 {
     const struct shape *shape = d->shapes[number].shape;
@@ -297,16 +328,14 @@ static int read_row(struct decoding *d, unsigned number, zval *out)
         int how = read_simple(&at, d->end, to);
         if (EXPECTED(how == 1))
             continue;
-        if (how == 2 && *at == ITEM_SAME) {
-            const HashTable *last = d->shapes[number].last;
-            how = last != NULL;
+        if (how == 2 && *at >= ITEM_SAME) {
+            const HashTable *last = last_rows_back(&d->shapes[number].last, *at - ITEM_SAME);
+            how = *at < ITEM_SAME + SAME_ROWS && last && may_share(&last->arData[i].val);
             if (how)
                 ZVAL_COPY(to, &last->arData[i].val);
             at++;
         } else if (how == 2) {
-            d->at = at;
-            how = read_deep(d, to);
-            at = d->at;
+            how = (at = read_further(d, at, to)) != NULL;
         }
         if (UNEXPECTED(!how)) {
             ZVAL_NULL(to);
@@ -315,7 +344,7 @@ static int read_row(struct decoding *d, unsigned number, zval *out)
         }
     }
     d->at = at;
-    d->shapes[number].last = row;
+    last_rows_add(&d->shapes[number].last, row);
     ZVAL_ARR(out, row);
     return 1;
 }

@@ -6,7 +6,8 @@ struct encoding {
     php_libcache_out *out;
     unsigned depth, n_shapes;
     struct {
-        HashTable *first, *last; /* alive as long as the value is */
+        HashTable *first; /* alive as long as the value is */
+        struct last_rows last;
         uint32_t hint;
     } shapes[SHAPES_MAX];
 };
@@ -176,7 +177,7 @@ static int begin_row(struct encoding *e, HashTable *ht)
     if (i == e->n_shapes) {
         write_shape(e->out, ht, hint);
         e->shapes[i].first = ht;
-        e->shapes[i].last = NULL;
+        e->shapes[i].last.n = 0;
         e->shapes[i].hint = hint;
         e->n_shapes++;
         return (int)i;
@@ -188,51 +189,75 @@ static int begin_row(struct encoding *e, HashTable *ht)
     return (int)i;
 }
 
+static zend_always_inline int same_plain(const zval *x, const zval *y)
+{
+    if (Z_TYPE_P(x) != Z_TYPE_P(y))
+        return 0;
+    switch (Z_TYPE_P(x)) {
+    case IS_STRING:
+        return zend_string_equals(Z_STR_P(x), Z_STR_P(y));
+    case IS_LONG:
+        return Z_LVAL_P(x) == Z_LVAL_P(y);
+    case IS_DOUBLE:
+        return !memcmp(&Z_DVAL_P(x), &Z_DVAL_P(y), sizeof(double));
+    default:
+        return Z_TYPE_P(x) < IS_LONG;
+    }
+}
+
 /* Whether two arrays of plain values are the same; gives up on what would take long to compare. */
 static int same_array(HashTable *a, HashTable *b)
 {
-    zval *x, *y;
+    uint32_t n = a->nNumUsed;
 
-    if (a == b)
-        return 1;
-    if (!HT_IS_PACKED(a) || !HT_IS_PACKED(b) || !HT_IS_WITHOUT_HOLES(a) || !HT_IS_WITHOUT_HOLES(b) || a->nNumUsed != b->nNumUsed ||
-        a->nNumUsed > 16)
+    if (n != b->nNumUsed || n > SAME_ITEMS || !HT_IS_WITHOUT_HOLES(a) || !HT_IS_WITHOUT_HOLES(b) || HT_IS_PACKED(a) != HT_IS_PACKED(b) ||
+        !zend_hash_num_elements(a))
         return 0;
-    for (uint32_t i = 0; i < a->nNumUsed; i++) {
 #if PHP_VERSION_ID >= 80200
-        x = a->arPacked + i;
-        y = b->arPacked + i;
-#else
-        x = &a->arData[i].val;
-        y = &b->arData[i].val;
+    if (HT_IS_PACKED(a)) {
+        for (uint32_t i = 0; i < n; i++)
+            if (!same_plain(a->arPacked + i, b->arPacked + i))
+                return 0;
+        return 1;
+    }
 #endif
-        if (Z_TYPE_P(x) != Z_TYPE_P(y) || !(Z_TYPE_P(x) == IS_STRING ? zend_string_equals(Z_STR_P(x), Z_STR_P(y))
-                                            : Z_TYPE_P(x) == IS_LONG ? Z_LVAL_P(x) == Z_LVAL_P(y) : Z_TYPE_P(x) < IS_LONG))
+    for (uint32_t i = 0; i < n; i++) {
+        const Bucket *x = a->arData + i, *y = b->arData + i;
+        if (x->h != y->h || !x->key != !y->key || (x->key && !zend_string_equals(x->key, y->key)) || !same_plain(&x->val, &y->val))
             return 0;
     }
     return 1;
 }
 
-/* Whether a row's value is the one that the last row has there, and worth sharing. */
-static zend_always_inline int is_same(zval *value, zval *last)
+/* How many rows back the same value is in the same place, where it is worth sharing; -1: nowhere near. */
+static zend_always_inline int find_same(zval *value, uint32_t column, const struct last_rows *last)
 {
-    ZVAL_DEREF(last);
-    if (Z_TYPE_P(value) != Z_TYPE_P(last))
-        return 0;
-    if (Z_TYPE_P(value) == IS_STRING)
-        return Z_STRLEN_P(value) > 1 && zend_string_equals(Z_STR_P(value), Z_STR_P(last));
-    return Z_TYPE_P(value) == IS_ARRAY && zend_hash_num_elements(Z_ARRVAL_P(value)) && same_array(Z_ARRVAL_P(value), Z_ARRVAL_P(last));
+    HashTable *row;
+
+    if (Z_TYPE_P(value) != IS_STRING && Z_TYPE_P(value) != IS_ARRAY)
+        return -1;
+    for (uint32_t k = 0; k < SAME_ROWS && (row = last_rows_back(last, k)) != NULL; k++) {
+        zval *other = &row->arData[column].val;
+        ZVAL_DEREF(other);
+        if (Z_TYPE_P(value) != Z_TYPE_P(other))
+            continue;
+        if (Z_TYPE_P(value) == IS_STRING ? Z_STRLEN_P(value) > 1 && zend_string_equals(Z_STR_P(value), Z_STR_P(other))
+                                         : same_array(Z_ARRVAL_P(value), Z_ARRVAL_P(other)))
+            return (int)k;
+    }
+    return -1;
 }
 
 static int write_row(struct encoding *e, HashTable *ht, int shape)
 {
-    int done;
+    int done, back;
 
     for (uint32_t i = 0; i < ht->nNumUsed; i++) {
         zval *value = &ht->arData[i].val;
         ZVAL_DEREF(value);
-        if (e->shapes[shape].last && is_same(value, &e->shapes[shape].last->arData[i].val)) {
-            *out_room(e->out, 1) = ITEM_SAME;
+        back = find_same(value, i, &e->shapes[shape].last);
+        if (back >= 0) {
+            *out_room(e->out, 1) = (char)(ITEM_SAME + back);
             e->out->at++;
             continue;
         }
@@ -240,7 +265,7 @@ static int write_row(struct encoding *e, HashTable *ht, int shape)
         if (done != 1)
             return done;
     }
-    e->shapes[shape].last = ht;
+    last_rows_add(&e->shapes[shape].last, ht);
     return 1;
 }
 

@@ -48,6 +48,10 @@ $bad = [
     'shape of none' => "\x01" . $shape([]), 'shape too large' => "\x01" . $shape(array_map(fn ($i) => "k$i", range(1, 65))) . str_repeat("\x00", 65),
     'shape short' => substr($good, 0, 8), 'shape sizes' => "\x01\x0c\x05\x00\x00\x00\x03\x00\x02\x01\x09ab\x00\x00", 'row short' => substr($good, 0, -1),
     'same hint, other keys' => "\x01" . $shape(['a', 'a']) . "\x03\x05\x00",
+    'same of nested arrays' => "\x01\x0a\x02\x00\x00\x00" . $shape(['a', 'b']) . "\x0a\x01\x00\x00\x00\x0a\x01\x00\x00\x00\x00\x00\x0d\x00\x0e\x00",
+    'same of an int' => "\x01\x0a\x02\x00\x00\x00" . $shape(['a', 'b']) . "\x03\x01\x00\x0d\x00\x0e\x00",
+    'same too far back' => "\x01\x0a\x02\x00\x00\x00" . $shape(['a', 'b']) . "\x07\x02aa\x00\x0d\x00\x0f\x00",
+    'beyond same' => "\x01\x0a\x02\x00\x00\x00" . $shape(['a', 'b']) . "\x07\x02aa\x00\x0d\x00\x12\x00",
     'same in itself' => "\x01" . $shape(['a', 'b']) . "\x0d\x00\x0e\x0e\x00",
 ];
 foreach ($bad as $name => $bytes) {

@@ -22,6 +22,9 @@ $values = [
     array_map(fn ($i) => ["k$i" => $i], range(1, 100)),
     [['a' => ['a' => 'xx', 'b' => 'yy'], 'b' => 'yy'], ['a' => ['a' => 'xx', 'b' => 'yy'], 'b' => 'yy']],
     [PHP_INT_MAX => 1, PHP_INT_MIN => 2],
+    array_map(fn ($i) => ['l' => ['plan' => $i % 4, 'x' => 'yy'], 'm' => [$i % 3, 1.5], 'n' => ['a' => [$i % 2]], 's' => 's' . $i % 5, 'i' => $i % 2, 'e' => [],
+        'z' => $i % 2 ? ['p' => 0.0] : ['p' => -0.0], 'k' => $i % 2 ? ['p' => 1] : ['q' => 1], 'w' => range(1, 17)], range(1, 40)),
+    array_map(fn ($i) => $i > 1 ? ['c' => ['c' => ['c' => 'deep'], 'd' => 'dd'], 'd' => 'dd'] : ['c' => 'cc', 'd' => 'dd'], range(1, 6)),
 ];
 foreach ($values as $i => $v) {
     check($c->set("k$i", $v), "set $i");
