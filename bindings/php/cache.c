@@ -47,7 +47,7 @@ zend_object *php_libcache_cache_new(zend_class_entry *ce)
 {
     php_libcache_cache *c = zend_object_alloc(sizeof *c, ce);
 
-    memset(c, 0, XtOffsetOf(php_libcache_cache, std));
+    memset(c, 0, offsetof(php_libcache_cache, std));
     zend_object_std_init(&c->std, ce);
     object_properties_init(&c->std, ce);
     c->std.handlers = &handlers;
@@ -73,7 +73,7 @@ static void free_cache(zend_object *object)
 void php_libcache_cache_start(void)
 {
     memcpy(&handlers, &std_object_handlers, sizeof handlers);
-    handlers.offset = XtOffsetOf(php_libcache_cache, std);
+    handlers.offset = offsetof(php_libcache_cache, std);
     handlers.free_obj = free_cache;
     handlers.clone_obj = NULL;
 }
@@ -96,7 +96,7 @@ static void make_view(zval *out, php_libcache_handle *handle, zend_string *name,
             return;
         said = memcmp(&policy, &none, sizeof none) ? &policy : NULL;
     }
-    if (zend_str_has_nul_byte(name)) {
+    if (has_zero_byte(name)) {
         php_libcache_throw(LIBCACHE_ENAME, "namespace: its name has a zero byte");
         return;
     }

@@ -98,7 +98,7 @@ struct shape {
     uint32_t hint, heat;
     uint16_t size;
     uint8_t n;
-    zend_bool kept;       /* in the thread's table, its keys immortal; else of one decoding */
+    bool kept;       /* in the thread's table, its keys immortal; else of one decoding */
     struct shape *next;   /* of those given up */
     unsigned char text[]; /* size bytes: n, sizes, keys */
 };

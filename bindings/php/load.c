@@ -12,7 +12,7 @@ static zend_object_handlers handlers;
 
 php_libcache_load *load_from(zend_object *object)
 {
-    return (php_libcache_load *)((char *)object - XtOffsetOf(php_libcache_load, std));
+    return (php_libcache_load *)((char *)object - offsetof(php_libcache_load, std));
 }
 #define THIS_LOAD() load_from(Z_OBJ_P(ZEND_THIS))
 
@@ -20,7 +20,7 @@ zend_object *php_libcache_load_new(zend_class_entry *ce)
 {
     php_libcache_load *l = zend_object_alloc(sizeof *l, ce);
 
-    memset(l, 0, XtOffsetOf(php_libcache_load, std));
+    memset(l, 0, offsetof(php_libcache_load, std));
     zend_object_std_init(&l->std, ce);
     object_properties_init(&l->std, ce);
     l->std.handlers = &handlers;
@@ -49,7 +49,7 @@ static void free_load(zend_object *object)
 void php_libcache_loads_start(void)
 {
     memcpy(&handlers, &std_object_handlers, sizeof handlers);
-    handlers.offset = XtOffsetOf(php_libcache_load, std);
+    handlers.offset = offsetof(php_libcache_load, std);
     handlers.free_obj = free_load;
     handlers.clone_obj = NULL;
 }

@@ -24,7 +24,7 @@ static zend_object_handlers lock_handlers, clock_handlers;
 
 static php_libcache_lock *lock_from(zend_object *object)
 {
-    return (php_libcache_lock *)((char *)object - XtOffsetOf(php_libcache_lock, std));
+    return (php_libcache_lock *)((char *)object - offsetof(php_libcache_lock, std));
 }
 #define THIS_LOCK() lock_from(Z_OBJ_P(ZEND_THIS))
 
@@ -32,7 +32,7 @@ zend_object *php_libcache_lock_new(zend_class_entry *ce)
 {
     php_libcache_lock *l = zend_object_alloc(sizeof *l, ce);
 
-    memset(l, 0, XtOffsetOf(php_libcache_lock, std));
+    memset(l, 0, offsetof(php_libcache_lock, std));
     zend_object_std_init(&l->std, ce);
     object_properties_init(&l->std, ce);
     l->std.handlers = &lock_handlers;
@@ -59,7 +59,7 @@ static void say_owner(php_libcache_lock *l, zend_string *owner)
     unsigned char digest[16];
 
     l->said = zend_string_copy(owner);
-    if (ZSTR_LEN(owner) == 32 && !zend_str_has_nul_byte(owner)) {
+    if (ZSTR_LEN(owner) == 32 && !has_zero_byte(owner)) {
         memcpy(l->owner.text, ZSTR_VAL(owner), 33);
         return;
     }
@@ -299,7 +299,7 @@ typedef struct php_libcache_clock_object {
 
 static php_libcache_clock_object *clock_from(zend_object *object)
 {
-    return (php_libcache_clock_object *)((char *)object - XtOffsetOf(php_libcache_clock_object, std));
+    return (php_libcache_clock_object *)((char *)object - offsetof(php_libcache_clock_object, std));
 }
 
 zend_object *php_libcache_clock_new(zend_class_entry *ce)
@@ -367,11 +367,11 @@ ZEND_METHOD(Libcache_Clock, now)
 void php_libcache_locks_start(void)
 {
     memcpy(&lock_handlers, &std_object_handlers, sizeof lock_handlers);
-    lock_handlers.offset = XtOffsetOf(php_libcache_lock, std);
+    lock_handlers.offset = offsetof(php_libcache_lock, std);
     lock_handlers.free_obj = free_lock;
     lock_handlers.clone_obj = NULL;
     memcpy(&clock_handlers, &std_object_handlers, sizeof clock_handlers);
-    clock_handlers.offset = XtOffsetOf(php_libcache_clock_object, std);
+    clock_handlers.offset = offsetof(php_libcache_clock_object, std);
     clock_handlers.free_obj = free_clock;
     clock_handlers.clone_obj = NULL;
 }

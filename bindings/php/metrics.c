@@ -61,6 +61,7 @@ static const struct figure figures[] = {
     COUNT(l2_retries, "Exchanges tried again"),
     COUNT(l2_bytes_out, "Bytes sent to Redis"),
     COUNT(l2_bytes_in, "Bytes got from Redis"),
+    COUNT(l2_time_us, "Microseconds spent in exchanges with Redis"),
     COUNT(log_records, "Records of the log applied"),
     SMALL_GAUGE(l2_connections, 1, "Open connections to Redis"),
     SMALL_GAUGE(l2_up, 1, "Whether Redis is believed to be up"),

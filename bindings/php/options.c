@@ -141,7 +141,7 @@ static const char *read_zval(enum kind kind, zval *given, uint64_t *out)
     ZVAL_DEREF(given);
     switch (Z_TYPE_P(given)) {
     case IS_STRING:
-        return zend_str_has_nul_byte(Z_STR_P(given)) ? "has a zero byte" : read_text(kind, Z_STRVAL_P(given), out);
+        return has_zero_byte(Z_STR_P(given)) ? "has a zero byte" : read_text(kind, Z_STRVAL_P(given), out);
     case IS_LONG:
         if (kind == TIME && Z_LVAL_P(given) == ZEND_LONG_MAX)
             *out = LIBCACHE_FOREVER;
@@ -212,7 +212,7 @@ int php_libcache_time(zval *given, const char *what, uint64_t *ms)
 /* Keeps a text until the options are freed, and puts it there. */
 static const char *put_string(php_libcache_options *out, const struct field *f, zend_string *text)
 {
-    if (zend_str_has_nul_byte(text))
+    if (has_zero_byte(text))
         return "has a zero byte";
     out->kept[out->n_kept++] = zend_string_copy(text);
     *(const char **)(void *)((char *)&out->core + f->offset) = ZSTR_LEN(text) ? ZSTR_VAL(text) : NULL;
@@ -373,7 +373,7 @@ static const char *read_allowed(zval *given, php_libcache_settings *s)
     return NULL;
 }
 
-static const char *read_choice(zval *given, const char *no, const char *yes, zend_bool *out)
+static const char *read_choice(zval *given, const char *no, const char *yes, bool *out)
 {
     if (Z_TYPE_P(given) == IS_STRING && !strcmp(Z_STRVAL_P(given), no))
         *out = 0;

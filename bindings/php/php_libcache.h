@@ -105,7 +105,7 @@ enum { OBJECTS_NONE, OBJECTS_ALL, OBJECTS_LISTED };
 
 /* What a view of a namespace says, besides the policy. */
 typedef struct php_libcache_settings {
-    zend_bool msgpack, igbinary, memo;
+    bool msgpack, igbinary, memo;
     int objects;
     HashTable *allowed; /* OBJECTS_LISTED: class names in lower case, as keys; request memory */
 } php_libcache_settings;
@@ -130,7 +130,7 @@ typedef struct php_libcache_cache {
 
 static zend_always_inline php_libcache_cache *php_libcache_from(zend_object *object)
 {
-    return (php_libcache_cache *)((char *)object - XtOffsetOf(php_libcache_cache, std));
+    return (php_libcache_cache *)((char *)object - offsetof(php_libcache_cache, std));
 }
 #define THIS_CACHE() php_libcache_from(Z_OBJ_P(ZEND_THIS))
 
@@ -140,15 +140,20 @@ void php_libcache_cache_start(void);
 /* What a call of the core gave: remembers a fault; throws for misuse. 1: it is no error. */
 int php_libcache_settle(php_libcache_cache *c, int result, const char *what);
 
+static inline bool has_zero_byte(const zend_string *s)
+{
+    return memchr(ZSTR_VAL(s), '\0', ZSTR_LEN(s)) != NULL;
+}
+
 /* ---- Values (values.c) ---- */
 
 /* A value being read. */
 typedef struct php_libcache_reading {
     libcache_value value;
     zend_string *string; /* its bytes, or in scratch */
-    zend_bool scratch;   /* in: may be used */
-    zend_bool guarded;   /* in: no bailout may leave `reserve` */
-    zend_bool bailed;    /* out: there was one; let it go on as soon as the core has returned */
+    bool scratch;   /* in: may be used */
+    bool guarded;   /* in: no bailout may leave `reserve` */
+    bool bailed;    /* out: there was one; let it go on as soon as the core has returned */
 } php_libcache_reading;
 
 void *php_libcache_reserve(libcache_value *value, size_t size);
