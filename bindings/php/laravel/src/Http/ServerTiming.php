@@ -54,7 +54,7 @@ class ServerTiming
         if ($did) {
             $entries[] = sprintf('l1;desc="%s"', self::of($did['l1_hits'], 'hit'));
             $entries[] = sprintf('l2;desc="%s, %s"', self::of($did['l2_hits'], 'hit'), self::of($did['misses'], 'miss'))
-                .(isset($did['l2_ms']) ? ';dur='.round($did['l2_ms'], 2) : '');
+                .';dur='.round($did['l2_ms'], 2);
         }
 
         return implode(', ', $entries);
@@ -79,7 +79,7 @@ class ServerTiming
         return $cache instanceof Repository ? $cache->getStore()->cache()->stats() : null;
     }
 
-    /** @return array{l1_hits: int, l2_hits: int, misses: int, l2_ms?: float}|array{} */
+    /** @return array{l1_hits: int, l2_hits: int, misses: int, l2_ms: float}|array{} */
     private function between(?array $before, ?array $after): array
     {
         if (! $before || ! $after) {
@@ -93,7 +93,8 @@ class ServerTiming
             'l1_hits' => $found - $more('l2_hits'),
             'l2_hits' => $more('l2_hits'),
             'misses' => $more('misses'),
-        ] + (isset($after['l2_time_us']) ? ['l2_ms' => $more('l2_time_us') / 1000] : []);
+            'l2_ms' => $more('l2_time_us') / 1000,
+        ];
     }
 
     private static function of(int $n, string $word): string
