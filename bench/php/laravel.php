@@ -107,8 +107,8 @@ function run(bool $quick, bool $json, bool $check): void
     ]);
 
     $flushes = ['libcache' => [], 'redis' => []];
-    for ($i = 0; $i < ($quick ? 1 : 3); $i++) {
-        foreach (array_keys($flushes) as $store) {
+    for ($i = 0; $i < 3; $i++) {
+        foreach ($i > 0 && $quick ? ['libcache'] : array_keys($flushes) as $store) {
             $flushes[$store][] = time_of_flush($store);
         }
     }

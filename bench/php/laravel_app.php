@@ -19,11 +19,11 @@ function start_redis(): int
     $port = (int) substr(strrchr(stream_socket_get_name($probe, false), ':'), 1);
     fclose($probe);
 
-    $process = proc_open(['redis-server', '--port', $port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
+    $process = proc_open(['timeout', '900', 'redis-server', '--port', $port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
         [['file', '/dev/null', 'r'], ['file', '/dev/null', 'a'], ['file', '/dev/null', 'a']], $pipes);
 
     register_shutdown_function(function () use ($process) {
-        proc_terminate($process, 9);
+        proc_terminate($process); // timeout passes it on
         proc_close($process);
     });
 

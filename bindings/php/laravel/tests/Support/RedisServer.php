@@ -9,6 +9,9 @@ class RedisServer
 {
     private const PATIENCE_SECONDS = 10;
 
+    /** Should the tests be killed, it ends by itself. */
+    private const LONGEST_LIFE_SECONDS = 900;
+
     private string $folder;
 
     /** @var resource|null */
@@ -44,8 +47,8 @@ class RedisServer
     public function start(): void
     {
         $this->process = proc_open(
-            ['redis-server', '--port', $this->port, '--bind', '127.0.0.1', '--unixsocket', $this->socket(), '--save', '',
-                '--appendonly', 'no', '--dir', $this->folder],
+            ['timeout', self::LONGEST_LIFE_SECONDS, 'redis-server', '--port', $this->port, '--bind', '127.0.0.1',
+                '--unixsocket', $this->socket(), '--save', '', '--appendonly', 'no', '--dir', $this->folder],
             [['file', '/dev/null', 'r'], ['file', "{$this->folder}/log", 'a'], ['file', "{$this->folder}/log", 'a']],
             $pipes,
         );
@@ -78,7 +81,7 @@ class RedisServer
     public function stop(): void
     {
         if ($this->process) {
-            proc_terminate($this->process, 9);
+            proc_terminate($this->process); // timeout passes it on
             proc_close($this->process);
             $this->process = null;
         }
