@@ -165,7 +165,7 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
 # ---- Building ------------------------------------------------------------------------------------------------
 
-.PHONY: all help static shared tool programs bench-programs python test-python test check demo bench deps bench-deps install uninstall \
+.PHONY: all help static shared tool programs bench-programs php test-php python test-python test check demo bench deps bench-deps install uninstall \
 	asan ubsan tsan portable hooks debug valgrind fuzz coherence model demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
 	lint-analyzer format coverage docs dist clean print-tests print-hook-tests print-fuzzers print-coherence print-tool tool-programs \
 	hook-programs FORCE
@@ -306,6 +306,13 @@ coherence: ## Several hosts, seeded chaos and a checker for COHERENCE_SECONDS (d
 
 model: ## Search the protocol's model with spin, and its mutations
 	@tests/model/run.sh
+
+php: ## Build the PHP extension (build/php/release/modules/libcache.so)
+	@bindings/php/build.sh
+
+test-php: ## The PHP extension, its userland classes and the Laravel package: all of their tests
+	@tools/deps.sh php
+	+@tests/run.sh php
 
 valgrind: ## Run the quick tests under valgrind
 	+@tests/run.sh valgrind

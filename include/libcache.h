@@ -375,7 +375,7 @@ enum libcache_flag {
  * libcache_release_value frees it.
  * To have the bytes copied straight into memory of your own, either set data and capacity beforehand (owner stays NULL)
  * and accept LIBCACHE_ETOOBIG when it does not suffice (`size` then says how much is needed), or give
- * `reserve`: it is called with the exact size once that is known, while no lock is held, and returns
+ * `reserve`: it is called with the exact size once that is known (codec and tier are set by then), while no lock is held, and returns
  * where the bytes go (NULL: the get fails with LIBCACHE_ENOMEM). It may be called again in the same
  * get, when the entry changed meanwhile: the memory of the last call counts. It may leave by longjmp.
  */
@@ -812,6 +812,7 @@ typedef struct libcache_stats {
     uint64_t l2_verified;         /* values whose marks Redis had to be asked for */
     uint64_t l2_errors;           /* calls that Redis did not serve: reads became misses */
     uint64_t l2_exchanges, l2_connects, l2_timeouts, l2_retries, l2_bytes_out, l2_bytes_in;
+    uint64_t l2_time_us;          /* spent in exchanges, by all threads together */
     uint64_t log_records;         /* of the log, applied by this handle */
     unsigned l2_connections;      /* open now */
     unsigned l2_up;               /* 1: the circuit breaker is closed */

@@ -66,6 +66,8 @@ static int copy_out(libcache_ns *ns, const struct envelope *e, libcache_value *v
             return LIBCACHE_MISS;
     }
     if (value->reserve || value->capacity < size) {
+        value->codec = e->codec;
+        value->tier = LIBCACHE_TIER_L2;
         result = l1_reserve(l1, value, size);
         if (result != LIBCACHE_OK)
             return result;

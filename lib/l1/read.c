@@ -165,6 +165,8 @@ static force_inline int copy_value(const struct l1 *l1, const struct stripe *s, 
         int result;
         if (!still_there(s, f->r, f->offset, f->shape))
             return RACED; /* do not ask the host for a size that is nonsense */
+        value->codec = f->e.codec;
+        value->tier = LIBCACHE_TIER_L1;
         result = l1_reserve(l1, value, size);
         if (result != LIBCACHE_OK)
             return result;
@@ -269,7 +271,10 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
         }
         stripe_unlock(&sh);
         if (result == RACED && memory_wanted) {
-            int made = l1_reserve(l1, value, size);
+            int made;
+            value->codec = f.e.codec;
+            value->tier = LIBCACHE_TIER_L1;
+            made = l1_reserve(l1, value, size);
             if (made != LIBCACHE_OK)
                 return made;
             reserved = size;
