@@ -8,6 +8,7 @@
 #include "support/redis_server.h"
 
 #include "base/platform.h"
+#include "l2/socket.h"
 
 #include <fcntl.h>
 #include <stdio.h>
