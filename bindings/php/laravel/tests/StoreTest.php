@@ -20,7 +20,7 @@ class StoreTest extends Support\TestCase
         $this->assertTrue($this->cache()->supportsTags());
     }
 
-    public function test_items_expire()
+    public function test_entries_expire()
     {
         $this->cache()->put('k', 'v', 10);
         $this->cache()->add('a', 'v', 10);
