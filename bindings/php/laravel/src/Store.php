@@ -32,7 +32,7 @@ class Store extends TaggableStore implements LockProvider
      * @param  string  $prefix  what Laravel calls the prefix; the namespace does its work
      * @param  Namespaces|null  $namespaces  policies of the other namespaces
      * @param  Faults|null  $faults  is told of what went wrong
-     * @param  bool  $sharedTags  one item for a key, whatever its tags
+     * @param  bool  $sharedTags  one entry for a key, whatever its tags
      */
     public function __construct(
         private Cache $cache,
@@ -116,7 +116,7 @@ class Store extends TaggableStore implements LockProvider
         return $this->done($this->cache->setMany($stored, self::ttl($seconds), $this->tags), 'putMany');
     }
 
-    /** Stores an item if there is none. Of several processes and hosts one succeeds. */
+    /** Stores an entry if there is none. Of several processes and hosts one succeeds. */
     public function add($key, $value, $seconds): bool
     {
         return $this->done($this->cache->add(self::key($key), $value, self::ttl($seconds), $this->tags), 'add');
@@ -153,7 +153,7 @@ class Store extends TaggableStore implements LockProvider
         return $this->put($key, $value, Cache::FOREVER);
     }
 
-    /** Gives an item a new life from now. */
+    /** Gives an entry a new life from now. */
     public function touch($key, $seconds): bool
     {
         return $this->done($this->cache->touch(self::key($key), self::ttl($seconds)), 'touch');
@@ -164,7 +164,7 @@ class Store extends TaggableStore implements LockProvider
         return $this->done($this->cache->delete(self::key($key)), 'forget');
     }
 
-    /** Forgets many items by one round trip: how many were there. */
+    /** Forgets many entries by one round trip: how many were there. */
     public function forgetMany(array $keys): int
     {
         $forgotten = $this->cache->deleteMany(array_map([self::class, 'key'], $keys));
@@ -174,7 +174,7 @@ class Store extends TaggableStore implements LockProvider
         return $forgotten;
     }
 
-    /** Forgets all items of this namespace, and nothing else. */
+    /** Forgets all entries of this namespace, and nothing else. */
     public function flush(): bool
     {
         return $this->done($this->cache->clear(), 'flush');
@@ -241,7 +241,7 @@ class Store extends TaggableStore implements LockProvider
         return $this->lock($name, 0, $owner);
     }
 
-    /** The key by which libcache knows an item: any string but the empty and the very long ones. */
+    /** The key by which libcache knows an entry: any string but the empty and the very long ones. */
     public static function key($key): string
     {
         $key = (string) $key;
@@ -253,7 +253,7 @@ class Store extends TaggableStore implements LockProvider
         return "\0".($key === '' ? '' : hash('sha256', $key));
     }
 
-    /** The life of an item, as libcache wants it; null: the namespace's. */
+    /** The life of an entry, as libcache wants it; null: the namespace's. */
     public static function ttl($seconds)
     {
         return $seconds > self::TTL_MAX ? Cache::FOREVER : $seconds;

@@ -6,7 +6,7 @@ use Illuminate\Cache\TaggedCache as BaseTaggedCache;
 use Illuminate\Contracts\Events\Dispatcher;
 
 /**
- * A cache whose items carry tags. Flushing them costs the same however many items there are.
+ * A cache whose entries carry tags. Flushing them costs the same however many entries there are.
  *
  * @method Store getStore()
  */
@@ -19,7 +19,7 @@ class TaggedCache extends BaseTaggedCache
 
     /**
      * @param  Store  $store  bound to the tags
-     * @param  bool  $shared  items are the same as without tags
+     * @param  bool  $shared  entries are the same as without tags
      */
     public function __construct(Store $store, TagSet $tags, bool $shared = false)
     {
@@ -30,7 +30,7 @@ class TaggedCache extends BaseTaggedCache
     }
 
     /**
-     * The key of an item, as the store has it.
+     * The key of an entry, as the store has it.
      *
      * @param  string  $key
      */

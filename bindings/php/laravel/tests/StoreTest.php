@@ -20,7 +20,7 @@ class StoreTest extends Support\TestCase
         $this->assertTrue($this->cache()->supportsTags());
     }
 
-    public function test_items_expire()
+    public function test_entries_expire()
     {
         $this->cache()->put('k', 'v', 10);
         $this->cache()->add('a', 'v', 10);
@@ -55,7 +55,11 @@ class StoreTest extends Support\TestCase
         $this->cache()->put('o', new \ArrayObject, 60);
         $strict = $this->cache()->namespace('tests', ['allowed_classes' => false]);
 
+        // Such a value is read once more by Laravel's own get(), which in newer versions tells those who want to know
+        $before = $this->native()->stats()['hits'];
         $this->assertInstanceOf(\__PHP_Incomplete_Class::class, $strict->get('o'));
+        $this->assertSame(2, $this->native()->stats()['hits'] - $before);
+
         $this->assertInstanceOf(\__PHP_Incomplete_Class::class, $strict->many(['o'])['o']);
         $this->assertInstanceOf(\__PHP_Incomplete_Class::class, $strict->remember('o', 60, fn () => 'v'));
         $this->assertInstanceOf(\ArrayObject::class, $this->cache()->get('o'));

@@ -8,7 +8,7 @@ class StoreWithRedisTest extends Support\TestCase
 {
     use Support\StoreTests, WithRedis;
 
-    public function test_items_expire_in_redis()
+    public function test_entries_expire_in_redis()
     {
         $this->cache()->put('k', 'v', 1);
         $this->assertSame('v', $this->cache()->get('k'));
@@ -16,7 +16,7 @@ class StoreWithRedisTest extends Support\TestCase
             $this->clock->advance(0.01); // L1 goes by this clock, Redis by its own
 
             return $this->cache()->get('k') === null;
-        }, 'the item expired');
+        }, 'the entry expired');
     }
 
     public function test_a_batch_is_one_round_trip()

@@ -7,7 +7,7 @@ use Libcache\Laravel\TaggedCache;
 
 class TagsTest extends Support\TestCase
 {
-    public function test_tagged_items_are_found_with_the_same_tags()
+    public function test_tagged_entries_are_found_with_the_same_tags()
     {
         $cache = $this->cache()->tags(['people', 'artists']);
 
@@ -180,7 +180,7 @@ class TagsTest extends Support\TestCase
         $this->assertSame('v', (clone $copy->tags('t'))->get('k'));
     }
 
-    public function test_a_flush_costs_the_same_however_many_items_there_are()
+    public function test_a_flush_costs_the_same_however_many_entries_there_are()
     {
         $cache = $this->cache()->tags('t');
         for ($i = 0; $i < 5000; $i += 500) {

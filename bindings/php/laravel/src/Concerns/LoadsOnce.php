@@ -21,7 +21,7 @@ use Throwable;
 use function Illuminate\Support\defer;
 
 /**
- * Loads: however many processes miss an item at once, one of them runs its callback, and the others get that value. What is
+ * Loads: however many processes miss an entry at once, one of them runs its callback, and the others get that value. What is
  * invalidated while the callback runs is given to the caller and not stored.
  */
 trait LoadsOnce
@@ -104,7 +104,7 @@ trait LoadsOnce
     }
 
     /**
-     * Younger than $ttl[0], an item is given as it is; older, it is given and refreshed after the response, by one process;
+     * Younger than $ttl[0], an entry is given as it is; older, it is given and refreshed after the response, by one process;
      * older than $ttl[1], it is gone. Missing, it is loaded once.
      *
      * Laravel's $lock has no meaning here: who refreshes is known without one, for as long as the namespace's load_timeout.
@@ -244,7 +244,7 @@ trait LoadsOnce
         }
     }
 
-    /** Seconds since an item was stored (its value is put in $value); null: it is not there. */
+    /** Seconds since an entry was stored (its value is put in $value); null: it is not there. */
     private function ageOf(string $key, int $ttl, &$value): ?float
     {
         $item = Store::key($this->scope.$key);

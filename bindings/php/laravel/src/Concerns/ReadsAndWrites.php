@@ -26,7 +26,7 @@ use function is_string;
 /**
  * What a repository reads and writes, where Laravel's own way would be slower, or would not be one step.
  *
- * Serves Repository and TaggedCache alike: $scope is what keeps items with tags apart from others.
+ * Serves Repository and TaggedCache alike: $scope is what keeps entries with tags apart from others.
  */
 trait ReadsAndWrites
 {
@@ -83,7 +83,7 @@ trait ReadsAndWrites
         return $this->fetch($defaults);
     }
 
-    /** Reads many items at once: their values by key, or what $values has as default. */
+    /** Reads many entries at once: their values by key, or what $values has as default. */
     private function fetch(array $values): array
     {
         $keys = array_keys($values);
@@ -140,7 +140,7 @@ trait ReadsAndWrites
         return $this->writeMany($values, Cache::FOREVER);
     }
 
-    /** Stores an item if there is none, in one step, with a TTL or without. */
+    /** Stores an entry if there is none, in one step, with a TTL or without. */
     public function add($key, $value, $ttl = null): bool
     {
         $seconds = $ttl === null ? $this->store->defaultTtl() : $this->getSeconds($ttl);
@@ -149,7 +149,7 @@ trait ReadsAndWrites
     }
 
     /**
-     * Gives an item a new life from now: null, for ever.
+     * Gives an entry a new life from now: null, for ever.
      *
      * @param  DateTimeInterface|DateInterval|int|null  $ttl
      */
@@ -170,7 +170,7 @@ trait ReadsAndWrites
         return $this->store->forgetMany(array_map(fn ($key) => $this->scope.self::nameOf($key), $keys)) === count($keys);
     }
 
-    /** Stores an item and announces it. $seconds null: the namespace's TTL. */
+    /** Stores an entry and announces it. $seconds null: the namespace's TTL. */
     private function write(string $key, $value, ?int $seconds): bool
     {
         $announced = $seconds === Cache::FOREVER ? null : $seconds;

@@ -2,7 +2,7 @@
 
 namespace Libcache\Laravel\Tests\Support;
 
-/** That a missing item is loaded once, however many processes ask. */
+/** That a missing entry is loaded once, however many processes ask. */
 trait LoadTests
 {
     /** @dataProvider waysToLoad */

@@ -7,7 +7,7 @@ use DateInterval;
 use DateTimeImmutable;
 use InvalidArgumentException;
 
-/** What Laravel promises of a cache store, whatever it keeps its items in. */
+/** What Laravel promises of a cache store, whatever it keeps its entries in. */
 trait StoreTests
 {
     public function test_what_is_not_there_is_null_or_the_default()
@@ -363,7 +363,7 @@ trait StoreTests
         $this->assertStringContainsString('libcache: put failed: ', $this->logged());
     }
 
-    public function test_a_namespace_has_its_own_items_and_ttl()
+    public function test_a_namespace_has_its_own_entries_and_ttl()
     {
         $profiles = $this->cache()->namespace('profiles', ['ttl' => 300]);
         $profiles->put('k', 'p');
