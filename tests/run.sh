@@ -221,6 +221,7 @@ test)
     step "lint" run_make lint
     step "dependencies of the PHP tests" tools/deps.sh php
     step "PHP" bindings/php/run-tests.sh
+    step "PHP and Python read each other's entries" tests/interop/run.sh
     step "quick tests under valgrind" test_under_valgrind 0
     ;;
 php)
