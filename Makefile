@@ -165,9 +165,10 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
 # ---- Building ------------------------------------------------------------------------------------------------
 
-.PHONY: all help static shared tool programs bench-programs test check demo bench deps bench-deps install uninstall \
+.PHONY: all help static shared tool programs bench-programs php test-php python test-python test check demo bench deps bench-deps install uninstall \
 	asan ubsan tsan portable hooks debug valgrind fuzz coherence model demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
-	lint-analyzer format coverage docs dist clean print-tests print-hook-tests print-fuzzers print-coherence print-tool tool-programs FORCE
+	lint-analyzer format coverage docs dist clean print-tests print-hook-tests print-fuzzers print-coherence print-tool tool-programs \
+	hook-programs FORCE
 
 all: static shared tool $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the tool, the examples and the benchmarks
 static: $(STATIC) ## Build build/lib/libcache.a
@@ -288,6 +289,13 @@ check: ## Quick tests: release and hooks builds, symbols, installation (about a 
 test: ## Everything: check, sanitizers, portable build, fuzz corpora, clang, lint, valgrind
 	+@tests/run.sh test
 
+# Python of the system, unless PYTHON says another.
+python: ## Build the Python module (build/python/release/lib: add it to PYTHONPATH)
+	+@bindings/python/run-tests.sh build
+
+test-python: ## Build and test the Python module
+	+@bindings/python/run-tests.sh
+
 asan ubsan tsan portable hooks debug: ## Build and run the tests in this variant
 	+@tests/run.sh variant $@
 
@@ -298,6 +306,13 @@ coherence: ## Several hosts, seeded chaos and a checker for COHERENCE_SECONDS (d
 
 model: ## Search the protocol's model with spin, and its mutations
 	@tests/model/run.sh
+
+php: ## Build the PHP extension (build/php/release/modules/libcache.so)
+	@bindings/php/build.sh
+
+test-php: ## The PHP extension, its userland classes and the Laravel package: all of their tests
+	@tools/deps.sh php
+	+@tests/run.sh php
 
 valgrind: ## Run the quick tests under valgrind
 	+@tests/run.sh valgrind

@@ -307,7 +307,7 @@ enum libcache_tier { LIBCACHE_TIER_L1 = 1, LIBCACHE_TIER_L2 = 2 };
 
 enum libcache_load_lease {
     LIBCACHE_LEASE_HOST = 1, /* one load a host */
-    LIBCACHE_LEASE_REDIS = 2 /* one load in all hosts; costs nothing but on a miss in Redis */
+    LIBCACHE_LEASE_REDIS = 2 /* one load in all hosts, refreshes too. Costs one more round trip when Redis has nothing */
 };
 
 /* Zero in any field: what the policy file says for this namespace, else the default named here. */
@@ -364,7 +364,8 @@ enum libcache_flag {
     LIBCACHE_NO_PUBLISH = 1u << 6,/* writes: other hosts are not told, and keep their copies until these expire */
     LIBCACHE_NO_BLOCK = 1u << 7, /* load_begin: LIBCACHE_WAIT rather than wait for another's load */
     LIBCACHE_REFRESH = 1u << 8,  /* load_begin: lead even if a fresh value is there */
-    LIBCACHE_NOT_STORED = 1u << 9/* load_commit, loader: the value is for the caller only */
+    LIBCACHE_NOT_STORED = 1u << 9,/* load_commit, loader: the value is for the caller only */
+    LIBCACHE_VERSION = 1u << 10  /* look: copy the value only if its version is not value->version */
 };
 
 /*
@@ -374,7 +375,7 @@ enum libcache_flag {
  * libcache_release_value frees it.
  * To have the bytes copied straight into memory of your own, either set data and capacity beforehand (owner stays NULL)
  * and accept LIBCACHE_ETOOBIG when it does not suffice (`size` then says how much is needed), or give
- * `reserve`: it is called with the exact size once that is known, while no lock is held, and returns
+ * `reserve`: it is called with the exact size once that is known (codec and tier are set by then), while no lock is held, and returns
  * where the bytes go (NULL: the get fails with LIBCACHE_ENOMEM). It may be called again in the same
  * get, when the entry changed meanwhile: the memory of the last call counts. It may leave by longjmp.
  */
@@ -391,6 +392,7 @@ typedef struct libcache_value {
     uint64_t ttl_left_ms;  /* until it expires, LIBCACHE_FOREVER if never. Only with LIBCACHE_TIMES */
     uint32_t load_ms;      /* how long its load took; 0: not known. Only with LIBCACHE_TIMES */
     const struct libcache_allocator *owner; /* libcache's own: who frees data; NULL: data is yours */
+    uint64_t version;      /* of the entry in L1. Only with LIBCACHE_VERSION: see libcache_look */
 } libcache_value;
 
 #define LIBCACHE_VALUE_INIT { 0 }
@@ -409,6 +411,18 @@ LIBCACHE_API void libcache_release_value(libcache_value *value);
  */
 LIBCACHE_API int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
                               unsigned flags);
+
+/*
+ * What L1 has at hand, for who wants to know before he gets ready to wait: a HIT, as libcache_get would give it, or a MISS, which
+ * says nothing and is not counted: then libcache_get says what there is. Waits for nothing, neither Redis nor a lock.
+ * flags: LIBCACHE_TIMES, LIBCACHE_VERSION. Errors: EINVAL, ENOMEM, ETOOBIG.
+ *
+ * LIBCACHE_VERSION is for who keeps values in another form (decoded, say) in the process: value->version is the version that he has, 0 if
+ * none. If the entry still has it, it is a HIT whose bytes are not copied: nothing is reserved, and data is left alone. Else the bytes
+ * are copied and version is set. A version holds in the process that was given it, for this key and this handle. A number of
+ * libcache_increment has none: 0.
+ */
+LIBCACHE_API int libcache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags);
 
 /*
  * Looks up n keys, faster than n gets: what L1 does not have, in one round trip. results[i] is what libcache_get would have
@@ -487,7 +501,8 @@ typedef struct libcache_item {
     int result;
 } libcache_item;
 
-/* Stores n items, 64 in a round trip; a failed one does not stop the others. OK, or the first error among the results. */
+/* Stores n items, 64 in a round trip; a failed one does not stop the others. OK, or the first error among the results. In Redis those of
+ * a round trip that are stored the same way are stored together: they have one position, and other hosts hear of them at once. */
 LIBCACHE_API int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n);
 
 /* Deletes an entry; loads of this key that have begun are fenced, on every host. OK (it was there, in either tier) or MISS.
@@ -548,8 +563,8 @@ LIBCACHE_API int libcache_take_stamp(libcache_ns *ns, const void *key, size_t ke
  * HIT: value is filled, from a tier or from the loader (value->tier is 0 then). STALE: it is an older one: past its soft
  * TTL and being refreshed, or past its TTL within the grace because the load failed. NEGATIVE: known missing.
  * Errors: ELOAD (the loader gave an error, or did so less than load_backoff_ms ago, and nothing stale is there), EKEY, EINVAL,
- * ENOMEM, ETOOBIG (for the value's memory). Faults of Redis are not errors here. It may spend redis_timeout_ms on Redis before the
- * loader runs, and again after it.
+ * ENOMEM, ETOOBIG (for the value's memory). Faults of Redis are not errors here. All that is asked of Redis before the loader runs
+ * takes redis_timeout_ms at most, and so does all that is told it afterwards; waiting for others is not counted.
  */
 typedef struct libcache_loaded {
     const void *data;            /* the value; copied before `release` is called */
@@ -569,7 +584,9 @@ typedef int (*libcache_loader)(void *arg, const libcache_slice *key, libcache_lo
 
 typedef struct libcache_load_options {
     size_t struct_size;
-    unsigned wait_ms;            /* longest wait for somebody else's load. Default: the policy's load_timeout_ms */
+    unsigned wait_ms;            /* longest wait for somebody else's load. Default: twice the policy's load_timeout_ms, so that
+                                    when a leader does not come back, one of those who wait for him leads, and the others
+                                    wait for that one */
     unsigned flags;              /* LIBCACHE_NO_BLOCK (load_begin only), LIBCACHE_REFRESH, LIBCACHE_SKIP_L2 */
     void *(*keep)(void *arg);    /* a refresh in the background runs later: what the loader gets then. NULL: arg itself, which
                                     must live until it has run */
@@ -582,8 +599,12 @@ LIBCACHE_API int libcache_get_or_load(libcache_ns *ns, const void *key, size_t k
                                       libcache_loader loader, void *arg, const libcache_load_options *options);
 
 /*
- * The same for n keys: one look at L1 for all, one round trip to Redis, and the loader gets those that are missing and
- * that nobody else is loading, at once. It fills out[i] for keys[i]; result[i] is OK or an error of your own.
+ * The same for n keys: one look at L1 for all, one round trip to Redis for values and leases, and the loader gets those that are
+ * missing or stale and that nobody else is loading, at once. It fills out[i] for keys[i]; result[i] is OK or an error of your own. What
+ * it gave is stored in one more round trip. Stale ones are refreshed in the background where there is options.execute: in one job, for
+ * which keep and drop are called once.
+ * Those that others are loading are waited for afterwards. When one of them turns out to be ours after all, the loader is called again.
+ * Returns OK, or the first error among the results.
  */
 typedef int (*libcache_many_loader)(void *arg, const libcache_slice *keys, size_t n, libcache_loaded *out, int *results);
 
@@ -597,7 +618,7 @@ LIBCACHE_API int libcache_get_or_load_many(libcache_ns *ns, const libcache_slice
  *     HIT, NEGATIVE         value is filled. *load is NULL, or set when it is wise to refresh it early (see policy)
  *     STALE                 value is filled with an older one. *load is set when you are the one to refresh it, else NULL
  *     LEAD                  nothing is there, and you are the one to load it
- *     WAIT                  (LIBCACHE_NO_BLOCK) somebody else is at it: see load_wait and load_fd
+ *     WAIT                  (LIBCACHE_NO_BLOCK) somebody else is at it, on this host or another: see load_wait and load_fd
  *     BYPASS                you have waited for long enough, or there was no room to say who leads: load it for yourself
  *     ELOAD                 a load failed lately, and nothing stale is there. *load is NULL
  *
@@ -611,9 +632,12 @@ LIBCACHE_API int libcache_load_begin(libcache_load **load, libcache_ns *ns, cons
                                      libcache_value *value, const libcache_load_options *options);
 
 /*
- * Before a refresh: looks whether Redis has a fresh value by now, from another host. HIT, NEGATIVE: value is filled and the load has
- * ended. MISS: load it. (After LEAD this has been done.) value may be NULL. Before the source is read, that is: the load's stamp is
- * taken anew, so an older row would pass for a new one.
+ * Before a refresh: looks whether Redis has a fresh value by now, from another host, and with LIBCACHE_LEASE_REDIS, in the same round
+ * trip, whether it is this host that is to load it. HIT, NEGATIVE: value is filled and the load has ended. STALE: another host is
+ * refreshing it, and the load has ended; this host asks again after 25 ms at the earliest. MISS: load it. But for HIT and NEGATIVE
+ * value is untouched: what you have is not replaced by something as old. (After LEAD all this has been done.) value may be NULL.
+ * Before the source is read, that is: the load's stamp is taken anew, so an older row would pass for a new one.
+ * Errors: EINVAL (NULL, or a load that waits).
  */
 LIBCACHE_API int libcache_load_recheck(libcache_load *load, libcache_value *value);
 
@@ -788,6 +812,7 @@ typedef struct libcache_stats {
     uint64_t l2_verified;         /* values whose marks Redis had to be asked for */
     uint64_t l2_errors;           /* calls that Redis did not serve: reads became misses */
     uint64_t l2_exchanges, l2_connects, l2_timeouts, l2_retries, l2_bytes_out, l2_bytes_in;
+    uint64_t l2_time_us;          /* spent in exchanges, by all threads together */
     uint64_t log_records;         /* of the log, applied by this handle */
     unsigned l2_connections;      /* open now */
     unsigned l2_up;               /* 1: the circuit breaker is closed */
@@ -916,8 +941,8 @@ LIBCACHE_API int libcache_metrics(libcache *cache, libcache_value *text, unsigne
  *   begins, which costs misses. One that no surviving host knew of is lost: entries end by their TTL then.
  * - Redis: with maxmemory and noeviction, a full Redis refuses invalidations (EREMOTE). See docs/redis.md for policies that do not.
  * - Redis: who can write to it can forge entries and marks. Who only shares the server needs a user and a prefix of his own.
- * - Redis: set_many, delete_many and invalidate_tags beyond 64, 256 and 64 items go in several exchanges, each with a
- *   redis_timeout_ms of its own.
+ * - Redis: set_many, delete_many and invalidate_tags beyond 64, 256 and 64 items go in several exchanges, which share one
+ *   redis_timeout_ms.
  * - fork: SHARED and NAMED segments are used on by parent and child; a PRIVATE one becomes the child's own
  *   copy. The handle is valid in both. Fork from a thread while another one uses the handle is allowed. A child makes connections,
  *   and where it was asked for a listening thread, of its own as soon as a call of its needs Redis.

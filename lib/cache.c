@@ -197,15 +197,19 @@ static __attribute__((noinline)) int get_timed(libcache_ns *ns, const void *key,
     return result;
 }
 
+/* ---- What L1 has at hand ------------------------------------------------------------------------------------------ */
+
 static __attribute__((noinline, flatten)) int look_full(libcache_ns *ns, const void *key, size_t key_size,
                                                         libcache_value *value)
 {
     int result;
 
-    if (unlikely(ns->slow || !key_ok(key, key_size)))
+    if (unlikely(!key_ok(key, key_size)))
         return LIBCACHE_MISS;
     result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
-    return result == LIBCACHE_HIT ? count_hit(ns, result) : LIBCACHE_MISS;
+    if (result == LIBCACHE_HIT)
+        return count_hit(ns, result);
+    return result < 0 ? result : LIBCACHE_MISS;
 }
 
 static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
@@ -220,20 +224,8 @@ static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const v
     return look_full(ns, key, key_size, value);
 }
 
-static int look_timed(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value);
-
-/* As libcache_get, but only what L1 has at hand counts; a HIT is counted, nothing else. */
-int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
-{
-    int lean = load_relaxed(&ns->view.lean);
-
-    if (unlikely(value->reserve || ns->slow || lean != VIEW_LEAN)) {
-        if (unlikely(lean & VIEW_TIMED))
-            return look_timed(ns, key, key_size, value);
-        return look_full(ns, key, key_size, value);
-    }
-    return look_lean(ns, key, key_size, value);
-}
+/* A namespace that is not slow, or need not be now. */
+static int look_here(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value);
 
 static __attribute__((noinline)) int look_timed(libcache_ns *ns, const void *key, size_t key_size,
                                                 libcache_value *value)
@@ -243,10 +235,68 @@ static __attribute__((noinline)) int look_timed(libcache_ns *ns, const void *key
 
     __atomic_fetch_and(&ns->view.lean, ~VIEW_TIMED, __ATOMIC_RELAXED);
     begun = measure_now();
-    result = cache_look(ns, key, key_size, value);
+    result = look_here(ns, key, key_size, value);
     if (result == LIBCACHE_HIT)
         measure_add(ns->cache, LIBCACHE_TIME_GET, measure_now() - begun);
     return result;
+}
+
+static force_inline int look_here(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+{
+    int lean = load_relaxed(&ns->view.lean);
+
+    if (unlikely(value->reserve || lean != VIEW_LEAN)) {
+        if (unlikely(lean & VIEW_TIMED))
+            return look_timed(ns, key, key_size, value);
+        return look_full(ns, key, key_size, value);
+    }
+    return look_lean(ns, key, key_size, value);
+}
+
+static __attribute__((noinline)) int look_slow(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                               uint64_t *deadline)
+{
+    if (ns->cache->listens_on_calls)
+        coherence_look(ns->cache->coherence, deadline);
+    return (ns->tiers & LIBCACHE_TIER_L1) && !ns->cache->l1.read_only ? look_full(ns, key, key_size, value) : LIBCACHE_MISS;
+}
+
+int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, uint64_t *deadline)
+{
+    return unlikely(ns->slow) ? look_slow(ns, key, key_size, value, deadline) : look_here(ns, key, key_size, value);
+}
+
+/* Whether L1 may answer without further ado: there is one, and no call is due to read the log. */
+static force_inline int at_hand(const libcache_ns *ns)
+{
+    return likely(!ns->slow) || ((ns->tiers & LIBCACHE_TIER_L1) && ns->cache->listens_on_calls && !ns->cache->l1.read_only &&
+                                 !coherence_is_due(ns->cache->coherence));
+}
+
+/* With times or version, as the closer look at L1 gives them. */
+static __attribute__((noinline)) int look_closer(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
+{
+    struct l1_key k;
+    int result;
+
+    if (flags & ~(unsigned)(LIBCACHE_TIMES | LIBCACHE_VERSION))
+        return LIBCACHE_EINVAL;
+    if (!at_hand(ns) || !key_ok(key, key_size))
+        return LIBCACHE_MISS;
+    k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
+    result = l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, value, flags | LIBCACHE_NO_WAIT);
+    if (result == LIBCACHE_HIT)
+        count_read(ns, result, LIBCACHE_TIER_L1, MISS_COLD);
+    return result <= LIBCACHE_HIT ? result : LIBCACHE_MISS;
+}
+
+int libcache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
+{
+    if (unlikely(!ns || !value))
+        return LIBCACHE_EINVAL;
+    if (unlikely(flags))
+        return look_closer(ns, key, key_size, value, flags);
+    return at_hand(ns) ? look_here(ns, key, key_size, value) : LIBCACHE_MISS;
 }
 
 int look_for_late(libcache_ns *ns, const struct l1_key *key, libcache_value *value, uint64_t deadline)

@@ -16,7 +16,7 @@ struct libcache_ns {
     struct l1_view view;    /* what a hit needs */
     uint32_t id;            /* in the segment */
     unsigned tiers;         /* policy's */
-    int watched;            /* 1: its hits may be stale or about to be: loads look at them closely */
+    int watched;            /* 1: a hit of a get may be one that a load is to refresh early: loads look at them closely */
     int slow;               /* 1: a get must look further than the common hit does (see cache.c) */
     struct seat *seats;     /* of its tally */
     libcache_policy policy; /* resolved; never changes */
@@ -49,11 +49,15 @@ struct libcache {
 /* What cache_get_remote does with what it finds. */
 struct remote_key {
     struct l1_key l1;
-    libcache_value *value; /* NULL: only look */
-    int result;            /* of libcache_get; in: MISS */
-    enum miss why;         /* with a MISS; in: as far as L1 knows */
-    uint64_t ttl_left_ms;  /* with a HIT, STALE or NEGATIVE */
-    libcache_stamp *stamp; /* NULL, or gets what a load that begins now, the value being missing, is to carry */
+    libcache_value *value;   /* NULL: only look */
+    int result;              /* of libcache_get; in: MISS */
+    enum miss why;           /* with a MISS; in: as far as L1 knows */
+    uint64_t ttl_left_ms;    /* with a HIT, STALE or NEGATIVE */
+    libcache_stamp *stamp;   /* NULL, or gets what a load that begins now, the value being missing, is to carry */
+    int fresh_only;          /* what is stale is left where it is: STALE, and the value is untouched. So is what is so before ... */
+    uint64_t ahead_ms;       /* ... so long from now */
+    const char *owner;       /* NULL, or who is to have the lease of the key's load (L2_OWNER_BYTES); fresh_only: he does not wait for it */
+    enum l2_leased leased;   /* whether he has it */
 };
 
 /*
@@ -67,25 +71,20 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
 /* L2_OWNER_BYTES of random hexadecimal digits. */
 void random_owner(libcache *cache, char *owner);
 
-/* A get that looks in L1 only. */
-int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value);
+/* A get that looks in L1 only, with no flag. HIT (counted), or MISS: anything else. *deadline: see coherence_look. */
+int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, uint64_t *deadline);
 
 /* In both tiers, and what is past its end but within its grace as well: STALE. */
 int look_for_late(libcache_ns *ns, const struct l1_key *key, libcache_value *value, uint64_t deadline);
 
-/* libcache_set for a load that took so long. */
-int store_loaded(libcache_ns *ns, const struct l1_key *key, const void *value, size_t size, const libcache_set_options *options,
-                 uint64_t load_ms);
+/*
+ * Stores n items that loads have found (load_ms: how long each took) and gives back leases (NULL: none), in one exchange with Redis
+ * where there is something for it. Each has its result. *deadline: see coherence_look.
+ */
+void store_loaded(libcache_ns *ns, libcache_item *items, const uint64_t *load_ms, size_t n, struct l2_leases *done, uint64_t *deadline);
 
 /* inspect.c: libcache_read_ns_stats for what concerns no namespace. */
 void read_nowhere(libcache *cache, libcache_ns_stats *out);
-
-/* load.c: libcache_load_begin for n keys, with one look into Redis. loads: `stride` bytes apart. OK or ENOMEM. */
-int begin_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values, int *results,
-               const libcache_load_options *options, libcache_load **loads, size_t stride);
-
-/* load.c: who waits for another's load loads for himself after all. BYPASS. */
-int load_stop_waiting(libcache_load *load);
 
 /* Flags that every call takes when there is a Redis tier. */
 #define REMOTE_READ_FLAGS (unsigned)(LIBCACHE_SKIP_L1 | LIBCACHE_SKIP_L2 | LIBCACHE_READ_ONLY)

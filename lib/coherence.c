@@ -530,11 +530,22 @@ uint64_t coherence_deadline(const struct coherence *c, uint64_t *deadline)
     return *deadline;
 }
 
+/* It is time for somebody to read the log. */
+static int is_due(const struct coherence *c, uint64_t now, uint64_t tried)
+{
+    return now >= l1_last_heard(c->l1) + c->poll_ms && (!tried || now >= tried + c->poll_ms);
+}
+
+int coherence_is_due(const struct coherence *c)
+{
+    return is_due(c, l1_now(c->l1), load_relaxed(&c->upper->tried_ms));
+}
+
 void coherence_look(struct coherence *c, uint64_t *deadline)
 {
     uint64_t now = l1_now(c->l1), tried = load_relaxed(&c->upper->tried_ms);
 
-    if (now < l1_last_heard(c->l1) + c->poll_ms || (tried && now < tried + c->poll_ms))
+    if (!is_due(c, now, tried))
         return;
     if (__atomic_compare_exchange_n(&c->upper->tried_ms, &tried, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         coherence_poll(c, coherence_deadline(c, deadline) - UINT64_C(750000) * c->timeout_ms);

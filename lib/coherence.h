@@ -83,6 +83,7 @@ int coherence_poll(struct coherence *c, uint64_t deadline);
  * is the call's, and 0 as long as it has not touched Redis: then it is set by whoever touches it first (coherence_deadline).
  */
 void coherence_look(struct coherence *c, uint64_t *deadline);
+int coherence_is_due(const struct coherence *c); /* 1: it would */
 
 /* The call's deadline, which begins to run when Redis is first needed. */
 uint64_t coherence_deadline(const struct coherence *c, uint64_t *deadline);

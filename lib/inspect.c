@@ -52,6 +52,7 @@ static void remote_stats(libcache *cache, libcache_stats *out)
     coherence_stats(cache->coherence, &c);
     out->l2_exchanges = t.exchanges;
     out->l2_connects = t.connects;
+    out->l2_time_us = t.busy_ns / 1000;
     out->l2_timeouts = t.timeouts;
     out->l2_retries = t.retries;
     out->l2_bytes_out = t.bytes_out;

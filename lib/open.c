@@ -465,8 +465,7 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
     ns->tiers = resolved.tiers;
     ns->seats = counters_tally(&cache->counters, id)->seat;
     ns->slow = cache->listens_on_calls || !(resolved.tiers & LIBCACHE_TIER_L1) || cache->l1.read_only;
-    ns->watched =
-        ns->view.soft_ttl_ms || resolved.grace_ms || resolved.early_percent || !(resolved.tiers & LIBCACHE_TIER_L1);
+    ns->watched = resolved.early_percent || !(resolved.tiers & LIBCACHE_TIER_L1);
     memcpy(ns->name, name, strlen(name) + 1);
     ns->next = load_acquire(&cache->spaces);
     do {

@@ -66,6 +66,8 @@ static int copy_out(libcache_ns *ns, const struct envelope *e, libcache_value *v
             return LIBCACHE_MISS;
     }
     if (value->reserve || value->capacity < size) {
+        value->codec = e->codec;
+        value->tier = LIBCACHE_TIER_L2;
         result = l1_reserve(l1, value, size);
         if (result != LIBCACHE_OK)
             return result;
@@ -118,11 +120,22 @@ static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct fo
     l1_set(l1, &k->l1, &item, 1);
 }
 
+/* For how long a value is neither past its end nor stale. */
+static uint64_t fresh_for(const libcache_ns *ns, uint64_t age_ms, uint64_t left_ms)
+{
+    uint64_t soft = ns->view.soft_ttl_ms, fresh;
+
+    fresh = left_ms == LIBCACHE_FOREVER ? left_ms : left_ms > ns->policy.grace_ms ? left_ms - ns->policy.grace_ms : 0;
+    if (soft && !broken(GUARD_SOFT))
+        fresh = soft <= age_ms ? 0 : soft - age_ms < fresh ? soft - age_ms : fresh;
+    return fresh;
+}
+
 /* A valid value: given out, and copied up. */
 static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *f, const libcache_stamp *begun, unsigned flags)
 {
     uint64_t now = l2_redis_ms(coherence_l2(ns->cache->coherence));
-    uint64_t age = now > f->e.born_ms ? now - f->e.born_ms : 0, left = LIBCACHE_FOREVER;
+    uint64_t age = now > f->e.born_ms ? now - f->e.born_ms : 0, left = LIBCACHE_FOREVER, fresh;
     int result = LIBCACHE_HIT;
 
     if (f->e.expiry_ms) {
@@ -131,6 +144,11 @@ static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *
         left = f->e.expiry_ms - now;
         if (!guard(GUARD_GRACE, left > ns->policy.grace_ms) && (!(flags & L1_LATE) || f->e.flags & ENVELOPE_NEGATIVE))
             return;
+    }
+    fresh = fresh_for(ns, age, left);
+    if (k->fresh_only && fresh <= k->ahead_ms && !(f->e.flags & ENVELOPE_NEGATIVE)) {
+        k->result = LIBCACHE_STALE;
+        return;
     }
     if (f->e.flags & ENVELOPE_NEGATIVE)
         result = LIBCACHE_NEGATIVE;
@@ -143,7 +161,7 @@ static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *
         k->result = result;
         return;
     }
-    if (result == LIBCACHE_HIT && ((ns->view.soft_ttl_ms && !guard(GUARD_SOFT, age < ns->view.soft_ttl_ms)) || left <= ns->policy.grace_ms))
+    if (result == LIBCACHE_HIT && !fresh)
         result = LIBCACHE_STALE;
     k->result = result;
     k->ttl_left_ms = left == LIBCACHE_FOREVER ? left : left > ns->policy.grace_ms ? left - ns->policy.grace_ms : 0;
@@ -258,6 +276,47 @@ static void give_stamps(libcache_ns *ns, const struct remote_key *keys, size_t n
     }
 }
 
+/* Leases for those of the keys that want one. NULL: none does, or there is no memory: then they go without. */
+static struct l2_leases *leases_of(libcache_ns *ns, struct remote_key *keys, size_t n, struct l2_leases *leases,
+                                   struct l2_lease *one)
+{
+    const libcache_policy *policy = &ns->policy;
+    size_t m = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        keys[i].leased = L2_LEASE_UNKNOWN;
+        m += keys[i].owner != NULL;
+    }
+    if (!m)
+        return NULL;
+    *leases = (struct l2_leases){ .n = m, .ttl_ms = policy->load_timeout_ms,
+                                  .soft_ttl_ms = ns->view.soft_ttl_ms, .grace_ms = policy->grace_ms };
+    leases->item = m == 1 ? one : memory_get(&ns->cache->allocator, m * sizeof *one);
+    if (!leases->item)
+        return NULL;
+    m = 0;
+    for (size_t i = 0; i < n; i++)
+        if (keys[i].owner)
+            leases->item[m++] = (struct l2_lease){ .key = { space_slice(ns), { keys[i].l1.data, keys[i].l1.size } },
+                                                   .owner = keys[i].owner, .ahead_ms = keys[i].ahead_ms,
+                                                   .waits = !keys[i].fresh_only };
+    return leases;
+}
+
+/* What came of them. */
+static void read_leases(libcache_ns *ns, struct remote_key *keys, size_t n, const struct l2_leases *leases)
+{
+    size_t m = 0, unknown = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (keys[i].owner) {
+            keys[i].leased = leases->item[m++].got;
+            unknown += keys[i].leased == L2_LEASE_UNKNOWN;
+        }
+    if (unknown)
+        count_in(ns->cache, COUNT_L2_ERROR, 1);
+}
+
 static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned flags, libcache_stamp *begun,
                      struct l2_key *names, uint64_t deadline)
 {
@@ -265,16 +324,21 @@ static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigne
     struct replies replies;
     struct pending aside;
     struct asked asked = coherence_ask(cache->coherence);
+    struct l2_leases leasing, *leases;
+    struct l2_lease one;
     struct history now;
     int result, wanted = 0;
 
+    leases = leases_of(ns, keys, n, &leasing, &one);
     for (size_t i = 0; i < n; i++) {
         names[i] = (struct l2_key){ space_slice(ns), { keys[i].l1.data, keys[i].l1.size } };
         l1_take_stamp(&cache->l1, &keys[i].l1, &begun[i]);
         wanted |= keys[i].stamp != NULL;
     }
     replies_init(&replies, &cache->allocator);
-    result = l2_get(coherence_l2(cache->coherence), names, n, wanted ? &now : NULL, &replies, deadline);
+    result = l2_get(coherence_l2(cache->coherence), names, n, wanted ? &now : NULL, leases, &replies, deadline);
+    if (result == LIBCACHE_OK && leases)
+        read_leases(ns, keys, n, leases);
     if (result == LIBCACHE_OK && wanted)
         give_stamps(ns, keys, n, begun, &now, &asked);
     if (result == LIBCACHE_OK) {
@@ -293,6 +357,8 @@ static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigne
                 keys[i].why = MISS_UNAVAILABLE;
     }
     replies_free(&replies);
+    if (leases && leases->item != &one)
+        memory_free(&cache->allocator, leases->item);
 }
 
 void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned flags, uint64_t deadline)

@@ -252,7 +252,7 @@ static int follow(libcache_ns *ns, struct storing *s, const struct l2_store *sto
 }
 
 /* A namespace that keeps nothing in Redis: the others are told that their copies are old. */
-static int tell_and_store(libcache_ns *ns, struct storing *s)
+static int tell_and_store(libcache_ns *ns, struct storing *s, uint64_t *deadline)
 {
     const struct name name = { .kind = NAME_KEY, .ns = space_slice(ns), .key = { s->key.data, s->key.size } };
     struct asked asked;
@@ -265,7 +265,7 @@ static int tell_and_store(libcache_ns *ns, struct storing *s)
     coherence_notice_fork(ns->cache->coherence);
     asked = coherence_ask(ns->cache->coherence);
     result = failed(ns, l2_invalidate(coherence_l2(ns->cache->coherence), &name, 1, NULL, &now,
-                                      deadline_after_ms(ns->cache->timeout_ms)));
+                                      coherence_deadline(ns->cache->coherence, deadline)));
     if (result != LIBCACHE_OK) {
         coherence_owe(ns->cache->coherence, &name, 1);
     } else if (coherence_learn(ns->cache->coherence, &now, &asked, 1, &at) == LIBCACHE_HIT) {
@@ -276,14 +276,18 @@ static int tell_and_store(libcache_ns *ns, struct storing *s)
     return here != LIBCACHE_OK ? here : result;
 }
 
-/* Both tiers. The values of `n` storings go to Redis in one exchange; results[i] is the i-th's. */
+/*
+ * Both tiers. The values of `n` storings go to Redis in one exchange, and leases (NULL: none) are given back in it; results[i] is the
+ * i-th's: what is not OK beforehand is passed over.
+ */
 static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct sending *sending, struct l2_store *stores,
-                           int *results, uint64_t *deadline)
+                           int *results, struct l2_leases *done, uint64_t *deadline)
 {
     libcache *cache = ns->cache;
     struct asked asked;
+    libcache_stamp at;
     size_t m = 0;
-    int result;
+    int result = LIBCACHE_OK;
 
     coherence_notice_fork(cache->coherence);
     coherence_look(cache->coherence, deadline);
@@ -293,15 +297,23 @@ static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct 
             continue;
         if (!prepare(ns, &s[i], &sending[i])) {
             results[i] = store_here(ns, &s[i]);
-            sending[i].storing = NULL;
+            sending[i].storing = NULL; /* done */
             continue;
         }
         stores[m] = sending[i].store;
         sending[i].store.result = (int)m++;
     }
     asked = coherence_ask(cache->coherence);
-    result = m ? l2_store(coherence_l2(cache->coherence), stores, m, coherence_deadline(cache->coherence, deadline)) : LIBCACHE_OK;
-    (void)result; /* each item has it */
+    if (done && !done->n)
+        done = NULL;
+    if (m || done)
+        result = l2_store(coherence_l2(cache->coherence), stores, m, done, coherence_deadline(cache->coherence, deadline));
+    if (result != LIBCACHE_OK && !m)
+        count_in(cache, COUNT_L2_ERROR, 1); /* else each item does */
+    if (done && done->now.epoch)
+        coherence_learn(cache->coherence, &done->now, &asked, 0, &at);
+    if (done)
+        done->n = 0; /* what came of it or not, it is not tried again: a lease ends by its time */
     for (size_t i = 0; i < n; i++) {
         if (results[i] == LIBCACHE_OK && sending[i].storing)
             results[i] = follow(ns, &s[i], &stores[sending[i].store.result], &asked);
@@ -309,18 +321,17 @@ static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct 
     }
 }
 
-static int store_remotely_one(libcache_ns *ns, struct storing *s)
+static int store_remotely_one(libcache_ns *ns, struct storing *s, struct l2_leases *done, uint64_t *deadline)
 {
     struct sending sending;
     struct l2_store store;
     struct operation set = measure(ns->cache, "set", ns, s->key.data, s->key.size);
-    uint64_t deadline = 0;
     int result = LIBCACHE_OK;
 
     if (!(ns->tiers & LIBCACHE_TIER_L2))
-        result = tell_and_store(ns, s);
+        result = tell_and_store(ns, s, deadline);
     else
-        store_remotely(ns, s, 1, &sending, &store, &result, &deadline);
+        store_remotely(ns, s, 1, &sending, &store, &result, done, deadline);
     measure_end(&set, result);
     return result;
 }
@@ -362,90 +373,127 @@ static void count_stored(libcache_ns *ns, int result, int only_absent, size_t si
         count_many(ns, COUNT_SET_BYTES, size);
 }
 
-static int store(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
-                 const libcache_set_options *options, int only_absent, uint32_t load_ms)
+/* How long a load took, as an entry remembers it: only where that is needed. 0: it was no load. */
+static uint32_t remembered_ms(const libcache_ns *ns, uint64_t load_ms)
+{
+    return !ns->policy.early_percent ? 0 : load_ms < 1 ? 1 : load_ms < LOAD_MS_MAX ? (uint32_t)load_ms : LOAD_MS_MAX;
+}
+
+/* One item. load_ms: of a load, as remembered. done: leases that are given back in the same exchange, if there is one (NULL: none). */
+static int store(libcache_ns *ns, const libcache_item *i, int only_absent, uint32_t load_ms, struct l2_leases *done, uint64_t *deadline)
 {
     struct storing s;
-    uint64_t deadline = 0;
     int result;
 
     if (!ns)
         return LIBCACHE_EINVAL;
-    result = read_call(ns, key, key_size, value, size, options, only_absent, &s);
+    result = read_call(ns, i->key.data, i->key.size, i->value.data, i->value.size, i->options, only_absent, &s);
     if (result != LIBCACHE_OK && result != LIBCACHE_ETOOBIG)
         return result;
     s.item.load_ms = load_ms;
     if (result == LIBCACHE_OK)
-        result = is_remote(ns, s.flags) ? store_remotely_one(ns, &s) : store_here(ns, &s);
+        result = is_remote(ns, s.flags) ? store_remotely_one(ns, &s, done, deadline) : store_here(ns, &s);
     if (result == LIBCACHE_ETOOBIG && !only_absent)
-        result = give_up_old(ns, &s, &deadline);
-    count_stored(ns, result, only_absent, s.item.negative ? 0 : size);
+        result = give_up_old(ns, &s, deadline);
+    count_stored(ns, result, only_absent, s.item.negative ? 0 : i->value.size);
     return result;
+}
+
+static int store_one(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
+                     const libcache_set_options *options, int only_absent)
+{
+    const libcache_item item = { { key, key_size }, { value, size }, options, 0 };
+    uint64_t deadline = 0;
+
+    return store(ns, &item, only_absent, 0, NULL, &deadline);
 }
 
 int libcache_set(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
                  const libcache_set_options *options)
 {
-    return store(ns, key, key_size, value, size, options, 0, 0);
-}
-
-int store_loaded(libcache_ns *ns, const struct l1_key *key, const void *value, size_t size, const libcache_set_options *options,
-                 uint64_t load_ms)
-{
-    return store(ns, key->data, key->size, value, size, options, 0,
-                 !ns->policy.early_percent ? 0 : load_ms < 1 ? 1 : load_ms < LOAD_MS_MAX ? (uint32_t)load_ms : LOAD_MS_MAX);
+    return store_one(ns, key, key_size, value, size, options, 0);
 }
 
 int libcache_add(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
                  const libcache_set_options *options)
 {
-    return store(ns, key, key_size, value, size, options, 1, 0);
+    return store_one(ns, key, key_size, value, size, options, 1);
 }
+
+/* ---- Storing many ------------------------------------------------------------------------------------------------- */
 
 #define SENT_AT_ONCE 64
 
-/* Up to SENT_AT_ONCE items, in one exchange. ENOMEM: none was stored. */
-static int set_some(libcache_ns *ns, libcache_item *items, size_t n, uint64_t *deadline)
-{
-    const libcache_allocator *allocator = &ns->cache->allocator;
-    struct {
-        struct storing storing[SENT_AT_ONCE];
-        struct sending sending[SENT_AT_ONCE];
-        struct l2_store store[SENT_AT_ONCE];
-        int result[SENT_AT_ONCE];
-    } *all = memory_get(allocator, sizeof *all);
+/* Memory for n items on their way. */
+struct many {
+    struct storing *storing;
+    struct sending *sending;
+    struct l2_store *stores;
+    int *results, *done;
+};
 
-    if (!all)
+static int make_many(const libcache *cache, size_t n, struct many *m)
+{
+    m->storing = memory_get(&cache->allocator, n * (sizeof *m->storing + sizeof *m->sending + sizeof *m->stores + 2 * sizeof *m->results));
+    if (!m->storing)
+        return LIBCACHE_ENOMEM;
+    m->sending = (struct sending *)(void *)(m->storing + n);
+    m->stores = (struct l2_store *)(void *)(m->sending + n);
+    m->results = (int *)(void *)(m->stores + n);
+    m->done = m->results + n;
+    return LIBCACHE_OK;
+}
+
+/* Checks one of many. What is not for Redis is done at once: then *result is EXISTS, and what came of it is the item's own. */
+static void begin_item(libcache_ns *ns, libcache_item *item, struct storing *s, int *result, uint64_t *deadline)
+{
+    *result = read_call(ns, item->key.data, item->key.size, item->value.data, item->value.size, item->options, 0, s);
+    item->result = LIBCACHE_OK;
+    if (*result == LIBCACHE_OK && (s->flags & LIBCACHE_SKIP_L2)) {
+        item->result = store_here(ns, s);
+        *result = LIBCACHE_EXISTS;
+    } else if (*result == LIBCACHE_ETOOBIG) {
+        item->result = give_up_old(ns, s, deadline);
+        *result = LIBCACHE_EXISTS;
+    }
+}
+
+/* n items, in one exchange. load_ms: NULL, or how long each took to load. OK; ENOMEM: nothing was done. */
+static int store_many(libcache_ns *ns, libcache_item *items, const uint64_t *load_ms, size_t n, struct l2_leases *done,
+                      uint64_t *deadline)
+{
+    struct operation set;
+    struct many m;
+
+    if (make_many(ns->cache, n, &m) != LIBCACHE_OK)
         return LIBCACHE_ENOMEM;
     for (size_t i = 0; i < n; i++) {
-        all->result[i] = read_call(ns, items[i].key.data, items[i].key.size, items[i].value.data, items[i].value.size,
-                                   items[i].options, 0, &all->storing[i]);
-        if (all->result[i] == LIBCACHE_OK && (all->storing[i].flags & LIBCACHE_SKIP_L2)) {
-            items[i].result = store_here(ns, &all->storing[i]);
-            all->result[i] = LIBCACHE_EXISTS; /* done: not for Redis */
-        } else if (all->result[i] == LIBCACHE_ETOOBIG) {
-            items[i].result = give_up_old(ns, &all->storing[i], deadline);
-            all->result[i] = LIBCACHE_EXISTS;
-        } else {
-            items[i].result = LIBCACHE_OK;
-        }
+        begin_item(ns, &items[i], &m.storing[i], &m.results[i], deadline);
+        m.storing[i].item.load_ms = load_ms ? remembered_ms(ns, load_ms[i]) : 0;
+        m.done[i] = m.results[i] == LIBCACHE_EXISTS;
     }
-    {
-        struct operation set = measure(ns->cache, "set", ns, NULL, 0);
-        int done[SENT_AT_ONCE];
-        for (size_t i = 0; i < n; i++)
-            done[i] = all->result[i] == LIBCACHE_EXISTS;
-        store_remotely(ns, all->storing, n, all->sending, all->store, all->result, deadline);
-        measure_end(&set, LIBCACHE_OK);
-        for (size_t i = 0; i < n; i++) {
-            if (!done[i])
-                items[i].result = all->result[i];
-            count_stored(ns, items[i].result, 0,
-                         items[i].result == LIBCACHE_OK && !all->storing[i].item.negative ? items[i].value.size : 0);
-        }
+    set = measure(ns->cache, "set", ns, NULL, 0);
+    store_remotely(ns, m.storing, n, m.sending, m.stores, m.results, done, deadline);
+    measure_end(&set, LIBCACHE_OK);
+    for (size_t i = 0; i < n; i++) {
+        if (!m.done[i])
+            items[i].result = m.results[i];
+        count_stored(ns, items[i].result, 0,
+                     items[i].result == LIBCACHE_OK && !m.storing[i].item.negative ? items[i].value.size : 0);
     }
-    memory_free(allocator, all);
+    memory_free(&ns->cache->allocator, m.storing);
     return LIBCACHE_OK;
+}
+
+void store_loaded(libcache_ns *ns, libcache_item *items, const uint64_t *load_ms, size_t n, struct l2_leases *done, uint64_t *deadline)
+{
+    int together = n > 1 && is_remote(ns, 0) && (ns->tiers & LIBCACHE_TIER_L2);
+
+    if (!together || store_many(ns, items, load_ms, n, done, deadline) != LIBCACHE_OK)
+        for (size_t i = 0; i < n; i++)
+            items[i].result = store(ns, &items[i], 0, remembered_ms(ns, load_ms[i]), done, deadline);
+    if (done && done->n) /* nothing has gone to Redis */
+        store_remotely(ns, NULL, 0, NULL, NULL, NULL, done, deadline);
 }
 
 int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n)
@@ -459,7 +507,7 @@ int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (together) {
             size_t m = n - i < SENT_AT_ONCE ? n - i : SENT_AT_ONCE;
-            int result = set_some(ns, items + i, m, &deadline);
+            int result = store_many(ns, items + i, NULL, m, NULL, &deadline);
             for (size_t j = i; result != LIBCACHE_OK && j < i + m; j++)
                 items[j].result = result;
             i += m - 1;
@@ -469,8 +517,8 @@ int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n)
             struct l1_key next = l1_key_of(&ns->cache->l1, ns->id, items[i + 1].key.data, items[i + 1].key.size);
             l1_prefetch_index(&ns->cache->l1, &next);
         }
-        items[i].result = store(ns, items[i].key.data, items[i].key.size, items[i].value.data, items[i].value.size,
-                                items[i].options, 0, 0);
+        items[i].result = store_one(ns, items[i].key.data, items[i].key.size, items[i].value.data, items[i].value.size,
+                                    items[i].options, 0);
     }
     for (size_t i = 0; i < n && first_error == LIBCACHE_OK; i++)
         if (items[i].result < 0)

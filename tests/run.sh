@@ -217,8 +217,15 @@ test)
     step "example: a service in C, built as a user does" tests/c_service.sh
     step "benchmark programs run and tell the truth" bench_smoke
     step "library with clang (warnings are errors)" run_make VARIANT=clang WERROR=1 static shared
+    step "python module" bindings/python/run-tests.sh
     step "lint" run_make lint
+    step "dependencies of the PHP tests" tools/deps.sh php
+    step "PHP" bindings/php/run-tests.sh
+    step "PHP and Python read each other's entries" tests/interop/run.sh
     step "quick tests under valgrind" test_under_valgrind 0
+    ;;
+php)
+    step "PHP" bindings/php/run-tests.sh
     ;;
 variant)
     step "tests, ${2:?which variant?}" build_and_test "$2"
@@ -231,7 +238,7 @@ coverage)
     step "coverage" measure_coverage
     ;;
 *)
-    echo "usage: tests/run.sh check|test|variant V|valgrind|coverage" >&2
+    echo "usage: tests/run.sh check|test|php|variant V|valgrind|coverage" >&2
     exit 2
     ;;
 esac

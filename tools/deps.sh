@@ -3,6 +3,7 @@
 #
 #   tools/deps.sh          what building, the demo and the test programs need
 #   tools/deps.sh test     and what `make test` needs: clang, linters, valgrind, spin
+#   tools/deps.sh php      and what the PHP extension, the Laravel package and their tests need
 #   tools/deps.sh bench    and the caches that `make bench` compares with
 #
 # It looks for the things themselves (does it compile, link, run?), not for packages. It says what it installs,
@@ -11,8 +12,8 @@ set -u
 
 group=${1:-build}
 case $group in
-build | test | bench) ;;
-*) echo "usage: tools/deps.sh [test|bench]" >&2; exit 2 ;;
+build | test | bench | php) ;;
+*) echo "usage: tools/deps.sh [test|bench|php]" >&2; exit 2 ;;
 esac
 
 scratch=$(mktemp -d) || exit 1
@@ -39,6 +40,13 @@ check_builds() {
     pkg-config --exists check 2>/dev/null && builds gcc c check.h $(pkg-config --cflags --libs check)
 }
 
+# Of the system's Python: that is the one that its packages are for.
+python_has() { /usr/bin/python3 -c "import $1" >/dev/null 2>&1; }
+
+python_has_headers() {
+    [ -f "$(/usr/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h" ]
+}
+
 subunit_is_settled() { # wanted only where Check was built with it
     ! has pkg-config || ! grep -qs subunit "$(pkg-config --variable=pcfiledir check 2>/dev/null)/check.pc" ||
         pkg-config --exists libsubunit
@@ -63,6 +71,11 @@ clang_runtime_package() {
         echo "libclang-common-$major-dev"
     fi
 }
+
+php_has() { has php && php -m | grep -qix "$1"; }
+
+has_nginx() { has nginx || [ -x /usr/sbin/nginx ]; }
+has_fpm() { has php-fpm || compgen -c php-fpm >/dev/null || ls /usr/sbin/php-fpm* >/dev/null 2>&1; }
 
 find_missing() {
     missing=()
@@ -92,6 +105,39 @@ find_missing() {
         need libsqlite3-dev builds gcc c sqlite3.h -lsqlite3
         need curl has curl
         need python3 has python3
+        need python3-dev python_has_headers
+        need python3-setuptools python_has setuptools
+        need python3-pip python_has pip
+        need python3-wheel python_has wheel
+        need python3-pytest python_has pytest
+        need python3-pytest-asyncio python_has pytest_asyncio
+        need python3-hypothesis python_has hypothesis
+        need mypy python_has mypy
+        need python3-redis python_has redis.asyncio
+        need python3-uvloop python_has uvloop
+        need python3-msgpack python_has msgpack
+        need python3-cachetools python_has cachetools
+        need python3-fastapi python_has fastapi
+        need python3-httpx python_has httpx
+        need python3-uvicorn python_has uvicorn
+        need python3-gunicorn python_has gunicorn
+    fi
+    if [ "$group" = php ]; then
+        need php-cli has php
+        need php-dev has phpize
+        need php-fpm has_fpm
+        need phpunit has phpunit
+        need valgrind has valgrind
+        need php-apcu php_has apcu
+        need php-igbinary php_has igbinary
+        need php-mbstring php_has mbstring
+        need php-redis php_has redis
+        need php-sqlite3 php_has pdo_sqlite
+        need php-xml php_has dom
+        need php-psr-cache test -f /usr/share/php/Psr/Cache/autoload.php
+        need php-psr-simple-cache test -f /usr/share/php/Psr/SimpleCache/autoload.php
+        need php-laravel-framework test -d /usr/share/php/Illuminate/Cache
+        need nginx-light has_nginx
     fi
     if [ "$group" = bench ]; then
         need librocksdb-dev builds g++ c++ rocksdb/cache.h -lrocksdb

@@ -3,8 +3,9 @@
  *
  *      slot:  | key hash | word: number 28, end 4 | owner: pid, start | lease until | not before | nudges |
  *
- *      nobody  -- begin -->  flying  -- end -->  stored, not stored, fenced, failed  -- begin -->  flying (next number)
- *                              |                                 (what it was is kept for those who wait, and "failed" for backoff)
+ *      nobody  -- begin -->  flying  -- end -->  stored, not stored, fenced, failed, elsewhere  -- begin -->  flying (next number)
+ *                              |                                 (what it was is kept for those who wait; "failed" and "elsewhere" for
+ *                              |                                 those who come, for a while)
  *                              +-- lease over, or owner dead: the next who begins takes it over (next number)
  *
  * A key has a few slots where its flight may be, by its hash. Slots are taken and ended under flights_lock, a robust lock that is held for
@@ -112,11 +113,12 @@ static void take(struct l1 *l1, struct flight *f, uint64_t key, uint64_t until_m
 }
 
 /* dead: a flight whose leader was found dead, or NULL. */
-static enum flight_role begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, const struct flight_ref *dead,
-                              struct flight_ref *ref)
+static enum flight_role begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, int has_old,
+                              const struct flight_ref *dead, struct flight_ref *ref)
 {
     enum flight_role role = FLIGHT_LEAD;
     uint64_t number = key_number(key), now = l1_now(l1);
+    uint32_t before = 0;
     int died = 0, inherits = 0;
     struct flight *f;
 
@@ -131,8 +133,10 @@ static enum flight_role begin(struct l1 *l1, const struct l1_key *key, uint64_t 
         if (inherits && !broken(GUARD_FLIGHT) && guard(GUARD_FLIGHT_LEASE, now < load_relaxed(&f->until_ms)) &&
             !(dead && dead->slot == (uint32_t)(f - l1->flights) && dead->word == word))
             role = FLIGHT_WAIT;
-        else if (word_end(word) == FLIGHT_FAILED && now < load_relaxed(&f->not_before_ms))
+        else if ((word_end(word) == FLIGHT_FAILED || (word_end(word) == FLIGHT_ELSEWHERE && has_old)) &&
+                 now < load_relaxed(&f->not_before_ms))
             role = FLIGHT_BACKOFF;
+        before = word;
     }
     if (f && role == FLIGHT_LEAD) {
         if (!inherits)
@@ -140,12 +144,25 @@ static enum flight_role begin(struct l1 *l1, const struct l1_key *key, uint64_t 
         take(l1, f, number, now + lease_ms);
     }
     if (f)
-        *ref = (struct flight_ref){ (uint32_t)(f - l1->flights), load_relaxed(&f->word) };
+        *ref = (struct flight_ref){ (uint32_t)(f - l1->flights), load_relaxed(&f->word), before };
     lock_give(&l1->head->flights_lock);
     return role;
 }
 
-enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, struct flight_ref *ref)
+uint32_t flight_seen(const struct l1 *l1, const struct l1_key *key)
+{
+    uint64_t number = key_number(key);
+
+    for (uint32_t i = 0; i < PROBES && l1->layout.flights; i++) {
+        const struct flight *f = &l1->flights[(number + i) % l1->layout.flights];
+        uint32_t word = load_acquire(&f->word);
+        if (load_acquire(&f->key) == number)
+            return word;
+    }
+    return 0;
+}
+
+enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, int has_old, struct flight_ref *ref)
 {
     struct flight_ref dead;
     enum flight_role role;
@@ -154,10 +171,10 @@ enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t 
         return FLIGHT_NONE;
     l1_notice_fork(l1);
     note_start(l1);
-    role = begin(l1, key, lease_ms, NULL, ref);
+    role = begin(l1, key, lease_ms, has_old, NULL, ref);
     while (role == FLIGHT_WAIT && !is_alive(&l1->flights[ref->slot])) { /* looked at without the lock: the word tells whose it was */
         dead = *ref;
-        role = begin(l1, key, lease_ms, &dead, ref);
+        role = begin(l1, key, lease_ms, has_old, &dead, ref);
     }
     return role;
 }
@@ -193,17 +210,17 @@ int flight_extend(struct l1 *l1, const struct flight_ref *ref, uint64_t lease_ms
     return ours;
 }
 
-void flight_end(struct l1 *l1, const struct flight_ref *ref, enum flight_end how, uint64_t backoff_ms)
+void flight_end(struct l1 *l1, const struct flight_ref *ref, enum flight_end how, uint64_t pause_ms)
 {
     struct flight *f = &l1->flights[ref->slot];
     uint32_t word = ref->word;
 
-    if (how == FLIGHT_FAILED && backoff_ms) {
+    if ((how == FLIGHT_FAILED || how == FLIGHT_ELSEWHERE) && pause_ms) {
         uint64_t now = l1_now(l1);
         int died = 0;
         if (lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) == LIBCACHE_OK) {
             if (load_relaxed(&f->word) == word)
-                store_relaxed(&f->not_before_ms, now + backoff_ms);
+                store_relaxed(&f->not_before_ms, now + pause_ms);
             lock_give(&l1->head->flights_lock);
         }
     }
@@ -287,17 +304,19 @@ int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, 
 void flight_nudge(struct l1 *l1, const struct l1_key *key)
 {
     struct flight *f;
-    uint64_t now = l1_now(l1);
+    uint64_t now = l1_now(l1), waiting = 0;
     int died = 0;
 
     if (!l1->layout.flights || lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) != LIBCACHE_OK)
         return;
     f = find(l1, key_number(key), now, 0);
     if (f) {
-        __atomic_fetch_add(&f->nudges, 1, __ATOMIC_RELEASE);
+        __atomic_fetch_add(&f->nudges, 1, __ATOMIC_SEQ_CST);
         wake(&f->nudges);
+        waiting = __atomic_load_n(&f->waiting, __ATOMIC_SEQ_CST); /* left there: who waits for the end goes on waiting */
     }
     lock_give(&l1->head->flights_lock);
+    wakers_wake(l1, waiting);
 }
 
 /* ---- Locks --------------------------------------------------------------------------------------------------------------- */
@@ -394,7 +413,7 @@ int flight_watch(struct l1 *l1, const struct l1_key *key, struct flight_ref *ref
         wake(&f->word);
     }
     if (f)
-        *ref = (struct flight_ref){ (uint32_t)(f - l1->flights), load_relaxed(&f->word) };
+        *ref = (struct flight_ref){ (uint32_t)(f - l1->flights), load_relaxed(&f->word), 0 };
     lock_give(&l1->head->flights_lock);
     return f != NULL;
 }

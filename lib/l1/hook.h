@@ -37,6 +37,7 @@ enum hook_point {
     HOOK_OWED_WRITTEN,    /* an owed name is written, not yet counted */
     HOOK_OWED_TOLD,       /* Redis was told what it is owed, which is not yet noted */
     HOOK_FLIGHT_TAKEN,    /* a flight's fields are written, its word not yet */
+    HOOK_LOOKED,          /* a load has looked in Redis, where there is no L1; its flight is not yet taken */
     HOOK_ALL_POINTS
 };
 

@@ -119,6 +119,32 @@ struct found {
 
 #define RACED 100 /* look again */
 
+/*
+ * Not 0, and another for what is stored for the key after it: a place in the log is used again only after a stripe's reset, by an
+ * entry of another time. A number changes where it is: 0.
+ */
+static uint64_t version_of(const struct found *f)
+{
+    uint64_t place = f->offset << 1 | (f->r == MAIN), birth = entry_birth(f->e.created, f->e.stamp) ^ f->e.created << 32;
+
+    return f->e.flags & ENTRY_NUMBER ? 0 : (place * UINT64_C(0x9e3779b97f4a7c15) ^ birth * UINT64_C(0xff51afd7ed558ccd)) | 1;
+}
+
+/* 1: the caller has this version, and need not be given its bytes. */
+static force_inline int is_known(libcache_value *value, const struct found *f, unsigned flags)
+{
+    uint64_t version, before = value->version;
+
+    if (likely(!(flags & LIBCACHE_VERSION)))
+        return 0;
+    version = version_of(f);
+    value->version = version;
+    if (!version || version != before)
+        return 0;
+    value->size = f->e.value_size;
+    return 1;
+}
+
 /* Copies the value. HIT (bytes are valid), RACED, MISS (checksum), ENOMEM or ETOOBIG. */
 static force_inline int copy_value(const struct l1 *l1, const struct stripe *s, const struct found *f, libcache_value *value)
 {
@@ -139,6 +165,8 @@ static force_inline int copy_value(const struct l1 *l1, const struct stripe *s, 
         int result;
         if (!still_there(s, f->r, f->offset, f->shape))
             return RACED; /* do not ask the host for a size that is nonsense */
+        value->codec = f->e.codec;
+        value->tier = LIBCACHE_TIER_L1;
         result = l1_reserve(l1, value, size);
         if (result != LIBCACHE_OK)
             return result;
@@ -234,6 +262,7 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
                 value->reserve = NULL;
                 copied = copy_value(l1, sh.s, &f, value);
                 value->reserve = reserve;
+                value->version = flags & LIBCACHE_VERSION ? version_of(&f) : value->version;
                 result = copied == LIBCACHE_HIT ? result : copied;
             } else {
                 result = RACED;
@@ -242,7 +271,10 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
         }
         stripe_unlock(&sh);
         if (result == RACED && memory_wanted) {
-            int made = l1_reserve(l1, value, size);
+            int made;
+            value->codec = f.e.codec;
+            value->tier = LIBCACHE_TIER_L1;
+            made = l1_reserve(l1, value, size);
             if (made != LIBCACHE_OK)
                 return made;
             reserved = size;
@@ -273,8 +305,13 @@ int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, li
             continue;
         result = judge(l1, f.p, &f.e, soft_ttl_ms, flags, &now);
         if (likely(value && (result == LIBCACHE_HIT || result == LIBCACHE_STALE))) {
-            copied = copy_value(l1, sh->s, &f, value);
+            uint64_t before = value->version;
+            if (unlikely(is_known(value, &f, flags)))
+                copied = still_there(sh->s, f.r, f.offset, f.shape) ? LIBCACHE_HIT : RACED;
+            else
+                copied = copy_value(l1, sh->s, &f, value);
             if (unlikely(copied != LIBCACHE_HIT)) {
+                value->version = before;
                 if (copied == RACED)
                     continue;
                 return copied;

@@ -83,7 +83,7 @@ int connection_exchange(struct connection *connection, const struct request *req
 
 struct transport_stats {
     uint64_t connects, connect_failures, exchanges, failures, timeouts, protocol_errors, denied, retries, pool_waits,
-        pool_refusals, bytes_out, bytes_in;
+        pool_refusals, bytes_out, bytes_in, busy_ns;
     unsigned connections; /* open now, in this process */
 };
 

@@ -159,7 +159,7 @@ static int recheck(struct worker *w, struct token *t)
         return 0;
     if (result == LIBCACHE_HIT || result == LIBCACHE_NEGATIVE)
         check_value(w, t->key, &floors, result, &w->values[0], &head, ASKING_TO_LOAD);
-    else
+    else if (result != LIBCACHE_STALE || key_space(t->key) != SPACE_AGING) /* STALE: another host has the lease, and refreshes it */
         violate(w->arena, "G6", t->key, "load_recheck gives %d: %s", result, libcache_describe(result));
     return 1;
 }

@@ -25,7 +25,7 @@ static const char *const guards[GUARDS] = {
 static const struct {
     const char *name, *condition, *instead;
 } lines[] = {
-    { "key-slot", "or tonumber(h[4] or 0) > stamp", "" },
+    { "key-slot", "or tonumber(slot or 0) > stamp", "" },
     { "newest-stamp", "s1 + s2 * 4294967296 > stamp or ", "" },
     { "fill-epoch", "h[1] ~= ARGV[1] or ", "" },
     { "hello", "seq < known or (token and token ~= ARGV[5])", "false" },

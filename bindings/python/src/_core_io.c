@@ -1,0 +1,522 @@
+/* The thread that talks to Redis for event loops; see _core_io.h. Knows nothing of Python. SPDX-License-Identifier: MIT */
+#include "_core_io.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH 256         /* neighbours that share a round trip */
+#define LOOK_AGAIN_MS 100 /* at loads that wait: a leader that was killed wakes nobody */
+
+/* ---- Values -------------------------------------------------------------------------------------------------------- */
+
+static void *value_reserve(libcache_value *value, size_t size)
+{
+    if (value->data && value->capacity >= size)
+        return value->data;
+    free(value->data);
+    value->data = malloc(size ? size : 1);
+    return value->data;
+}
+
+void value_start(libcache_value *value)
+{
+    memset(value, 0, sizeof *value);
+    value->reserve = value_reserve;
+}
+
+void value_end(libcache_value *value)
+{
+    free(value->data);
+    value->data = NULL;
+    value->size = value->capacity = 0;
+}
+
+/* ---- Ports -------------------------------------------------------------------------------------------------------- */
+
+struct list {
+    struct request *first, **end;
+};
+
+static void list_clear(struct list *list)
+{
+    list->first = NULL;
+    list->end = &list->first;
+}
+
+static void list_add(struct list *list, struct request *request)
+{
+    request->next = NULL;
+    *list->end = request;
+    list->end = &request->next;
+}
+
+static struct request *list_take(struct list *list)
+{
+    struct request *first = list->first;
+    list_clear(list);
+    return first;
+}
+
+struct port {
+    pthread_mutex_t lock; /* guards done and closed */
+    struct list done;
+    int closed;
+    int fd;
+    unsigned references; /* atomic */
+};
+
+struct port *port_open(void)
+{
+    struct port *port = calloc(1, sizeof *port);
+
+    if (!port)
+        return NULL;
+    port->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (port->fd < 0) {
+        free(port);
+        return NULL;
+    }
+    pthread_mutex_init(&port->lock, NULL);
+    list_clear(&port->done);
+    port->references = 1;
+    return port;
+}
+
+void port_hold(struct port *port)
+{
+    __atomic_fetch_add(&port->references, 1, __ATOMIC_RELAXED);
+}
+
+void port_drop(struct port *port)
+{
+    if (__atomic_sub_fetch(&port->references, 1, __ATOMIC_ACQ_REL))
+        return;
+    if (port->fd >= 0)
+        close(port->fd);
+    pthread_mutex_destroy(&port->lock);
+    free(port);
+}
+
+int port_fd(const struct port *port)
+{
+    return port->fd;
+}
+
+void port_close(struct port *port)
+{
+    pthread_mutex_lock(&port->lock);
+    port->closed = 1;
+    pthread_mutex_unlock(&port->lock);
+}
+
+static void signal_fd(int fd)
+{
+    const uint64_t one = 1;
+    while (write(fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}
+
+static void drain_fd(int fd)
+{
+    uint64_t count;
+    while (read(fd, &count, sizeof count) < 0 && errno == EINTR)
+        ;
+}
+
+struct request *port_take(struct port *port)
+{
+    struct request *done;
+
+    drain_fd(port->fd);
+    pthread_mutex_lock(&port->lock);
+    done = list_take(&port->done);
+    pthread_mutex_unlock(&port->lock);
+    return done;
+}
+
+/* ---- The thread's own ------------------------------------------------------------------------------------------------ */
+
+struct io {
+    libcache *cache;
+    pid_t pid;
+    pthread_t thread;
+    int wake_fd;
+    pthread_mutex_t lock; /* guards the queue, the orphans, stopping and asleep */
+    pthread_cond_t woken;
+    struct list queue, orphans;
+    int stopping;
+    enum asleep { AWAKE, ON_CONDITION, ON_DESCRIPTORS } asleep; /* how to wake it */
+    /* the thread's alone */
+    int load_fd;         /* -1: not asked for yet, or not to be had */
+    struct list waiting; /* BEGINs that wait for others' loads */
+    struct port *to_signal[8];
+    unsigned n_to_signal;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Wakes the event loops that something was put before. A port is kept until then. */
+static void signal_ports(struct io *io)
+{
+    for (unsigned i = 0; i < io->n_to_signal; i++) {
+        signal_fd(io->to_signal[i]->fd);
+        port_drop(io->to_signal[i]);
+    }
+    io->n_to_signal = 0;
+}
+
+/* It is done: not ours any more. */
+static void finish(struct io *io, struct request *request)
+{
+    struct port *port = request->port;
+    int orphan = !port, first = 0;
+
+    if (port) {
+        pthread_mutex_lock(&port->lock);
+        orphan = port->closed;
+        if (!orphan) {
+            first = !port->done.first;
+            port_hold(port); /* the request's reference may go as soon as it is seen */
+            list_add(&port->done, request);
+        }
+        pthread_mutex_unlock(&port->lock);
+    }
+    if (orphan) {
+        pthread_mutex_lock(&io->lock);
+        list_add(&io->orphans, request);
+        pthread_mutex_unlock(&io->lock);
+    } else if (!first) {
+        port_drop(port);
+    } else {
+        if (io->n_to_signal == sizeof io->to_signal / sizeof *io->to_signal)
+            signal_ports(io);
+        io->to_signal[io->n_to_signal++] = port;
+    }
+}
+
+/* ---- Loads ----------------------------------------------------------------------------------------------------------- */
+
+static int begin(struct request *r, unsigned flags, unsigned wait_ms)
+{
+    libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
+
+    options.flags = r->flags | flags;
+    options.wait_ms = wait_ms;
+    r->load = NULL;
+    return libcache_load_begin(&r->load, r->ns, r->key.data, r->key.size, &r->answer, &options);
+}
+
+static void begin_load(struct io *io, struct request *r)
+{
+    if (io->load_fd < 0)
+        io->load_fd = libcache_load_fd(io->cache);
+    r->result = begin(r, LIBCACHE_NO_BLOCK, 0);
+    if (r->result == LIBCACHE_WAIT)
+        list_add(&io->waiting, r);
+    else
+        finish(io, r);
+}
+
+/* Whose waiting is over goes his way; who has waited for long enough loads for himself. */
+static void look_at_waiting(struct io *io)
+{
+    struct request *r = list_take(&io->waiting);
+
+    while (r) {
+        struct request *next = r->next;
+        r->result = libcache_load_wait(&r->load, &r->answer, 0);
+        if (r->result == LIBCACHE_WAIT && now_ns() >= r->give_up_ns) {
+            libcache_load_abort(r->load, 0);
+            r->result = begin(r, 0, 1);
+        }
+        if (r->result == LIBCACHE_WAIT)
+            list_add(&io->waiting, r);
+        else
+            finish(io, r);
+        r = next;
+    }
+}
+
+/* ---- Serving ----------------------------------------------------------------------------------------------------------- */
+
+/* How many from here on may be served together. */
+static size_t neighbours(const struct request *first)
+{
+    size_t n = 0;
+
+    for (const struct request *r = first; r && n < BATCH; r = r->next, n++)
+        if (r->kind != first->kind || r->ns != first->ns || r->flags != first->flags)
+            break;
+    return n;
+}
+
+static void get_together(struct request *first, size_t n)
+{
+    libcache_slice keys[BATCH];
+    libcache_value values[BATCH];
+    int results[BATCH], result;
+    struct request *r = first;
+
+    keys[0] = first->key;
+    for (size_t i = 0; i < n; i++, r = r->next) {
+        keys[i] = r->key;
+        values[i] = r->answer;
+        results[i] = LIBCACHE_MISS;
+    }
+    result = libcache_get_many(first->ns, keys, n, values, results, NULL, first->flags);
+    r = first;
+    for (size_t i = 0; i < n; i++, r = r->next) {
+        r->answer = values[i];
+        r->result = result < 0 && results[i] == LIBCACHE_MISS && result != LIBCACHE_OK ? result : results[i];
+    }
+}
+
+static void set_together(struct request *first, size_t n)
+{
+    libcache_item items[BATCH];
+    struct request *r = first;
+
+    for (size_t i = 0; i < n; i++, r = r->next)
+        items[i] = (libcache_item){ .key = r->key, .value = r->value, .options = &r->options };
+    libcache_set_many(first->ns, items, n);
+    r = first;
+    for (size_t i = 0; i < n; i++, r = r->next)
+        r->result = items[i].result;
+}
+
+static int serve_one(struct request *r)
+{
+    const void *key = r->key.data;
+    size_t size = r->key.size;
+
+    switch (r->kind) {
+    case R_GET: return libcache_get(r->ns, key, size, &r->answer, r->flags);
+    case R_GET_MANY: return libcache_get_many(r->ns, r->slices, r->n, r->answers, r->results, NULL, r->flags);
+    case R_EXISTS: return libcache_exists(r->ns, key, size, 0);
+    case R_TTL_LEFT: return libcache_ttl_left(r->ns, key, size, &r->left_ms, 0);
+    case R_SET: return libcache_set(r->ns, key, size, r->value.data, r->value.size, &r->options);
+    case R_ADD: return libcache_add(r->ns, key, size, r->value.data, r->value.size, &r->options);
+    case R_SET_MANY: return libcache_set_many(r->ns, r->items, r->n);
+    case R_DELETE: return libcache_delete(r->ns, key, size, 0);
+    case R_DELETE_MANY: return libcache_delete_many(r->ns, r->slices, r->n, &r->count, 0);
+    case R_TOUCH: return libcache_touch(r->ns, key, size, r->ms, 0);
+    case R_INCREMENT: return libcache_increment(r->ns, key, size, r->delta, &r->options, &r->number);
+    case R_CLEAR: return libcache_invalidate_namespace(r->ns, 0);
+    case R_INVALIDATE: return libcache_invalidate_tags(r->cache, r->slices, r->n, 0);
+    case R_CLEAR_ALL: return libcache_invalidate_all(r->cache, 0);
+    case R_POLL: return libcache_poll(r->cache, r->wait_ms);
+    case R_LOCK_TAKE: return libcache_lock_take(r->cache, key, size, &r->owner, r->ms, 0);
+    case R_LOCK_KEEP: return libcache_lock_keep(r->cache, key, size, &r->owner, r->ms);
+    case R_LOCK_FREE: return libcache_lock_free(r->cache, key, size, &r->owner);
+    case R_RATE: return libcache_rate_hit(r->cache, key, size, r->limit, r->ms, &r->rate);
+    case R_COMMIT: return libcache_load_commit(r->load, r->value.data, r->value.size, &r->options);
+    case R_ABORT: libcache_load_abort(r->load, r->error); return LIBCACHE_OK;
+    case R_BEGIN: break;
+    }
+    return LIBCACHE_EINVAL;
+}
+
+static void serve(struct io *io, struct request *r)
+{
+    while (r) {
+        size_t n = r->kind == R_GET || r->kind == R_SET ? neighbours(r) : 1;
+        if (n > 1 && r->kind == R_GET)
+            get_together(r, n);
+        else if (n > 1)
+            set_together(r, n);
+        else if (r->kind != R_BEGIN)
+            r->result = serve_one(r);
+        for (; n; n--) {
+            struct request *next = r->next;
+            if (r->kind == R_BEGIN)
+                begin_load(io, r);
+            else
+                finish(io, r);
+            r = next;
+        }
+        signal_ports(io);
+    }
+}
+
+/* ---- The thread ---------------------------------------------------------------------------------------------------------- */
+
+/* While loads wait it must hear of their ends too. */
+static void sleep_on_descriptors(struct io *io)
+{
+    struct pollfd fds[2] = { { .fd = io->wake_fd, .events = POLLIN }, { .fd = io->load_fd, .events = POLLIN } };
+
+    if (poll(fds, io->load_fd >= 0 ? 2 : 1, LOOK_AGAIN_MS) <= 0)
+        return;
+    if (fds[0].revents)
+        drain_fd(io->wake_fd);
+    if (io->load_fd >= 0 && fds[1].revents)
+        libcache_load_drain(io->cache);
+}
+
+/* What is to be done, and whether that is the last. Sleeps, but for when loads wait: then the caller does. */
+static struct request *next_queue(struct io *io, int *stopping)
+{
+    struct request *queue;
+
+    pthread_mutex_lock(&io->lock);
+    while (!io->queue.first && !io->stopping && !io->waiting.first) {
+        io->asleep = ON_CONDITION;
+        pthread_cond_wait(&io->woken, &io->lock);
+    }
+    queue = list_take(&io->queue);
+    *stopping = io->stopping;
+    io->asleep = queue || *stopping ? AWAKE : ON_DESCRIPTORS;
+    pthread_mutex_unlock(&io->lock);
+    return queue;
+}
+
+/* What waits when all ends: nobody will load it through us. */
+static void give_up_waiting(struct io *io)
+{
+    struct request *r = list_take(&io->waiting);
+
+    while (r) {
+        struct request *next = r->next;
+        libcache_load_abort(r->load, 0);
+        r->load = NULL;
+        r->result = LIBCACHE_EUNAVAILABLE;
+        finish(io, r);
+        r = next;
+    }
+    signal_ports(io);
+}
+
+static void *io_main(void *arg)
+{
+    struct io *io = arg;
+
+    for (;;) {
+        int stopping;
+        struct request *queue = next_queue(io, &stopping);
+        if (queue) {
+            serve(io, queue);
+        } else if (stopping) {
+            give_up_waiting(io);
+            return NULL;
+        } else {
+            sleep_on_descriptors(io);
+        }
+        if (io->waiting.first) {
+            look_at_waiting(io);
+            signal_ports(io);
+        }
+    }
+}
+
+struct io *io_start(libcache *cache)
+{
+    struct io *io = calloc(1, sizeof *io);
+    sigset_t all, before;
+    int failed;
+
+    if (!io)
+        return NULL;
+    io->cache = cache;
+    io->pid = getpid();
+    io->load_fd = -1;
+    io->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    list_clear(&io->queue);
+    list_clear(&io->orphans);
+    list_clear(&io->waiting);
+    if (io->wake_fd < 0) {
+        free(io);
+        return NULL;
+    }
+    pthread_mutex_init(&io->lock, NULL);
+    pthread_cond_init(&io->woken, NULL);
+    sigfillset(&all); /* signals are for Python's main thread */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failed = pthread_create(&io->thread, NULL, io_main, io);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed) {
+        close(io->wake_fd);
+        pthread_cond_destroy(&io->woken);
+        pthread_mutex_destroy(&io->lock);
+        free(io);
+        return NULL;
+    }
+    return io;
+}
+
+int io_is_mine(const struct io *io)
+{
+    return io->pid == getpid();
+}
+
+/* It is awake from now on; `how` says what that takes, and wake does it when the lock is given back. */
+static enum asleep waking(struct io *io)
+{
+    enum asleep how = io->asleep;
+    io->asleep = AWAKE;
+    return how;
+}
+
+static void wake(struct io *io, enum asleep how)
+{
+    if (how == ON_CONDITION)
+        pthread_cond_signal(&io->woken);
+    else if (how == ON_DESCRIPTORS)
+        signal_fd(io->wake_fd);
+}
+
+void io_submit(struct io *io, struct request *request)
+{
+    enum asleep how;
+
+    pthread_mutex_lock(&io->lock);
+    list_add(&io->queue, request);
+    how = waking(io);
+    pthread_mutex_unlock(&io->lock);
+    wake(io, how);
+}
+
+struct request *io_orphans(struct io *io)
+{
+    struct request *orphans;
+
+    pthread_mutex_lock(&io->lock);
+    orphans = list_take(&io->orphans);
+    pthread_mutex_unlock(&io->lock);
+    return orphans;
+}
+
+struct request *io_stop(struct io *io)
+{
+    struct request *orphans;
+    enum asleep how;
+
+    pthread_mutex_lock(&io->lock);
+    io->stopping = 1;
+    how = waking(io);
+    pthread_mutex_unlock(&io->lock);
+    wake(io, how);
+    pthread_join(io->thread, NULL);
+    orphans = list_take(&io->orphans);
+    close(io->wake_fd);
+    pthread_cond_destroy(&io->woken);
+    pthread_mutex_destroy(&io->lock);
+    free(io);
+    return orphans;
+}
+
+/* Its lock may be held by a thread that is not there; its descriptor is only our copy. The rest is the parent's and is let go. */
+void io_leave(struct io *io)
+{
+    close(io->wake_fd);
+}

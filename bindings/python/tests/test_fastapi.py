@@ -1,0 +1,662 @@
+"""FastAPI and Starlette, in process: signatures, dependencies, the middleware, the routes, cached answers."""
+
+import asyncio
+import logging
+import os
+import textwrap
+import types
+from typing import Optional
+
+import pytest
+
+import libcache
+
+fastapi = pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
+from fastapi import Depends, FastAPI, Header, Query, Request  # noqa: E402
+from fastapi.testclient import TestClient  # noqa: E402
+from pydantic import BaseModel  # noqa: E402
+from starlette.applications import Starlette  # noqa: E402
+from starlette.background import BackgroundTask  # noqa: E402
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse  # noqa: E402
+from starlette.routing import Mount, Route  # noqa: E402
+
+import libcache.metrics  # noqa: E402
+from libcache.fastapi import PerformanceMiddleware, cached_response, get_cache, lifespan  # noqa: E402
+from libcache.fastapi import setup as set_up  # noqa: E402 (pytest takes `setup` for its own)
+
+
+@pytest.fixture
+def users(cache):
+    return cache.namespace("users", ttl=60)
+
+
+class User(BaseModel):
+    id: int
+    name: str = "Ada"
+
+
+class PublicUser(BaseModel):
+    id: int
+
+
+# ---- Signatures -----------------------------------------------------------------------------------------------------------------------
+
+MODULES = {
+    "plain": "",
+    "future": "from __future__ import annotations\n",
+}
+
+SOURCE = """
+from typing import List, Optional
+from fastapi import Depends, Query, Request
+from pydantic import BaseModel
+
+class Filter(BaseModel):
+    text: str = ""
+
+def number(n: int = Query(7)) -> int:
+    return n
+
+asked = []
+
+@ns.cached(ttl=10)
+async def dependency(n: int = Depends(number)) -> int:
+    asked.append("dependency")
+    return n + 1
+
+@app.get("/async/{user_id}")
+@ns.cached(ttl=10)
+async def endpoint(user_id: int, request: Request, limit: int = Query(10, ge=1), q: Optional[str] = None, n: int = Depends(dependency)) -> dict:
+    asked.append("async")
+    return {"user_id": user_id, "limit": limit, "q": q, "n": n}
+
+@app.get("/sync/{user_id}")
+@ns.cached(ttl=10)
+def sync_endpoint(user_id: int, limit: int = 10) -> dict:
+    asked.append("sync")
+    return {"user_id": user_id, "limit": limit}
+
+@app.post("/filter")
+@ns.cached(ttl=10)
+async def by_body(filter: Filter, ids: List[int] = Query([])) -> dict:
+    asked.append("body")
+    return {"text": filter.text, "ids": ids}
+"""
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_endpoints_and_dependencies_keep_their_signatures(users, kind):
+    module = types.ModuleType(f"endpoints_{kind}")
+    module.app, module.ns = FastAPI(), users
+    exec(MODULES[kind] + SOURCE, module.__dict__)
+    client = TestClient(module.app)
+    for _ in range(2):
+        assert client.get("/async/42?q=x").json() == {"user_id": 42, "limit": 10, "q": "x", "n": 8}
+        assert client.get("/sync/42?limit=3").json() == {"user_id": 42, "limit": 3}
+        assert client.post("/filter?ids=1&ids=2", json={"text": "a"}).json() == {"text": "a", "ids": [1, 2]}
+    assert sorted(module.asked) == ["async", "body", "dependency", "sync"]
+    assert client.get("/async/42?limit=0").status_code == 422
+    assert client.get("/async/x").status_code == 422
+    assert client.get("/async/42?n=8").json()["n"] == 9
+    parameters = module.app.openapi()["paths"]["/async/{user_id}"]["get"]["parameters"]
+    assert {p["name"] for p in parameters} == {"user_id", "limit", "q", "n"}
+
+
+def test_methods_may_be_endpoints_and_dependencies(users):
+    class Service:
+        asked = 0
+
+        async def find(self, user_id: int) -> dict:
+            Service.asked += 1
+            return {"user_id": user_id}
+
+    Service.find = users.cached(Service.find)
+    service, app = Service(), FastAPI()
+    app.add_api_route("/a/{user_id}", service.find)
+
+    @app.get("/b/{user_id}")
+    async def dependent(found: dict = Depends(service.find)):
+        return found
+
+    client = TestClient(app)
+    assert client.get("/a/1").json() == client.get("/b/1").json() == client.get("/a/1").json() == {"user_id": 1}
+    assert Service.asked == 1
+
+
+def test_a_dependency_is_part_of_the_key(users):
+    """Two users who ask the same are not given the same."""
+
+    async def current_user(x_user: int = Header()) -> User:
+        return User(id=x_user)
+
+    app = FastAPI()
+
+    @app.get("/me")
+    @users.cached
+    async def me(user: User = Depends(current_user)) -> User:
+        return user
+
+    client = TestClient(app)
+    for _ in range(2):
+        assert client.get("/me", headers={"x-user": "1"}).json()["id"] == 1
+        assert client.get("/me", headers={"x-user": "2"}).json()["id"] == 2
+
+
+def test_starlette_takes_it_for_an_endpoint(users):
+    @users.cached(key=lambda request: request.url.path, store=lambda result: False)
+    async def endpoint(request):
+        return PlainTextResponse("here")
+
+    client = TestClient(Starlette(routes=[Route("/", endpoint)]))
+    assert client.get("/").text == "here"
+
+
+# ---- The middleware -------------------------------------------------------------------------------------------------------------------
+
+
+def make_app(cache, **options):
+    app = FastAPI()
+    metrics = set_up(app, cache, **options)
+
+    @app.get("/users/{user_id}")
+    async def user(user_id: int):
+        return {"id": user_id}
+
+    @app.get("/slow")
+    async def slow():
+        await asyncio.sleep(0.02)
+        return {}
+
+    @app.get("/broken")
+    async def broken():
+        raise RuntimeError("broken")
+
+    @app.get("/stream")
+    async def stream():
+        async def parts():
+            for _ in range(3):
+                await asyncio.sleep(0.01)
+                yield b"x"
+
+        return StreamingResponse(parts())
+
+    @app.get("/background")
+    async def background():
+        return Response("x", background=BackgroundTask(asyncio.sleep, 0.1))
+
+    sub = FastAPI()
+
+    @sub.get("/inner/{n}")
+    async def inner(n: int):
+        return n
+
+    app.mount("/sub", sub)
+    return app, metrics
+
+
+def by_route(metrics):
+    return {p.route: p for p in metrics.performance()}
+
+
+def test_every_answer_says_how_long_it_took(cache):
+    app, _ = make_app(cache)
+    answer = TestClient(app).get("/users/1")
+    assert answer.headers["x-response-time"].endswith("ms")
+    ms = float(answer.headers["x-response-time"][:-2])
+    assert 0 < ms < 1000
+    assert answer.headers["server-timing"] == f"app;dur={ms:.3f}"
+
+
+def test_figures_by_route(cache):
+    app, metrics = make_app(cache, slow_ms=10)
+    client = TestClient(app, raise_server_exceptions=False)
+    for i in range(5):
+        client.get(f"/users/{i}")
+    client.get("/slow"), client.get("/stream"), client.get("/background"), client.get("/nowhere/at/all"), client.get("/broken")
+    client.get("/sub/inner/1")
+    client.request("WEIRD", "/users/1")
+    figures = by_route(metrics)
+    assert figures["GET /users/{user_id}"].count == 5
+    assert figures["GET /users/{user_id}"].slow == 0
+    assert figures["GET /slow"].slow == 1 and figures["GET /slow"].p50_ms >= 20
+    assert figures["GET /stream"].p50_ms >= 30 * 0.9  # to the last byte
+    assert figures["GET /background"].p50_ms < 90  # not what comes after it
+    assert figures["GET /broken"].errors == 1
+    assert figures["GET (no route)"].count == 1
+    assert figures["GET /sub/inner/{n}"].count == 1
+    assert not any("WEIRD" in route for route in figures)
+    assert metrics.complete
+
+
+def test_slow_requests_are_logged_without_what_was_asked(cache, caplog):
+    app, _ = make_app(cache, slow_ms=10)
+    with caplog.at_level(logging.WARNING, "libcache.performance"):
+        TestClient(app).get("/users/1?token=secret")
+        assert caplog.text == ""
+        TestClient(app).get("/slow?token=secret")
+    assert "slow request: GET /slow took" in caplog.text and "secret" not in caplog.text
+
+
+def test_the_threshold_is_100_ms(cache):
+    assert PerformanceMiddleware(None).slow_ms == 100
+
+
+def test_other_protocols_pass(cache):
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope["type"])
+
+    for kind in ("lifespan", "websocket"):
+        asyncio.run(PerformanceMiddleware(app)({"type": kind}, None, None))
+    assert seen == ["lifespan", "websocket"]
+
+
+def test_percentiles_are_near_the_truth():
+    import bisect
+    import random
+
+    rng = random.Random(1)
+    times = [rng.lognormvariate(9, 1) for _ in range(20000)]  # microseconds
+    buckets = {}
+    for us in times:
+        i = bisect.bisect_left(libcache.metrics.BOUNDS, us)
+        buckets[i] = buckets.get(i, 0) + 1
+    for share in (0.5, 0.95, 0.99):
+        truth = sorted(times)[int(share * len(times))] / 1000
+        assert abs(libcache.metrics.percentile(buckets, share) - truth) < 0.05 * truth
+
+
+def test_starlette_alone(cache):
+    async def endpoint(request):
+        return PlainTextResponse("x")
+
+    app = Starlette(routes=[Route("/things/{n}", endpoint), Mount("/sub", routes=[Route("/deep", endpoint)])])
+    metrics = set_up(app, cache)
+    with TestClient(app) as client:
+        client.get("/things/1"), client.get("/things/2"), client.get("/sub/deep")
+        assert client.get("/ready").json()["status"] == "ok"
+    assert by_route(metrics)["GET /things/{n}"].count == 2
+
+
+# ---- Routes ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_prometheus_text(cache):
+    parser = pytest.importorskip("prometheus_client.parser")
+    app, metrics = make_app(cache, slow_ms=10)
+    client = TestClient(app)
+    client.get("/users/1"), client.get("/users/2"), client.get("/slow")
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = {family.name: family for family in parser.text_string_to_metric_families(answer.text)}
+    samples = families["http_request_duration_seconds"].samples
+    of_users = [s for s in samples if s.labels["route"] == "/users/{user_id}" and s.labels["method"] == "GET"]
+    assert [s.value for s in of_users if s.name.endswith("_count")] == [2]
+    buckets = [s.value for s in of_users if s.name.endswith("_bucket")]
+    assert buckets == sorted(buckets) and buckets[-1] == 2
+    slow = {s.labels["route"]: s.value for s in families["http_requests_slow"].samples}
+    assert slow["/slow"] == 1 and slow["/users/{user_id}"] == 0
+    assert "libcache_hits" in answer.text
+
+
+def test_performance_as_json(cache):
+    app, _ = make_app(cache)
+    client = TestClient(app)
+    client.get("/users/1")
+    said = client.get("/metrics/performance").json()
+    assert said["slow_ms"] == 100 and said["complete"] is True and said["scope"].startswith("this worker only")
+    route = said["routes"]["GET /users/{user_id}"]
+    assert route["count"] == 1 and 0 < route["p50_ms"] <= route["p99_ms"]
+    assert set(route) == {"count", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "slow", "errors"}
+
+
+def test_a_long_name_has_its_own_figures(name):
+    names = [f"{name}-{'x' * 20}{end}" for end in "ab"]
+    assert all(len(name) == 64 for name in names) or len(names[0]) > 56
+    found = {libcache.metrics._beside(name[:64]) for name in names}
+    assert all(len(name) <= 64 for name in found)
+    assert libcache.metrics._beside("a" * 56) == "a" * 56 + ".metrics"
+    assert libcache.metrics._beside("a" * 63 + "b") != libcache.metrics._beside("a" * 64)
+
+
+def test_figures_may_be_begun_anew(cache):
+    app, metrics = make_app(cache)
+    TestClient(app).get("/users/1")
+    metrics.reset()
+    assert metrics.performance() == []
+
+
+def test_the_caches_figures_are_added_once(cache, users):
+    metrics = libcache.metrics.Metrics(cache)
+    users.get("a"), users.set("a", 1), users.get("a")
+    assert (metrics.stats()["hits"], metrics.stats()["misses"]) == (1, 1)
+    users.get("a")
+    metrics.publish(), metrics.publish()
+    assert metrics.stats()["hits"] == 2
+
+
+def test_a_forked_worker_adds_what_it_has_counted_itself(name):
+    with libcache.Cache(name=name, memory_bytes=4 << 20) as cache:
+        metrics = libcache.metrics.Metrics(cache)
+        try:
+            ns = cache.namespace("n", ttl=60)
+            ns.set("a", 1)
+            for _ in range(5):
+                ns.get("a")
+            metrics.record("GET", "/", 200, 0.001)
+            child = os.fork()
+            if not child:
+                try:
+                    ns.get("a")
+                    metrics.record("GET", "/", 200, 0.001)
+                    metrics.publish()
+                finally:
+                    os._exit(0)
+            os.waitpid(child, 0)
+            assert metrics.stats()["hits"] == 6
+            assert metrics.scope == "all workers of this host"
+            assert [p.count for p in metrics.performance()] == [2]
+        finally:
+            metrics.close()
+            libcache.remove_segment(f"{name}.metrics")
+
+
+def test_ready(cache):
+    app = FastAPI()
+    passes = {"database": True}
+
+    async def database():
+        return passes["database"]
+
+    async def hangs():
+        await asyncio.sleep(10)
+
+    set_up(app, cache, checks={"database": database}, metrics_path=None)
+    client = TestClient(app)
+    answer = client.get("/ready")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok", "cache": {"memory": "ok", "redis": "none"}, "checks": {"database": "ok"}}
+    assert client.get("/metrics").status_code == 404
+    broken = FastAPI()
+    set_up(broken, cache, checks={"database": hangs})
+    answer = TestClient(broken).get("/ready")
+    assert answer.status_code == 503 and answer.json()["checks"] == {"database": "failed"}
+
+
+def test_ready_is_degraded_and_200_without_redis(own_server):
+    with own_server.cache(redis_timeout=0.2) as cache:
+        app = FastAPI()
+        set_up(app, cache)
+        client = TestClient(app)
+        assert client.get("/ready").json()["cache"] == {"memory": "ok", "redis": "ok"}
+        own_server.kill()
+        app = FastAPI()
+        set_up(app, cache)
+        answer = TestClient(app).get("/ready")
+        assert answer.status_code == 200
+        assert answer.json() == {"status": "degraded", "cache": {"memory": "ok", "redis": "away"}}
+
+
+# ---- The application ------------------------------------------------------------------------------------------------------------------
+
+
+def test_get_cache_and_lifespan(cache):
+    app = FastAPI()
+    seen = []
+
+    @app.on_event("startup")
+    async def startup():
+        seen.append("startup")
+
+    @app.on_event("shutdown")
+    async def shutdown():
+        seen.append("shutdown")
+
+    set_up(app, cache, close=True)
+
+    @app.get("/")
+    async def endpoint(found: libcache.Cache = Depends(get_cache)):
+        return found is cache
+
+    with TestClient(app) as client:
+        assert client.get("/").json() is True
+        assert seen == ["startup"]
+    assert seen == ["startup", "shutdown"]
+    assert cache.closed
+
+
+def test_a_lifespan_alone(cache):
+    app = Starlette(lifespan=lifespan(cache))
+    with TestClient(app):
+        assert app.state.cache is cache
+    assert not cache.closed
+
+
+def test_without_a_cache_the_dependency_says_so():
+    app = FastAPI()
+
+    @app.get("/")
+    async def endpoint(found: libcache.Cache = Depends(get_cache)):
+        return {}
+
+    with pytest.raises(RuntimeError, match="no cache"):
+        TestClient(app).get("/")
+
+
+# ---- Cached answers -------------------------------------------------------------------------------------------------------------------
+
+
+class Answers:
+    """An application with cached answers, and how often each endpoint ran."""
+
+    def __init__(self, users):
+        self.ran = []
+        self.app = FastAPI()
+        ran = self.ran
+
+        @self.app.get("/users/{user_id}", response_model=PublicUser)
+        @cached_response(users, ttl=30, tags=["user:{user_id}", "name:{result[name]}"])
+        async def user(user_id: int, limit: int = Query(10)) -> User:
+            ran.append(user_id)
+            return User(id=user_id)
+
+        @self.app.get("/sync/{user_id}")
+        @cached_response(users)
+        def sync(user_id: int):
+            ran.append(user_id)
+            return {"id": user_id}
+
+        @self.app.get("/raw")
+        @cached_response(users, private=True, max_age=5)
+        async def raw():
+            ran.append("raw")
+            return Response(b"\x00raw", media_type="application/x-raw", headers={"x-own": "kept"})
+
+        @self.app.get("/language")
+        @cached_response(users, vary="Accept-Language")
+        async def language(request: Request):
+            ran.append("language")
+            return {"language": request.headers.get("accept-language")}
+
+        @self.app.get("/status/{status}")
+        @cached_response(users)
+        async def status(status: int):
+            ran.append(status)
+            return JSONResponse({}, status)
+
+        @self.app.get("/cookie")
+        @cached_response(users)
+        async def cookie():
+            ran.append("cookie")
+            answer = JSONResponse({})
+            answer.set_cookie("a", "b")
+            return answer
+
+        @self.app.get("/mine")
+        @cached_response(users, vary="authorization", private=True)
+        async def mine(authorization: Optional[str] = Header(None)):
+            ran.append(authorization)
+            return {"mine": authorization}
+
+        @self.app.post("/users/{user_id}")
+        @cached_response(users)
+        async def change(user_id: int):
+            ran.append("change")
+            return {}
+
+        self.user, self.client = user, TestClient(self.app)
+
+
+@pytest.fixture
+def answers(users):
+    return Answers(users)
+
+
+def test_an_answer_is_kept(answers):
+    first, second = answers.client.get("/users/1"), answers.client.get("/users/1")
+    assert first.json() == second.json() == {"id": 1}  # response_model leaves the name out, as ever
+    assert (first.headers["x-cache"], second.headers["x-cache"]) == ("miss", "hit")
+    assert first.headers["etag"] == second.headers["etag"]
+    assert first.headers["cache-control"] in ("public, max-age=30", "public, max-age=29")
+    assert answers.ran == [1]
+    assert answers.client.get("/users/2").headers["etag"] != first.headers["etag"]
+    assert answers.client.get("/users/1?limit=3").headers["x-cache"] == "miss"
+
+
+def test_who_has_it_already_is_not_sent_it_again(answers):
+    etag = answers.client.get("/users/1").headers["etag"]
+    for given in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+        answer = answers.client.get("/users/1", headers={"if-none-match": given})
+        assert answer.status_code == 304 and answer.content == b"" and answer.headers["etag"] == etag
+        assert "max-age" in answer.headers["cache-control"]
+    assert answers.client.get("/users/1", headers={"if-none-match": '"x"'}).status_code == 200
+
+
+def test_sync_endpoints(answers):
+    assert [answers.client.get("/sync/1").json() for _ in range(2)] == [{"id": 1}] * 2
+    assert answers.ran == [1]
+
+
+def test_responses_are_kept_as_they_are(answers):
+    for cached in ("miss", "hit"):
+        answer = answers.client.get("/raw")
+        assert answer.content == b"\x00raw" and answer.headers["content-type"] == "application/x-raw"
+        assert answer.headers["x-own"] == "kept" and answer.headers["x-cache"] == cached
+        assert answer.headers["cache-control"] == "private, max-age=5" and answer.headers["content-length"] == "4"
+    assert answers.ran == ["raw"]
+
+
+def test_answers_that_vary(answers):
+    ask = lambda language: answers.client.get("/language", headers={"accept-language": language})  # noqa: E731
+    assert [ask("de").json(), ask("fr").json(), ask("de").json()] == [{"language": "de"}, {"language": "fr"}, {"language": "de"}]
+    assert ask("de").headers["vary"] == "accept-language"
+    assert answers.ran == ["language"] * 2
+
+
+def test_only_good_answers_are_kept(answers):
+    for _ in range(2):
+        assert answers.client.get("/status/404").status_code == 404
+        assert answers.client.get("/cookie").headers["set-cookie"].startswith("a=b")
+        answers.client.cookies.clear()
+    assert answers.ran == [404, "cookie", 404, "cookie"]
+    assert "etag" not in answers.client.get("/status/404").headers
+
+
+@pytest.mark.parametrize("header", [{"authorization": "Bearer x"}, {"cookie": "session=x"}])
+def test_who_shows_credentials_is_not_answered_from_the_cache(answers, header):
+    answers.client.get("/users/1")
+    for _ in range(2):
+        assert "x-cache" not in answers.client.get("/users/1", headers=header).headers
+    assert answers.ran == [1, 1, 1]
+    assert answers.client.get("/users/1").headers["x-cache"] == "hit"
+
+
+def test_credentials_that_the_key_knows(answers):
+    ask = lambda who: answers.client.get("/mine", headers={"authorization": who})  # noqa: E731
+    for _ in range(2):
+        assert ask("a").json() == {"mine": "a"} and ask("b").json() == {"mine": "b"}
+    assert answers.ran == ["a", "b"]
+    assert ask("a").headers["cache-control"].startswith("private")
+
+
+def test_changes_pass(answers):
+    for _ in range(2):
+        assert "etag" not in answers.client.post("/users/1").headers
+    assert answers.ran == ["change"] * 2
+
+
+def test_answers_are_invalidated_by_tag_and_by_arguments(answers, cache):
+    get = lambda: answers.client.get("/users/1").headers["x-cache"]  # noqa: E731
+    assert [get(), get()] == ["miss", "hit"]
+    cache.invalidate("user:1")
+    assert [get(), get()] == ["miss", "hit"]
+    cache.invalidate("name:Ada")
+    assert [get(), get()] == ["miss", "hit"]
+    asyncio.run(answers.user.invalidate(user_id=1))
+    assert [get(), get()] == ["miss", "hit"]
+    asyncio.run(answers.user.invalidate(user_id=2))
+    assert get() == "hit"
+
+
+def test_dependencies_run_before(users):
+    """Who may not ask is not answered from the cache."""
+    app, allowed = FastAPI(), [True]
+
+    async def guard():
+        if not allowed[0]:
+            raise fastapi.HTTPException(403)
+
+    @app.get("/", dependencies=[Depends(guard)])
+    @cached_response(users)
+    async def endpoint():
+        return {"secret": 1}
+
+    client = TestClient(app)
+    assert client.get("/").status_code == 200
+    allowed[0] = False
+    assert client.get("/").status_code == 403
+
+
+def test_hits_show_in_server_timing(cache, users):
+    app = FastAPI()
+    set_up(app, cache)
+
+    @app.get("/")
+    @cached_response(users)
+    async def endpoint():
+        return {}
+
+    client = TestClient(app)
+    assert [client.get("/").headers["server-timing"].partition(", ")[2] for _ in range(2)] == ["cache;desc=miss", "cache;desc=hit"]
+
+
+def test_string_annotations(users):
+    source = textwrap.dedent(
+        """
+        from __future__ import annotations
+        class Filter(BaseModel):
+            text: str
+        @app.post("/")
+        @cached_response(ns)
+        async def endpoint(filter: Filter, request: Request, n: int = 3) -> dict:
+            return {"text": filter.text, "n": n, "path": request.url.path}
+        """
+    )
+    module = types.ModuleType("string_annotations")
+    module.__dict__.update(app=FastAPI(), ns=users, cached_response=cached_response, BaseModel=BaseModel, Request=Request)
+    exec(source, module.__dict__)
+    assert TestClient(module.app).post("/", json={"text": "a"}).json() == {"text": "a", "n": 3, "path": "/"}
+
+
+def test_a_head_request_has_the_headers(users):
+    app = FastAPI()
+
+    @app.api_route("/", methods=["GET", "HEAD"])
+    @cached_response(users)
+    async def endpoint():
+        return Response(b"body")
+
+    client = TestClient(app)
+    assert client.get("/").headers["etag"] == client.head("/").headers["etag"]
