@@ -1,4 +1,5 @@
 /* Opening with a Redis tier: options that are refused, secrets that are kept, and a Redis that is not there. SPDX-License-Identifier: MIT */
+#include "support/fake_redis.h"
 #include "support/hosts.h"
 
 #include <stdio.h>
