@@ -68,6 +68,9 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
 
 /* Between the public calls. */
 
+/* invalidate.c: hashes of n tags. OK or ETAG. */
+int hash_tags(const libcache_slice *tags, size_t n, uint64_t *hashes);
+
 /* L2_OWNER_BYTES of random hexadecimal digits. */
 void random_owner(libcache *cache, char *owner);
 
