@@ -39,7 +39,7 @@ static int read_item(struct decoding *d, zval *out);
 static int read_deep(struct decoding *d, zval *out);
 static int read_row(struct decoding *d, unsigned number, zval *out);
 
-/* A string of so many bytes. For short ones the size is a constant to the allocator, which is then much faster. */
+/* A string of so many bytes; NULL: no memory. For short ones the size is a constant to the allocator, which is then much faster. */
 static zend_always_inline zend_string *new_string(size_t size)
 {
     zend_string *s;
@@ -49,7 +49,7 @@ static zend_always_inline zend_string *new_string(size_t size)
     case 4: s = emalloc(40); break;
     case 5: s = emalloc(48); break;
     case 6: s = emalloc(56); break;
-    default: return zend_string_alloc(size, 0);
+    default: return size < 65536 ? zend_string_alloc(size, 0) : php_libcache_string(size);
     }
     GC_SET_REFCOUNT(s, 1);
     GC_TYPE_INFO(s) = GC_STRING;
@@ -68,6 +68,8 @@ static zend_always_inline int read_string(const unsigned char **at, const unsign
     *at = p + size;
     if (EXPECTED(size > 1)) {
         zend_string *s = new_string(size);
+        if (UNEXPECTED(!s))
+            return 0;
         copy_bytes(ZSTR_VAL(s), p, size);
         ZSTR_VAL(s)[size] = '\0';
         ZVAL_NEW_STR(out, s);

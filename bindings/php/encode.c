@@ -16,12 +16,15 @@ void php_libcache_out_grow(php_libcache_out *out, size_t more)
 {
     size_t used = (size_t)(out->at - out->begin), size = used * 2 + more + 256;
 
-    if (out->string) {
-        out->string = zend_string_extend(out->string, size, 0);
-    } else {
-        out->string = zend_string_alloc(size, 0);
-        memcpy(ZSTR_VAL(out->string), out->begin, used);
-    }
+    zend_string *string = php_libcache_string(size);
+
+    if (!string)
+        zend_error_noreturn(E_ERROR, "Allowed memory size of " ZEND_LONG_FMT " bytes exhausted (tried to allocate %zu bytes)",
+                            PG(memory_limit), size);
+    memcpy(ZSTR_VAL(string), out->begin, used);
+    if (out->string)
+        zend_string_efree(out->string);
+    out->string = string;
     out->begin = ZSTR_VAL(out->string);
     out->at = out->begin + used;
     out->end = out->begin + size;

@@ -180,6 +180,19 @@ int php_libcache_decode(php_libcache_cache *c, php_libcache_reading *r, zval *ou
 
 #define OUT_ROOM 1920
 
+/*
+ * A string of request memory, for what may be large. Some builds of PHP let internal code go on beyond memory_limit and end the
+ * process at a second limit, unless it asks for memory in a way that may fail: NULL then. Others leave by bailout.
+ */
+static zend_always_inline zend_string *php_libcache_string(size_t size)
+{
+#ifdef femalloc
+    return zend_string_falloc(size, 0, 1);
+#else
+    return zend_string_alloc(size, 0);
+#endif
+}
+
 /* Bytes being written; grows in request memory. */
 typedef struct php_libcache_out {
     char *at, *end, *begin;

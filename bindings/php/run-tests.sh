@@ -102,7 +102,8 @@ step_zts() {
 
 step_fpm() {
     ls /usr/sbin/php-fpm* >/dev/null 2>&1 || need php-fpm php-fpm || return 0
-    built release && php -n $(modules posix pcntl) tests/fpm/storm.php "$so" "${LIBCACHE_FPM_SECONDS:-8}"
+    built release && php -n $(modules posix pcntl) tests/fpm/endings.php "$so" &&
+        php -n $(modules posix pcntl) tests/fpm/storm.php "$so" "${LIBCACHE_FPM_SECONDS:-8}"
 }
 
 step_phpunit() {

@@ -16,7 +16,7 @@ static zend_string *guarded_string(php_libcache_reading *r, size_t size)
     zend_string *volatile string = NULL;
 
     zend_try {
-        string = zend_string_alloc(size, 0);
+        string = php_libcache_string(size);
     } zend_catch {
         r->bailed = 1;
     } zend_end_try();
@@ -25,7 +25,7 @@ static zend_string *guarded_string(php_libcache_reading *r, size_t size)
 
 /*
  * Called by the core without a lock. A string is read where it will stay; what is decoded without running PHP code, into scratch.
- * From L1 the core may be left by longjmp (libcache.h); a connection to Redis would be lost that way, and so would a load.
+ * From L1 the core may be left by longjmp (libcache.h); what it holds of an answer from Redis would be lost that way, and a load.
  */
 void *php_libcache_reserve(libcache_value *value, size_t size)
 {
@@ -38,7 +38,7 @@ void *php_libcache_reserve(libcache_value *value, size_t size)
     if (r->scratch && size <= SCRATCH_BYTES && (value->codec == CODEC_NATIVE || value->codec == CODEC_INT))
         return LIBCACHE_G(scratch);
     if (value->tier == LIBCACHE_TIER_L1 && !r->guarded)
-        r->string = zend_string_alloc(size, 0);
+        r->string = php_libcache_string(size);
     else
         r->string = guarded_string(r, size);
     return r->string ? ZSTR_VAL(r->string) : NULL;

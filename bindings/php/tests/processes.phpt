@@ -40,14 +40,11 @@ for ($i = 0; $i < 5; $i++) {
     same($c->get('before', null, Cache::SKIP_L1), [1], "the parent's connection is its own");
 }
 $load = $c->begin('load');
-child(function () use ($load) {
-    try {
-        $load->commit(1);
-    } catch (Libcache\Exception $e) {
-        unset($load);
-        return $e->getCode() === -1;
-    }
-    return false;
+child(function () {
+    global $load;
+    $refused = thrown(fn () => $GLOBALS['load']->commit(1));
+    $load = null; // the object goes
+    return $refused === 'Libcache\Exception -1';
 });
 same($load->commit('by the parent'), true, 'a child does not end the load of its parent');
 // Two hosts: two segments, one Redis.

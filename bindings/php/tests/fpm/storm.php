@@ -6,6 +6,7 @@
  *   php storm.php EXTENSION SECONDS
  */
 require __DIR__ . '/fastcgi.inc';
+require __DIR__ . '/server.inc';
 require __DIR__ . '/../redis.inc';
 
 [, $extension, $seconds] = $argv;
@@ -15,26 +16,7 @@ const PATIENCE = 8.0; // seconds; load_timeout (2) and the wait for a worker are
 
 $redis = new PrivateRedis();
 $dir = $redis->dir;
-file_put_contents("$dir/fpm.conf", "[global]\nerror_log = $dir/log\ndaemonize = no\nemergency_restart_threshold = 0\n" .
-    "[www]\nlisten = $dir/fpm\npm = static\npm.max_children = " . WORKERS . "\nclear_env = no\n" . (posix_geteuid() ? '' : "user = root\ngroup = root\n"));
-$fpm = glob('/usr/sbin/php-fpm*')[0] ?? trim((string)shell_exec('command -v php-fpm'));
-$arguments = [$fpm, '-n', '-F', '-R', '-y', "$dir/fpm.conf", '-d', "extension=$extension", '-d', 'libcache.redis_url=' . $redis->url(),
-    '-d', 'libcache.memory=8M', '-d', 'memory_limit=64M', '-d', 'display_errors=1'];
-if (is_file(ini_get('extension_dir') . '/opcache.so')) {
-    array_splice($arguments, 2, 0, ['-d', 'zend_extension=opcache']);
-}
-$null = ['file', '/dev/null', 'r+'];
-$process = proc_open($arguments, [$null, ['file', "$dir/out", 'w'], ['redirect', 1]], $pipes);
-$master = proc_get_status($process)['pid'];
-for ($i = 0; $i < 500 && !@stream_socket_client("unix://$dir/fpm"); $i++) {
-    usleep(10000);
-}
-
-function workers(int $master): array
-{
-    $list = @file_get_contents("/proc/$master/task/$master/children");
-    return $list ? array_map('intval', explode(' ', trim($list))) : [];
-}
+$fpm = new Fpm($dir, $extension, WORKERS, ['libcache.redis_url' => $redis->url(), 'libcache.memory' => '8M', 'memory_limit' => '64M', 'display_errors' => '1']);
 
 /** Asks until it is over. Its exit status says whether all was well; counts go to a file. */
 function client(int $number, string $socket, float $until, string $file): int
@@ -70,7 +52,7 @@ $until = microtime(true) + (float)$seconds;
 $clients = [];
 for ($i = 0; $i < CLIENTS; $i++) {
     if (!($pid = pcntl_fork())) {
-        $status = client($i, "$dir/fpm", $until, "$dir/client$i");
+        $status = client($i, $fpm->socket, $until, "$dir/client$i");
         posix_kill(getmypid(), $status ? SIGUSR2 : SIGUSR1); // no destructors of the parent's
     }
     $clients[] = $pid;
@@ -79,12 +61,12 @@ $kills = 0;
 mt_srand((int)getenv('STORM_SEED') ?: 1);
 while (microtime(true) < $until) {
     usleep(mt_rand(5000, 40000));
-    if ($list = workers($master)) {
+    if ($list = $fpm->workers()) {
         $last = $list[mt_rand(0, count($list) - 1)];
         $kills += posix_kill($last, SIGKILL);
     }
 }
-for ($i = 0; $i < 500 && in_array($last ?? 0, workers($master), true); $i++) {
+for ($i = 0; $i < 500 && in_array($last ?? 0, $fpm->workers(), true); $i++) {
     usleep(10000); // the last one is still dying, and might take a request with it
 }
 $failed = 0;
@@ -100,20 +82,19 @@ foreach (glob("$dir/client*") as $file) {
 }
 // And after it all, every worker still works.
 for ($i = 0; $i < 20 && !$failed; $i++) {
-    $answer = fastcgi("$dir/fpm", __DIR__ . '/worker.php', 'client=99&n=0&least=0&most=0', PATIENCE);
+    $answer = fastcgi($fpm->socket, __DIR__ . '/worker.php', 'client=99&n=0&least=0&most=0', PATIENCE);
     if ($answer !== 'ok') {
         echo '    afterwards: ', var_export($answer, true), "\n";
         $failed++;
     }
 }
-posix_kill($master, SIGTERM);
-proc_close($process);
+$fpm->stop();
 printf("    %d killed, requests: %s\n", $kills, json_encode($total));
 if (!$failed && ($total['answered'] < 100 || $kills < 20 || $total['killed'] < 5)) {
     echo "    too little happened to tell\n";
     $failed = 1;
 }
 if ($failed) {
-    echo file_get_contents("$dir/log"), file_get_contents("$dir/out");
+    echo $fpm->said();
 }
 exit($failed ? 1 : 0);
