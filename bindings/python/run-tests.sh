@@ -69,7 +69,7 @@ done
 command -v redis-server >/dev/null || echo "    without redis-server: its tests are skipped"
 ignored=()
 has hypothesis || ignored+=(--ignore=test_values.py --ignore=test_model.py --ignore=test_keys.py)
-has pytest_asyncio || ignored+=(--ignore=test_async.py --ignore=test_decorator_async.py --ignore=test_servers.py)
+has pytest_asyncio || ignored+=(--ignore=test_async.py --ignore=test_decorator_async.py --ignore=test_servers.py --ignore=test_example.py)
 run_pytest release "${ignored[@]}" || fail tests
 
 [ "$mode" = all ] || exit 0
