@@ -2,8 +2,8 @@
 
     python bench/python/bench_decorator.py [--quick]
 
-All are measured in one run, in turns, and the median of the turns counts; it is processor time, so that a busy machine disturbs less. The last
-lines say whether what must be reached is reached, and so does the exit status.
+All are measured in one run, in turns, and the median of the turns counts; it is processor time, so that a busy machine disturbs less. The
+last lines say whether what must be reached is reached, and so does the exit status.
 """
 
 import argparse
@@ -17,7 +17,10 @@ import time
 import libcache
 
 TEXT = "x" * 100
-ROW = {"id": 42, "name": "Ada", "email": "ada@example.org", "active": True, "score": 1.5, "tags": ["a", "b"], "org": {"id": 7, "name": "x"}, "n": None}
+ROW = {
+    "id": 42, "name": "Ada", "email": "ada@example.org", "active": True, "score": 1.5, "tags": ["a", "b"],
+    "org": {"id": 7, "name": "x"}, "n": None,
+}  # fmt: skip
 MUST = (
     ("decorated sync hit, int argument", "libcache", "cachetools.cached(TTLCache, lock)", 0.6),
     ("decorated async hit, int argument", "libcache", "bare coroutine", 2.0),
