@@ -151,7 +151,7 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
 # ---- Building ------------------------------------------------------------------------------------------------
 
-.PHONY: all help static shared programs bench-programs python test-python test check demo bench deps bench-deps install uninstall \
+.PHONY: all help static shared programs bench-programs python test-python bench-python test check demo bench deps bench-deps install uninstall \
 	asan ubsan tsan portable hooks debug valgrind fuzz coherence model demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
 	lint-analyzer format coverage dist clean print-tests print-fuzzers print-coherence FORCE
 
@@ -269,6 +269,9 @@ python: ## Build the Python module (build/python/release/lib: add it to PYTHONPA
 
 test-python: ## Build and test the Python module
 	+@bindings/python/run-tests.sh
+
+bench-python: python ## Compare the Python module with dict, cachetools, pickle and redis-py
+	@/usr/bin/python3 bench/python/bench_core.py --path $(BUILD)/python/release/lib
 
 asan ubsan tsan portable hooks debug: ## Build and run the tests in this variant
 	+@tests/run.sh variant $@
