@@ -64,7 +64,7 @@ def test_what_one_host_has_loaded_the_other_has(hosts, runner):
 
     runner(main())
     assert ran == [0]
-    assert hosts[1].stats()["l2_hits"] == 1 and hosts[1].stats()["hits"] == 2
+    assert hosts[1].stats()["l2_hits"] >= 1 and hosts[1].stats()["hits"] == 2
 
 
 def test_what_one_host_invalidates_the_other_loads_anew(hosts, runner):
@@ -101,6 +101,7 @@ def test_a_slow_load_does_not_outlive_an_invalidation_elsewhere(hosts, runner):
         await hosts[1].aio.invalidate("user:1")
         go.set()
         assert await task == "old"  # its caller asked before
+        assert await hosts[0].aio.poll(5)  # it has heard of it
         assert await one(1) == "new" and await other(1) == "new"
 
     runner(main())
