@@ -4,7 +4,7 @@
 # mix with those of another. The release variant's libraries and programs go to build/lib/ and build/bin/.
 #
 # You may set CC CXX CPPFLAGS CFLAGS CXXFLAGS LDFLAGS (added to what libcache needs, never instead of it), PREFIX
-# libdir includedir DESTDIR, BUILD (default: build), VARIANT (default: release), WERROR=1 (warnings are errors),
+# libdir includedir bindir mandir completiondir DESTDIR, BUILD (default: build), VARIANT (default: release), WERROR=1 (warnings are errors),
 # V=1 (show the commands), JOBS (default: 2; what check and test build with).
 
 .DEFAULT_GOAL := all
@@ -20,6 +20,9 @@ PREFIX ?= /usr/local
 prefix ?= $(PREFIX)
 libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
+bindir ?= $(prefix)/bin
+mandir ?= $(prefix)/share/man
+completiondir ?= $(prefix)/share/bash-completion/completions
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -109,6 +112,11 @@ TEST_SOURCES := $(filter-out $(if $(filter hooks,$(VARIANT)),,$(HOOK_TESTS)),$(s
 TESTS := $(TEST_SOURCES:tests/%.c=$(OUT)/tests/%)
 TEST_SUPPORT := $(call objects,$(sort $(wildcard tests/support/*.c)))
 
+# The command-line tool knows libcache as any program does: by its header.
+TOOL_SOURCES := $(sort $(wildcard tools/libcache/*.c))
+TOOL := $(BIN)/libcache
+TOOL_HOST := $(OUT)/tool-host
+
 # Several hosts, seeded chaos, and a checker of what every read may be given; see tests/coherence/coherence.h.
 COHERENCE := $(OUT)/coherence
 
@@ -116,7 +124,7 @@ FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(OUT)/fuzz/%,$(sort $(wildcard tests/
 
 # ---- The benchmark's peers: each is in when its header and its bench/engine_<peer>.* are there -------------
 
-PEERS := rocksdb cuckoo tbb uthash
+PEERS := rocksdb cuckoo tbb uthash memcached lmdb
 rocksdb_header := rocksdb/cache.h
 rocksdb_libs := -lrocksdb
 rocksdb_define := -DHAVE_ROCKSDB
@@ -125,6 +133,12 @@ cuckoo_define := -DHAVE_CUCKOO
 tbb_header := tbb/concurrent_hash_map.h
 tbb_libs := -ltbb
 tbb_define := -DHAVE_TBB
+memcached_header := libmemcached/memcached.h
+memcached_libs := -lmemcached
+memcached_define := -DHAVE_MEMCACHED
+lmdb_header := lmdb.h
+lmdb_libs := -llmdb
+lmdb_define := -DHAVE_LMDB
 uthash_header := uthash.h
 uthash_define := -DHAVE_UTHASH
 
@@ -138,7 +152,7 @@ PEER_LIBS := $(foreach p,$(PRESENT),$($(p)_libs))
 
 ENGINES := $(filter-out $(foreach p,$(filter-out $(PRESENT),$(PEERS)),$(call peer_sources,$(p))), \
 	$(sort $(wildcard bench/engine_*.c bench/engine_*.cc)))
-HARNESS := $(sort $(wildcard bench/harness*.c))
+HARNESS := bench/harness.c bench/child.c
 L1_SOURCES := $(sort $(wildcard bench/bench_l1*.c))
 L2_SOURCES := $(sort $(wildcard bench/bench_l2*.c))
 LOAD_SOURCES := $(sort $(wildcard bench/bench_load*.c))
@@ -151,14 +165,18 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
 # ---- Building ------------------------------------------------------------------------------------------------
 
-.PHONY: all help static shared programs bench-programs python test-python bench-python test check demo bench deps bench-deps install uninstall \
+.PHONY: all help static shared tool programs bench-programs php test-php python test-python bench-python test check demo bench deps bench-deps install uninstall \
 	asan ubsan tsan portable hooks debug valgrind fuzz coherence model demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
-	lint-analyzer format coverage dist clean print-tests print-fuzzers print-coherence FORCE
+	lint-analyzer format coverage docs dist clean print-tests print-hook-tests print-fuzzers print-coherence print-tool tool-programs \
+	hook-programs FORCE
 
-all: static shared $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the examples and the benchmarks
+all: static shared tool $(EXAMPLES) $(DEMO) bench-programs ## Build the libraries, the tool, the examples and the benchmarks
 static: $(STATIC) ## Build build/lib/libcache.a
 shared: $(SHARED) ## Build build/lib/libcache.so
+tool: $(TOOL) ## Build build/bin/libcache, the command-line tool
 programs: $(TESTS) $(FUZZERS) $(COHERENCE)
+tool-programs: $(TOOL) $(TOOL_HOST)
+hook-programs: $(filter $(HOOK_TESTS:tests/%.c=$(OUT)/tests/%),$(TESTS)) $(COHERENCE)
 bench-programs: $(BENCH_L1) $(BENCH_L2) $(BENCH_LOAD) $(BENCH_REPLAY)
 demo-program: $(DEMO)
 
@@ -175,6 +193,7 @@ $(OUT)/flags: FORCE
 $(OBJ)/lib/%.o: MORE = $(LIB_FLAGS)
 $(OBJ)/tests/%.o: MORE = -Itests $(CHECK_CFLAGS)
 $(OBJ)/bench/%.o: MORE = -Itests $(PEER_DEFINES)
+$(OBJ)/tools/%.o: INCLUDES = -Iinclude
 
 $(OBJ)/%.o: %.c $(OUT)/flags
 	$(call say,CC,$@)
@@ -210,6 +229,13 @@ $(EXAMPLES): $(BIN)/example-%: $(OBJ)/examples/%.o $(STATIC)
 	$(call link,$(CC))
 
 $(BIN)/libcache-demo: $(call objects,$(DEMO_SOURCES)) $(STATIC)
+	$(call link,$(CC))
+
+$(TOOL): $(call objects,$(TOOL_SOURCES)) $(STATIC)
+	$(call link,$(CC))
+
+# What the tool's tests look at.
+$(TOOL_HOST): $(call objects,tests/tool/host.c) $(STATIC)
 	$(call link,$(CC))
 
 $(BIN)/bench-l1: $(call objects,$(L1_SOURCES) $(ENGINES) $(HARNESS)) $(STATIC)
@@ -284,6 +310,13 @@ coherence: ## Several hosts, seeded chaos and a checker for COHERENCE_SECONDS (d
 model: ## Search the protocol's model with spin, and its mutations
 	@tests/model/run.sh
 
+php: ## Build the PHP extension (build/php/release/modules/libcache.so)
+	@bindings/php/build.sh
+
+test-php: ## The PHP extension, its userland classes and the Laravel package: all of their tests
+	@tools/deps.sh php
+	+@tests/run.sh php
+
 valgrind: ## Run the quick tests under valgrind
 	+@tests/run.sh valgrind
 
@@ -298,25 +331,33 @@ fuzz: ## Fuzz each target with libFuzzer for FUZZ_SECONDS (default 60; needs cla
 			$(BUILD)/libfuzzer/corpus/$$name tests/fuzz/corpus/$$name; \
 	done
 
-bench: ## Run the benchmark beside its peers (BENCH_FLAGS=--quick; TRACE=file replays a trace)
+bench: ## Run all benchmarks, with a report in build/bench/report.html (BENCH_FLAGS=--full; TRACE=file replays that trace)
 	-@tools/deps.sh bench
 	@$(MAKE) --no-print-directory bench-programs
-	@if [ -x $(BIN)/bench-l1 ]; then $(BIN)/bench-l1 $(BENCH_FLAGS); else echo 'There is no benchmark yet.'; fi
-	@$(if $(TRACE),$(BIN)/bench-replay '$(TRACE)' $(REPLAY_FLAGS))
+	@bench/run.sh $(BENCH_FLAGS) $(if $(TRACE),'$(TRACE)')
+
+docs: ## Make pages of the header and of docs/ in build/docs/html (needs doxygen)
+	@mkdir -p $(BUILD)/docs
+	@LIBCACHE_VERSION=$(VERSION) LIBCACHE_DOCS=$(BUILD)/docs doxygen docs/Doxyfile
+	@echo $(BUILD)/docs/html/index.html
 
 coverage: ## Measure what the tests cover (build/coverage/html when lcov is there)
 	+@tests/run.sh coverage
 
 print-tests:
 	@printf '%s\n' $(TESTS)
+print-hook-tests:
+	@printf '%s\n' $(filter $(HOOK_TESTS:tests/%.c=$(OUT)/tests/%),$(TESTS))
 print-fuzzers:
 	@printf '%s\n' $(FUZZERS)
 print-coherence:
 	@printf '%s\n' $(COHERENCE)
+print-tool:
+	@printf '%s\n' $(TOOL) $(TOOL_HOST)
 
 # ---- Lint: each of these fails on its first finding ------------------------------------------------------------
 
-LINTED := $(LIB_SOURCES) $(sort $(wildcard examples/*.c))
+LINTED := $(LIB_SOURCES) $(sort $(wildcard examples/*.c)) $(TOOL_SOURCES)
 LINT_FLAGS = $(INCLUDES) $(INIH_CFLAGS) $(LZ4_CFLAGS) $(REDIS_CFLAGS) $(CPPFLAGS) $(C_WARNINGS) -DNDEBUG -std=gnu11 $(REQUIRED)
 BANNED := abort|exit|_exit|printf|fprintf|vprintf|vfprintf|puts|fputs|perror|signal|sigaction|sleep|usleep|nanosleep
 BANNED := $(BANNED)|strcpy|strcat|sprintf|vsprintf|gets|atoi|getenv
@@ -325,7 +366,7 @@ MAX_LINES := 800
 lint: lint-size lint-banned lint-analyzer lint-tidy lint-cppcheck ## clang-tidy, cppcheck, gcc -fanalyzer, banned functions, file sizes
 
 lint-size:
-	@wc -l $(wildcard lib/*.[ch] lib/*/*.[ch]) | awk '$$2 != "total" && $$1 > $(MAX_LINES) { \
+	@wc -l $(wildcard lib/*.[ch] lib/*/*.[ch] tools/libcache/*.[ch]) | awk '$$2 != "total" && $$1 > $(MAX_LINES) { \
 		print $$2 ": " $$1 " lines, more than $(MAX_LINES)"; bad = 1 } END { exit bad }'
 
 # Comments are taken out first; they may speak of what the code must not do.
@@ -354,15 +395,19 @@ $(BUILD)/lint/%.o: %.c FORCE
 	$(Q)gcc -O0 -fanalyzer $(LINT_FLAGS) -Werror -c -o $@ $<
 
 format: ## Format the sources as .clang-format says
-	@$(CLANG_FORMAT) -i $(wildcard $(foreach d,include lib lib/* examples bench tests tests/*,$(d)/*.[ch] $(d)/*.cc $(d)/*.hh))
+	@$(CLANG_FORMAT) -i $(wildcard $(foreach d,include lib lib/* examples bench tests tests/* tools/libcache,$(d)/*.[ch] $(d)/*.cc $(d)/*.hh))
 
 # ---- Installing ------------------------------------------------------------------------------------------------
 
 under_prefix = $(patsubst $(prefix)/%,$${prefix}/%,$(1))
 
-install: static shared ## Install library, header and libcache.pc (DESTDIR, PREFIX, libdir, includedir)
+install: static shared tool ## Install library, header, libcache.pc and the tool (DESTDIR, PREFIX, libdir, includedir, bindir, mandir)
 	$(call say,INST,$(DESTDIR)$(prefix))
-	$(Q)install -d "$(DESTDIR)$(libdir)/pkgconfig" "$(DESTDIR)$(includedir)"
+	$(Q)install -d "$(DESTDIR)$(libdir)/pkgconfig" "$(DESTDIR)$(includedir)" "$(DESTDIR)$(bindir)" "$(DESTDIR)$(mandir)/man1" \
+		"$(DESTDIR)$(completiondir)"
+	$(Q)install -m 755 $(TOOL) "$(DESTDIR)$(bindir)/libcache"
+	$(Q)install -m 644 docs/libcache.1 "$(DESTDIR)$(mandir)/man1"
+	$(Q)install -m 644 tools/libcache/completion.bash "$(DESTDIR)$(completiondir)/libcache"
 	$(Q)install -m 644 include/libcache.h "$(DESTDIR)$(includedir)"
 	$(Q)install -m 644 $(STATIC) "$(DESTDIR)$(libdir)"
 	$(Q)install -m 755 $(SHARED) "$(DESTDIR)$(libdir)"
@@ -373,6 +418,7 @@ install: static shared ## Install library, header and libcache.pc (DESTDIR, PREF
 		pkg-config/libcache.pc.in >"$(DESTDIR)$(libdir)/pkgconfig/libcache.pc"
 
 uninstall: ## Remove what install has put there
+	$(Q)rm -f "$(DESTDIR)$(bindir)/libcache" "$(DESTDIR)$(mandir)/man1/libcache.1" "$(DESTDIR)$(completiondir)/libcache"
 	$(Q)rm -f "$(DESTDIR)$(includedir)/libcache.h" "$(DESTDIR)$(libdir)/pkgconfig/libcache.pc" \
 		"$(DESTDIR)$(libdir)/libcache.a" "$(DESTDIR)$(libdir)/libcache.so" \
 		"$(DESTDIR)$(libdir)/$(SONAME)" "$(DESTDIR)$(libdir)/$(notdir $(SHARED))"

@@ -34,6 +34,18 @@ const bench_engine *const bench_engines[] = {
     NULL,
 };
 
+const bench_engine *const bench_outside_engines[] = {
+    &engine_libcache_shared,
+#ifdef HAVE_LMDB
+    &engine_lmdb,
+#endif
+#ifdef HAVE_MEMCACHED
+    &engine_memcached,
+#endif
+    &engine_redis,
+    NULL,
+};
+
 static const bench_case cases[] = {
     { { "get", "mix95" }, bench_run_engines, 1000000, 100, 1000000 },
     { { "same_pages" }, bench_run_same_pages, 1000000, 100, 1000000 },
@@ -42,6 +54,8 @@ static const bench_case cases[] = {
     { { "tags3" }, bench_run_tags, 1000000, 100, 1000000 },
     { { "get" }, bench_run_engines, 10000, 100, 2000000 },
     { { "get" }, bench_run_engines, 200000, 1000, 600000 },
+    { { "latency" }, bench_run_latency, 300000, 100, 300000 },
+    { { "outside", "outside95" }, bench_run_outside, 10000, 100, 40000 },
     { { "invalidate" }, bench_run_invalidate, 1000000, 100, 0 },
     { { "memory" }, bench_run_memory, 0, 64, 0 },
     { { "memory" }, bench_run_memory, 0, 100, 0 },
@@ -122,7 +136,8 @@ int bench_wants_engine(const bench_options *options, const char *engine)
 /* Benches of libcache alone need only libcache to be wanted. */
 static int case_is_wanted(const bench_case *c, const bench_options *options)
 {
-    int compares = c->run == bench_run_engines || c->run == bench_run_same_pages || c->run == bench_run_processes;
+    int compares = c->run == bench_run_engines || c->run == bench_run_same_pages || c->run == bench_run_processes ||
+                   c->run == bench_run_latency || c->run == bench_run_outside;
 
     if (!compares && !bench_wants_engine(options, "libcache"))
         return 0;
@@ -212,6 +227,8 @@ static void put_list(void)
             printf("bench  %-14s %8zu keys x %5zu B\n", cases[i].benches[j], cases[i].keys, cases[i].value_bytes);
     for (unsigned i = 0; bench_engines[i] != NULL; i++)
         printf("engine %s\n", bench_engines[i]->name);
+    for (unsigned i = 1; bench_outside_engines[i] != NULL; i++)
+        printf("engine %s (outside)\n", bench_outside_engines[i]->name);
 }
 
 static int bench_exists(const char *name)
@@ -227,6 +244,9 @@ static int engine_exists(const char *name)
 {
     for (unsigned i = 0; bench_engines[i] != NULL; i++)
         if (strcmp(bench_engines[i]->name, name) == 0)
+            return 1;
+    for (unsigned i = 0; bench_outside_engines[i] != NULL; i++)
+        if (strcmp(bench_outside_engines[i]->name, name) == 0)
             return 1;
     return 0;
 }

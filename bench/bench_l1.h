@@ -8,6 +8,7 @@
  *     bench_l1_traffic.c    the timed loops, by threads and by processes
  *     bench_l1_engines.c    get, mix95, same_pages, processes: engines side by side
  *     bench_l1_features.c   get_many16, tags3, invalidate: libcache against itself
+ *     bench_l1_latency.c    latency: percentiles of single operations
  *     bench_l1_memory.c     memory: bytes per entry, resident memory
  *     bench_l1_report.c     JSON lines or tables
  *     bench_l1_targets.c    what must be reached, and whether it was
@@ -128,13 +129,16 @@ typedef struct bench_case {
 /* Enough for all keys, whatever way they are stored. */
 size_t bench_budget(size_t keys, size_t value_bytes, unsigned tags);
 
-extern const bench_engine *const bench_engines[]; /* NULL-terminated; libcache comes first */
+extern const bench_engine *const bench_engines[];         /* NULL-terminated; libcache comes first */
+extern const bench_engine *const bench_outside_engines[]; /* what all processes of a host share; libcache-shared first */
 
 void bench_run_engines(const bench_case *self, const bench_options *options, const workload *load);
 void bench_run_same_pages(const bench_case *self, const bench_options *options, const workload *load);
 void bench_run_processes(const bench_case *self, const bench_options *options, const workload *load);
 void bench_run_get_many(const bench_case *self, const bench_options *options, const workload *load);
 void bench_run_tags(const bench_case *self, const bench_options *options, const workload *load);
+void bench_run_outside(const bench_case *self, const bench_options *options, const workload *load);
+void bench_run_latency(const bench_case *self, const bench_options *options, const workload *load);
 void bench_run_invalidate(const bench_case *self, const bench_options *options, const workload *load);
 void bench_run_memory(const bench_case *self, const bench_options *options, const workload *load);
 

@@ -121,6 +121,24 @@ void bench_run_engines(const bench_case *self, const bench_options *options, con
     close_contenders(contenders, n);
 }
 
+/* Beside what lives in another process or in a file: far fewer keys and requests, as each costs a round trip there. */
+void bench_run_outside(const bench_case *self, const bench_options *options, const workload *load)
+{
+    const measurement get = { "outside", "100/0", 1, BENCH_THREADS_MAX, 0 };
+    const measurement mix95 = { "outside95", "95/5", 2, 2, MIX95_SET_EVERY };
+    contender contenders[CONTENDERS_MAX];
+    unsigned n = 0;
+
+    for (unsigned i = 0; bench_outside_engines[i] != NULL && n < CONTENDERS_MAX; i++)
+        if (bench_wants_engine(options, bench_outside_engines[i]->name))
+            contenders[n++] = open_contender(bench_outside_engines[i], self, load, options->huge);
+    if (bench_wants(options, "outside"))
+        measure(&get, self, options, load, contenders, n);
+    if (bench_wants(options, "outside95"))
+        measure(&mix95, self, options, load, contenders, n);
+    close_contenders(contenders, n);
+}
+
 /* Private against shared memory when neither has huge pages, which only the private mapping gets by default. */
 void bench_run_same_pages(const bench_case *self, const bench_options *options, const workload *load)
 {

@@ -44,14 +44,23 @@ static void put_heading(const bench_result *result)
            "M op/s", "fastest-slowest", "hits", "libcache is");
 }
 
+static const char *size_text(double bytes)
+{
+    static char text[24];
+
+    snprintf(text, sizeof text, "%.0f B", bytes);
+    return text;
+}
+
 static void put_row(const bench_result *result, double libcache_ns)
 {
-    char name[32], spread[32];
+    char name[64], spread[32];
 
     if (result->n_extra == 0)
         snprintf(name, sizeof name, "%s", result->engine);
     else
-        snprintf(name, sizeof name, "%s, %.0f B", result->mix, result->value_bytes);
+        snprintf(name, sizeof name, "%s, %s", result->mix,
+                 strcmp(result->engine, "libcache") == 0 ? size_text(result->value_bytes) : result->engine);
     snprintf(spread, sizeof spread, "%.1f-%.1f", result->fastest_ns, result->slowest_ns);
     printf("  %-24s %-8u %10.1f %10.2f %17s %8.2f%%", name, result->threads, result->ns_per_op,
            result->threads * 1e3 / result->ns_per_op, spread, 100 * result->hit_ratio);
@@ -77,7 +86,8 @@ void report_result(const bench_options *options, const bench_result *result)
     } else if (result->threads != last.threads) {
         putchar('\n');
     }
-    if (strcmp(result->engine, "libcache") == 0 && result->n_extra == 0)
+    if (result->n_extra == 0 && (strcmp(result->engine, "libcache") == 0 ||
+                                 (strncmp(result->bench, "outside", 7) == 0 && strcmp(result->engine, "libcache-shared") == 0)))
         libcache = *result;
     put_row(result, libcache.threads == result->threads ? libcache.ns_per_op : 0);
     fflush(stdout);

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RATIOS_MAX = 32 };
+enum { RATIOS_MAX = 32, POLICIES_MAX = 8 };
 
 /* Where no --value-bytes is given: values are at least so large that no budget is below this. */
 static const double least_budget_bytes = 8 << 20;
@@ -26,6 +26,7 @@ typedef struct replay_options {
     unsigned n_ratios;
     double value_bytes; /* mean over keys; 0: chosen */
     int json, check;
+    int simulate[POLICIES_MAX]; /* by the policies' numbers */
     const char *reference; /* CSV file, or NULL */
     const char *name;      /* of the trace in it; NULL: as the file is called */
 } replay_options;
@@ -40,6 +41,7 @@ typedef struct replay {
     size_t budget_bytes;
     char *value, *out; /* largest_bytes each */
     uint64_t hits, misses, too_big;
+    double simulated[POLICIES_MAX]; /* miss ratios */
     uint64_t elapsed_ns;
     libcache_stats stats;
 } replay;
@@ -180,6 +182,24 @@ static void run_replay(replay *r)
     libcache_close(cache);
 }
 
+/* ---- other policies ------------------------------------------------------------------------------ */
+
+static uint64_t bytes_of_request(void *arg, size_t request)
+{
+    const replay *r = arg;
+    const replay_trace *trace = r->trace;
+
+    return scale_size(r, trace->sized ? trace->request_bytes[request] : 0) + trace->keys[trace->requests[request]].length;
+}
+
+static void run_simulations(replay *r, const replay_options *options)
+{
+    for (unsigned i = 0; i < POLICIES_MAX; i++)
+        if (options->simulate[i])
+            r->simulated[i] = (double)replay_simulate(i, r->trace, r->budget_bytes, r->footprint_bytes, bytes_of_request, r) /
+                              (double)r->trace->n_requests;
+}
+
 /* ---- output ---------------------------------------------------------------------------------------- */
 
 static double miss_ratio(const replay *r)
@@ -210,6 +230,14 @@ static void put_json(const replay *r, const replay_options *options, double refe
     harness_json_number(&json, "value_bytes", mean_value_bytes(r));
     harness_json_integer(&json, "too_big", r->too_big);
     harness_json_number(&json, "ns_per_request", (double)r->elapsed_ns / (double)r->trace->n_requests);
+    for (unsigned i = 0; i < POLICIES_MAX; i++) {
+        char name[32];
+
+        if (!options->simulate[i])
+            continue;
+        snprintf(name, sizeof name, "%s_miss_ratio", replay_policy_name(i));
+        harness_json_number(&json, name, r->simulated[i]);
+    }
     if (options->reference != NULL) {
         harness_json_number(&json, "reference_miss_ratio", reference);
         harness_json_number(&json, "relative_difference", miss_ratio(r) / reference - 1);
@@ -217,19 +245,26 @@ static void put_json(const replay *r, const replay_options *options, double refe
     harness_json_end(&json);
 }
 
-static void put_heading(const replay *r)
+static void put_heading(const replay *r, const replay_options *options)
 {
     printf("\n%s: %zu requests of %zu keys, values of %.0f bytes on average, footprint %.1f MiB\n", r->trace->name,
            r->trace->n_requests, r->trace->n_keys, mean_value_bytes(r), r->footprint_bytes / (1 << 20));
-    printf("  %8s %12s %8s %9s %10s %8s %11s   %s\n", "capacity", "budget MiB", "stripes", "entries", "miss ratio",
-           "too big", "ns/request", "S3-FIFO of the reference");
+    printf("  %8s %12s %8s %9s %10s %8s %11s", "capacity", "budget MiB", "stripes", "entries", "miss ratio", "too big",
+           "ns/request");
+    for (unsigned i = 0; i < POLICIES_MAX; i++)
+        if (options->simulate[i])
+            printf(" %9s", replay_policy_name(i));
+    puts(options->reference != NULL ? "   S3-FIFO of the reference" : "");
 }
 
-static void put_row(const replay *r, double reference)
+static void put_row(const replay *r, const replay_options *options, double reference)
 {
     printf("  %7.4g%% %12.1f %8u %9llu %10.4f %8llu %11.0f", 100 * r->capacity_ratio,
            (double)r->budget_bytes / (1 << 20), r->stats.stripes, (unsigned long long)r->stats.entries, miss_ratio(r),
            (unsigned long long)r->too_big, (double)r->elapsed_ns / (double)r->trace->n_requests);
+    for (unsigned i = 0; i < POLICIES_MAX; i++)
+        if (options->simulate[i])
+            printf(" %9.4f", r->simulated[i]);
     if (isnan(reference))
         putchar('\n');
     else
@@ -244,6 +279,7 @@ static int replay_one(const replay_trace *trace, const replay_options *options, 
 
     measure_footprint(&r, options);
     run_replay(&r);
+    run_simulations(&r, options);
     if (options->reference != NULL)
         reference = replay_find_reference(options->reference, options->name != NULL ? options->name : trace->name,
                                           r.capacity_ratio);
@@ -251,8 +287,8 @@ static int replay_one(const replay_trace *trace, const replay_options *options, 
         put_json(&r, options, reference);
     } else {
         if (i == 0)
-            put_heading(&r);
-        put_row(&r, reference);
+            put_heading(&r, options);
+        put_row(&r, options, reference);
         fflush(stdout);
     }
     return options->check && !(miss_ratio(&r) <= reference * (1 + tolerance));
@@ -268,6 +304,7 @@ static const char help[] =
     "                       commas). Default 0.01,0.05,0.2\n"
     "  --value-bytes N      size of the values; of a trace with sizes: scale them to this mean.\n"
     "                       Default: as large as the trace says, or larger so that no budget is below 8 MiB\n"
+    "  --policy NAME        also simulate lru, sieve, s3fifo or wtinylfu with as many bytes (repeatable, a list, or all)\n"
     "  --json               one JSON object a line instead of a table\n"
     "  --reference FILE     CSV of trace,cache_size_over_footprint,algorithm,miss_ratio: compare with its S3FIFO\n"
     "  --name NAME          of the trace in that file. Default: the file name without .txt.gz\n"
@@ -290,6 +327,30 @@ static void add_ratios(replay_options *options, char *list)
     }
 }
 
+static unsigned find_policy(const char *name)
+{
+    unsigned i = 0;
+
+    while (replay_policy_name(i) != NULL && strcmp(replay_policy_name(i), name) != 0)
+        i++;
+    if (replay_policy_name(i) == NULL)
+        harness_die("--policy: there is no '%s' (lru, sieve, s3fifo, wtinylfu, all)", name);
+    return i;
+}
+
+static void add_policies(replay_options *options, char *list)
+{
+    char *place = NULL;
+
+    for (char *name = strtok_r(list, ",", &place); name != NULL; name = strtok_r(NULL, ",", &place)) {
+        if (strcmp(name, "all") != 0)
+            options->simulate[find_policy(name)] = 1;
+        else
+            for (unsigned i = 0; replay_policy_name(i) != NULL; i++)
+                options->simulate[i] = 1;
+    }
+}
+
 static void add_default_ratios(replay_options *options)
 {
     char list[] = "0.01,0.05,0.2";
@@ -303,6 +364,7 @@ static replay_options parse_options(int argc, char **argv)
     static const struct option known[] = {
         { "capacity-ratio", required_argument, NULL, 'r' },
         { "value-bytes", required_argument, NULL, 'v' },
+        { "policy", required_argument, NULL, 'p' },
         { "json", no_argument, NULL, 'j' },
         { "reference", required_argument, NULL, 'f' },
         { "name", required_argument, NULL, 'n' },
@@ -317,6 +379,7 @@ static replay_options parse_options(int argc, char **argv)
         switch (option) {
         case 'r': add_ratios(&options, optarg); break;
         case 'v': options.value_bytes = (double)harness_parse_integer(optarg, "--value-bytes", 1, 1u << 30); break;
+        case 'p': add_policies(&options, optarg); break;
         case 'j': options.json = 1; break;
         case 'f': options.reference = optarg; break;
         case 'n': options.name = optarg; break;

@@ -29,6 +29,7 @@ typedef struct bench_engine {
     void (*close)(void *self);
     void (*set)(void *self, uint32_t number, const char *key, const char *value);
     size_t (*get)(void *self, uint32_t number, const char *key, char *out); /* bytes copied, 0: a miss */
+    int evicts; /* keeps to its budget, so it can be given less than it needs */
 } bench_engine;
 
 extern const bench_engine engine_libcache, engine_libcache_shared; /* engine_libcache.c */
@@ -42,12 +43,20 @@ extern const bench_engine engine_libcuckoo; /* engine_cuckoo.cc */
 #ifdef HAVE_TBB
 extern const bench_engine engine_tbb; /* engine_tbb.cc */
 #endif
+extern const bench_engine engine_redis; /* engine_redis.c */
+#ifdef HAVE_MEMCACHED
+extern const bench_engine engine_memcached; /* engine_memcached.c */
+#endif
+#ifdef HAVE_LMDB
+extern const bench_engine engine_lmdb; /* engine_lmdb.c */
+#endif
 #ifdef HAVE_UTHASH
 extern const bench_engine engine_uthash_mutex; /* engine_uthash.c */
 #endif
 
 /* What is inside the two libcache engines, for the benches that measure libcache alone. */
 struct libcache_ns *engine_libcache_ns(void *self);
+struct libcache *engine_libcache_cache(void *self);
 
 #ifdef __cplusplus
 }

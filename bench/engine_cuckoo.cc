@@ -81,5 +81,5 @@ size_t get(void *opaque, uint32_t, const char *key, char *out)
 
 } // namespace
 
-const bench_engine engine_libcuckoo = { "libcuckoo", open_engine, close_engine, set, get };
+const bench_engine engine_libcuckoo = { "libcuckoo", open_engine, close_engine, set, get, 0 };
 #endif

@@ -50,4 +50,4 @@ static size_t get(void *opaque, uint32_t number, const char *key, char *out)
     return self->value_bytes;
 }
 
-const bench_engine engine_floor = { "floor", open_engine, close_engine, set, get };
+const bench_engine engine_floor = { "floor", open_engine, close_engine, set, get, 0 };

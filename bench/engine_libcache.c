@@ -117,5 +117,10 @@ struct libcache_ns *engine_libcache_ns(void *self)
     return ((libcache_engine *)self)->ns;
 }
 
-const bench_engine engine_libcache = { "libcache", open_private, close_engine, set, get };
-const bench_engine engine_libcache_shared = { "libcache-shared", open_shared, close_engine, set, get };
+struct libcache *engine_libcache_cache(void *self)
+{
+    return ((libcache_engine *)self)->cache;
+}
+
+const bench_engine engine_libcache = { "libcache", open_private, close_engine, set, get, 1 };
+const bench_engine engine_libcache_shared = { "libcache-shared", open_shared, close_engine, set, get, 1 };

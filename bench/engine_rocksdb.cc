@@ -130,7 +130,7 @@ size_t get_hyperclock(void *opaque, uint32_t, const char *key, char *out)
 
 } // namespace
 
-const bench_engine engine_rocksdb_lru = { "rocksdb-lru", open_lru, close_engine, set_lru, get_lru };
+const bench_engine engine_rocksdb_lru = { "rocksdb-lru", open_lru, close_engine, set_lru, get_lru, 1 };
 const bench_engine engine_rocksdb_hyperclock = { "rocksdb-hyperclock", open_hyperclock, close_engine, set_hyperclock,
-                                                 get_hyperclock };
+                                                 get_hyperclock, 1 };
 #endif

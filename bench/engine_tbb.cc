@@ -79,5 +79,5 @@ size_t get(void *opaque, uint32_t, const char *key, char *out)
 
 } // namespace
 
-const bench_engine engine_tbb = { "tbb", open_engine, close_engine, set, get };
+const bench_engine engine_tbb = { "tbb", open_engine, close_engine, set, get, 0 };
 #endif

@@ -125,5 +125,5 @@ static size_t get(void *opaque, uint32_t number, const char *key, char *out)
     return size;
 }
 
-const bench_engine engine_uthash_mutex = { "uthash-mutex", open_engine, close_engine, set, get };
+const bench_engine engine_uthash_mutex = { "uthash-mutex", open_engine, close_engine, set, get, 1 };
 #endif

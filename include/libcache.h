@@ -4,8 +4,8 @@
  * This header is the manual. It reads from simple to advanced:
  *
  *   1. Concepts            5. Reading            9. Iterating and statistics
- *   2. Results and errors  6. Writing           10. Caveats: what breaks, said plainly
- *   3. Opening a cache     7. Loads and stamps
+ *   2. Results and errors  6. Writing           10. Metrics
+ *   3. Opening a cache     7. Loads and stamps  11. Caveats: what breaks, said plainly
  *   4. Namespaces          8. Invalidating
  *
  * ---- 1. Concepts ---------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ enum libcache_result {
     LIBCACHE_ENUMBER = -8,       /* libcache_increment: the value is not a 64-bit decimal number */
     LIBCACHE_EOVERFLOW = -9,     /* libcache_increment: the result would not fit; nothing changed */
     LIBCACHE_EBUSY = -10,        /* a lock was not to be had in time, or at once (LIBCACHE_NO_WAIT) */
-    LIBCACHE_EACCESS = -11,      /* segment belongs to another user, or others could open it */
+    LIBCACHE_EACCESS = -11,      /* segment belongs to another user, or others could open it, or is attached read-only */
     LIBCACHE_EINCOMPATIBLE = -12,/* segment is of another build, format, identity or size */
     LIBCACHE_ENOTFOUND = -13,    /* libcache_attach: there is no such segment */
     LIBCACHE_ESYSTEM = -14,      /* the operating system refused; the error text says which call */
@@ -176,6 +176,18 @@ enum libcache_huge_pages {
     LIBCACHE_HUGE_ON = 2    /* ask whatever the size */
 };
 
+/* A slow operation, as options.slow is told. All of it lives until that returns. */
+typedef struct libcache_slow {
+    size_t struct_size;
+    const char *operation;   /* "get", "set", "delete", "touch", "increment", "invalidate", "lock", "rate" (Redis was asked), "load" (from
+                                the load's begin to its commit or abort) or "wait" (for another's load) */
+    const char *ns_name;     /* NULL: it concerns no namespace */
+    const void *key;         /* NULL: none, or several */
+    size_t key_size;
+    uint64_t duration_ns;
+    int result;              /* what the operation gave; of "load": OK or ELOAD; of "wait": OK, or WAIT: it was in vain */
+} libcache_slow;
+
 enum libcache_listener {
     LIBCACHE_LISTEN_ON_CALLS = 0, /* calls that find the log unread for long read it; see libcache_poll */
     LIBCACHE_LISTEN_IN_THREAD = 1 /* one thread of this handle listens, unless another process of the host does */
@@ -189,7 +201,7 @@ typedef struct libcache_options {
     size_t max_value_bytes;   /* largest value of any namespace. Default the lesser of 1 MiB and a 32nd of memory_bytes;
                                  at most about a fifth of a stripe's share of memory_bytes, and 256 MiB */
     unsigned stripes;         /* writer locks, 1 to 256. Default: by cores, memory and largest value */
-    unsigned max_namespaces;  /* 1 to 4095. Default 256; each takes 128 bytes + 8 a stripe of the segment */
+    unsigned max_namespaces;  /* 1 to 4095. Default 256; each takes 128 bytes + 24 a stripe of the segment */
     unsigned huge_pages;      /* enum libcache_huge_pages */
     unsigned lock_wait_ms;    /* longest wait for a lock that a live process holds. Default 1000 */
     int verify_values;        /* 1: keep a checksum with each value and check it on every hit */
@@ -231,6 +243,17 @@ typedef struct libcache_options {
     unsigned poll_ms;             /* LIBCACHE_LISTEN_ON_CALLS: a call that finds the log unread for so long reads it.
                                      Default a twentieth of max_staleness_ms */
     unsigned log_length;          /* invalidations that Redis remembers for hosts that were away. Default 100000 */
+
+    int read_only;                /* libcache_attach only: 1: look, and change nothing; see there */
+
+    /*
+     * Told of each operation that touched Redis, ran a loader or waited for another's load, and took slow_ms or longer. What L1
+     * answers is never timed for this. Called in the thread of the operation, with no lock held, before the operation returns. It may
+     * call libcache, but a slow operation of its own is told too. Default none.
+     */
+    void (*slow)(void *arg, const struct libcache_slow *operation);
+    void *slow_arg;
+    unsigned slow_ms;             /* default 100 */
 } libcache_options;
 
 #define LIBCACHE_OPTIONS_INIT LIBCACHE_SIZED(libcache_options)
@@ -251,6 +274,11 @@ LIBCACHE_API int libcache_open(libcache **out, const libcache_options *options, 
  * Joins the named segment that exists, with the geometry it was made with; never creates one. Only the
  * callbacks, identity, policy_file, lock_wait_ms and what concerns Redis are used of options.
  * Errors: as libcache_open, and ENOTFOUND.
+ *
+ * With options.read_only the memory is mapped for reading only: this handle takes no lock (not the file's either) and cannot
+ * change a byte of the segment, so that looking at it disturbs nobody. Reads, iteration, statistics and metrics work, but uses and hits are not
+ * counted; identity is checked only if one is given; redis_url must not be. A namespace that is not there is ENOTFOUND. Whatever would
+ * change something is EACCESS. The handle goes on to show this very memory if the segment is removed or replaced meanwhile.
  */
 LIBCACHE_API int libcache_attach(libcache **out, const char *name, const libcache_options *options,
                                  libcache_error *error);
@@ -279,7 +307,7 @@ enum libcache_tier { LIBCACHE_TIER_L1 = 1, LIBCACHE_TIER_L2 = 2 };
 
 enum libcache_load_lease {
     LIBCACHE_LEASE_HOST = 1, /* one load a host */
-    LIBCACHE_LEASE_REDIS = 2 /* one load in all hosts; costs nothing but on a miss in Redis */
+    LIBCACHE_LEASE_REDIS = 2 /* one load in all hosts, refreshes too. Costs one more round trip when Redis has nothing */
 };
 
 /* Zero in any field: what the policy file says for this namespace, else the default named here. */
@@ -289,7 +317,8 @@ typedef struct libcache_policy {
     uint64_t negative_ttl_ms;   /* life of "known missing". Default the lesser of ttl and 30 s */
     uint64_t soft_ttl_ms;       /* older than this, a hit is LIBCACHE_STALE. Default: never. Less than ttl */
     uint64_t grace_ms;          /* how long past its ttl an entry is kept for the load functions, which serve it while
-                                   somebody else loads and when a load fails. Default 0 */
+                                   somebody else loads and when a load fails. Default: what another program of the
+                                   segment has said, else 0 */
     unsigned jitter_percent;    /* 1 to 50: each TTL is shortened at random by up to this much. Default 0 */
     unsigned l1_share_percent;  /* 1 to 100: past this share of the memory, entries of this namespace
                                    are the first to go. Default 100. Who says one sets it for all
@@ -346,7 +375,7 @@ enum libcache_flag {
  * libcache_release_value frees it.
  * To have the bytes copied straight into memory of your own, either set data and capacity beforehand (owner stays NULL)
  * and accept LIBCACHE_ETOOBIG when it does not suffice (`size` then says how much is needed), or give
- * `reserve`: it is called with the exact size once that is known, while no lock is held, and returns
+ * `reserve`: it is called with the exact size once that is known (codec and tier are set by then), while no lock is held, and returns
  * where the bytes go (NULL: the get fails with LIBCACHE_ENOMEM). It may be called again in the same
  * get, when the entry changed meanwhile: the memory of the last call counts. It may leave by longjmp.
  */
@@ -472,7 +501,8 @@ typedef struct libcache_item {
     int result;
 } libcache_item;
 
-/* Stores n items, 64 in a round trip; a failed one does not stop the others. OK, or the first error among the results. */
+/* Stores n items, 64 in a round trip; a failed one does not stop the others. OK, or the first error among the results. In Redis those of
+ * a round trip that are stored the same way are stored together: they have one position, and other hosts hear of them at once. */
 LIBCACHE_API int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n);
 
 /* Deletes an entry; loads of this key that have begun are fenced, on every host. OK (it was there, in either tier) or MISS.
@@ -533,8 +563,8 @@ LIBCACHE_API int libcache_take_stamp(libcache_ns *ns, const void *key, size_t ke
  * HIT: value is filled, from a tier or from the loader (value->tier is 0 then). STALE: it is an older one: past its soft
  * TTL and being refreshed, or past its TTL within the grace because the load failed. NEGATIVE: known missing.
  * Errors: ELOAD (the loader gave an error, or did so less than load_backoff_ms ago, and nothing stale is there), EKEY, EINVAL,
- * ENOMEM, ETOOBIG (for the value's memory). Faults of Redis are not errors here. It may spend redis_timeout_ms on Redis before the
- * loader runs, and again after it.
+ * ENOMEM, ETOOBIG (for the value's memory). Faults of Redis are not errors here. All that is asked of Redis before the loader runs
+ * takes redis_timeout_ms at most, and so does all that is told it afterwards; waiting for others is not counted.
  */
 typedef struct libcache_loaded {
     const void *data;            /* the value; copied before `release` is called */
@@ -554,7 +584,9 @@ typedef int (*libcache_loader)(void *arg, const libcache_slice *key, libcache_lo
 
 typedef struct libcache_load_options {
     size_t struct_size;
-    unsigned wait_ms;            /* longest wait for somebody else's load. Default: the policy's load_timeout_ms */
+    unsigned wait_ms;            /* longest wait for somebody else's load. Default: twice the policy's load_timeout_ms, so that
+                                    when a leader does not come back, one of those who wait for him leads, and the others
+                                    wait for that one */
     unsigned flags;              /* LIBCACHE_NO_BLOCK (load_begin only), LIBCACHE_REFRESH, LIBCACHE_SKIP_L2 */
     void *(*keep)(void *arg);    /* a refresh in the background runs later: what the loader gets then. NULL: arg itself, which
                                     must live until it has run */
@@ -567,8 +599,12 @@ LIBCACHE_API int libcache_get_or_load(libcache_ns *ns, const void *key, size_t k
                                       libcache_loader loader, void *arg, const libcache_load_options *options);
 
 /*
- * The same for n keys: one look at L1 for all, one round trip to Redis, and the loader gets those that are missing and
- * that nobody else is loading, at once. It fills out[i] for keys[i]; result[i] is OK or an error of your own.
+ * The same for n keys: one look at L1 for all, one round trip to Redis for values and leases, and the loader gets those that are
+ * missing or stale and that nobody else is loading, at once. It fills out[i] for keys[i]; result[i] is OK or an error of your own. What
+ * it gave is stored in one more round trip. Stale ones are refreshed in the background where there is options.execute: in one job, for
+ * which keep and drop are called once.
+ * Those that others are loading are waited for afterwards. When one of them turns out to be ours after all, the loader is called again.
+ * Returns OK, or the first error among the results.
  */
 typedef int (*libcache_many_loader)(void *arg, const libcache_slice *keys, size_t n, libcache_loaded *out, int *results);
 
@@ -582,7 +618,7 @@ LIBCACHE_API int libcache_get_or_load_many(libcache_ns *ns, const libcache_slice
  *     HIT, NEGATIVE         value is filled. *load is NULL, or set when it is wise to refresh it early (see policy)
  *     STALE                 value is filled with an older one. *load is set when you are the one to refresh it, else NULL
  *     LEAD                  nothing is there, and you are the one to load it
- *     WAIT                  (LIBCACHE_NO_BLOCK) somebody else is at it: see load_wait and load_fd
+ *     WAIT                  (LIBCACHE_NO_BLOCK) somebody else is at it, on this host or another: see load_wait and load_fd
  *     BYPASS                you have waited for long enough, or there was no room to say who leads: load it for yourself
  *     ELOAD                 a load failed lately, and nothing stale is there. *load is NULL
  *
@@ -596,8 +632,12 @@ LIBCACHE_API int libcache_load_begin(libcache_load **load, libcache_ns *ns, cons
                                      libcache_value *value, const libcache_load_options *options);
 
 /*
- * Before a refresh: looks whether Redis has a fresh value by now, from another host. HIT, NEGATIVE: value is filled and the load has
- * ended. MISS: load it. (After LEAD this has been done.) value may be NULL.
+ * Before a refresh: looks whether Redis has a fresh value by now, from another host, and with LIBCACHE_LEASE_REDIS, in the same round
+ * trip, whether it is this host that is to load it. HIT, NEGATIVE: value is filled and the load has ended. STALE: another host is
+ * refreshing it, and the load has ended; this host asks again after 25 ms at the earliest. MISS: load it. But for HIT and NEGATIVE
+ * value is untouched: what you have is not replaced by something as old. (After LEAD all this has been done.) value may be NULL.
+ * Before the source is read, that is: the load's stamp is taken anew, so an older row would pass for a new one.
+ * Errors: EINVAL (NULL, or a load that waits).
  */
 LIBCACHE_API int libcache_load_recheck(libcache_load *load, libcache_value *value);
 
@@ -741,7 +781,7 @@ LIBCACHE_API int libcache_sweep(libcache *cache, size_t max_entries, size_t *rec
 
 typedef struct libcache_stats {
     size_t struct_size;
-    /* this handle in this process, since it was opened */
+    /* this handle in this process, since it was opened; a forked child begins at 0. The same of all processes: libcache_sum_stats */
     uint64_t hits, stale, negatives, misses;
     uint64_t sets, adds, deletes, touches, increments;
     uint64_t fenced;              /* stores refused because of an invalidation since their stamp */
@@ -772,6 +812,7 @@ typedef struct libcache_stats {
     uint64_t l2_verified;         /* values whose marks Redis had to be asked for */
     uint64_t l2_errors;           /* calls that Redis did not serve: reads became misses */
     uint64_t l2_exchanges, l2_connects, l2_timeouts, l2_retries, l2_bytes_out, l2_bytes_in;
+    uint64_t l2_time_us;          /* spent in exchanges, by all threads together */
     uint64_t log_records;         /* of the log, applied by this handle */
     unsigned l2_connections;      /* open now */
     unsigned l2_up;               /* 1: the circuit breaker is closed */
@@ -782,6 +823,14 @@ typedef struct libcache_stats {
     uint64_t epochs;              /* how often Redis's history was found to be another, or to have a gap: all of L1 was given up */
     uint64_t owed_bytes;          /* names of invalidations that Redis is yet to be told */
     uint64_t breaker_opens;
+    unsigned breaker_open;        /* 1: it keeps calls from Redis */
+    /* this handle: misses by reason, see libcache_ns_stats; they add up to `misses` */
+    uint64_t miss_cold, miss_expired, miss_evicted, miss_invalidated, miss_fenced, miss_unvouched, miss_unavailable;
+    uint64_t load_timeouts;       /* of `loads`: ended after load_timeout_ms */
+    uint64_t set_bytes;           /* of values that were stored */
+    uint64_t slow;                /* operations that took slow_ms or longer */
+    uint64_t pool_waits, pool_refusals; /* for a free connection, and those in vain */
+    uint64_t metrics_bytes;       /* of the segment: what the counters and histograms take of memory_bytes */
 } libcache_stats;
 
 #define LIBCACHE_STATS_INIT LIBCACHE_SIZED(libcache_stats)
@@ -789,7 +838,97 @@ typedef struct libcache_stats {
 /* Reads the statistics; takes no lock, so figures of a busy segment may be a few operations apart. Errors: EINVAL. */
 LIBCACHE_API int libcache_read_stats(libcache *cache, libcache_stats *stats);
 
-/* ---- 10. Caveats --------------------------------------------------------------------------------- */
+/* ---- 10. Metrics --------------------------------------------------------------------------------- */
+
+/*
+ * What happened in one namespace, by all processes of the segment since it was created, those that have ended or were killed
+ * included: each count is in the segment as soon as it is made. Numbers never go backwards. docs/metrics.md says more of each.
+ */
+typedef struct libcache_ns_stats {
+    size_t struct_size;
+    char name[LIBCACHE_NAMESPACE_NAME_MAX + 4];
+    /* reads, by result and by who answered. Those of keys that were loaded are misses; get_many counts each key */
+    uint64_t hits_l1, hits_l2, stale_l1, stale_l2, negatives_l1, negatives_l2;
+    uint64_t misses;             /* all of these: */
+    uint64_t miss_cold;          /* nothing was known of the key: never stored, deleted, or gone for so long that no trace is left */
+    uint64_t miss_expired;       /* its TTL had ended */
+    uint64_t miss_evicted;       /* it was there and had to make room, as far as a trace is left: see docs/metrics.md */
+    uint64_t miss_invalidated;   /* a tag, its namespace or everything was invalidated */
+    uint64_t miss_fenced;        /* the load that was waited for was overtaken by an invalidation, or given up */
+    uint64_t miss_unvouched;     /* it was there, but this host could not tell whether it still held */
+    uint64_t miss_unavailable;   /* L1 had nothing, and Redis could not be asked */
+    uint64_t sets, adds, deletes, touches, increments, invalidations; /* invalidations: of the whole namespace */
+    uint64_t set_bytes;          /* of values that were stored */
+    uint64_t fenced;             /* stores refused because of an invalidation since their stamp */
+    uint64_t loads, load_errors; /* committed and failed ones */
+    uint64_t load_timeouts;      /* of `loads`: ended after load_timeout_ms, when others had stopped waiting for them */
+    uint64_t load_waits, load_bypasses, refreshes;
+    uint64_t l2_hits, l2_misses, l2_invalidated, l2_foreign, l2_verified, l2_errors; /* what Redis was asked, as in libcache_stats */
+    uint64_t slow;               /* operations that took slow_ms or longer */
+    /* now */
+    uint64_t entries, live_bytes;
+    uint64_t evictions;          /* since the segment was created: live entries that had to make room */
+} libcache_ns_stats;
+
+#define LIBCACHE_NS_STATS_INIT LIBCACHE_SIZED(libcache_ns_stats)
+
+/* Takes no lock. Errors: EINVAL. */
+LIBCACHE_API int libcache_read_ns_stats(libcache_ns *ns, libcache_ns_stats *stats);
+
+/* The next namespace of the segment, whoever opened it: HIT (stats is filled) or MISS (no more). Errors: EINVAL. */
+LIBCACHE_API int libcache_iterate_namespaces(libcache *cache, libcache_cursor *cursor, libcache_ns_stats *stats);
+
+/* The same counts summed over all namespaces, with what concerns none of them; name is "". Errors: EINVAL. */
+LIBCACHE_API int libcache_sum_stats(libcache *cache, libcache_ns_stats *stats);
+
+/*
+ * How long things took, of all processes of the segment. Real time, whatever clock the cache was given.
+ */
+enum libcache_time {
+    LIBCACHE_TIME_GET = 0,      /* a get that L1 answered with a hit: one in 4096 of each thread, the clock's own 20 to 50 ns included */
+    LIBCACHE_TIME_EXCHANGE = 1, /* a round trip to Redis, waiting for a connection and connecting included */
+    LIBCACHE_TIME_LOAD = 2,     /* from a load's begin to its commit or abort */
+    LIBCACHE_TIME_WAIT = 3      /* waiting for another's load */
+};
+
+#define LIBCACHE_TIMES_KINDS 4
+#define LIBCACHE_TIME_BUCKETS 258
+
+/*
+ * A log-linear histogram: eight buckets to each doubling, so that a bucket's bounds, and with them every quantile, are at most
+ * 12.5 % apart. Bucket 0 is up to 32 ns, the last one begins at 2^37 ns (137 s) and has no end.
+ */
+typedef struct libcache_times {
+    size_t struct_size;
+    uint64_t count, sum_ns, max_ns;            /* exact */
+    uint64_t p50_ns, p90_ns, p99_ns, p999_ns;  /* upper bounds of the buckets where they lie, at most max_ns; 0: there are none */
+    uint64_t bucket[LIBCACHE_TIME_BUCKETS];    /* how many there are in each */
+} libcache_times;
+
+#define LIBCACHE_TIMES_INIT LIBCACHE_SIZED(libcache_times)
+
+/* which: enum libcache_time. Errors: EINVAL. */
+LIBCACHE_API int libcache_read_times(libcache *cache, int which, libcache_times *times);
+
+/* The largest duration of a bucket, UINT64_MAX for the last. */
+LIBCACHE_API uint64_t libcache_time_bound(unsigned bucket);
+
+/* The quantile (0.99: p99) of buckets that may be the difference of two readings. 0: they are empty. */
+LIBCACHE_API uint64_t libcache_time_quantile(const uint64_t *buckets, double quantile);
+
+enum libcache_metrics_format {
+    LIBCACHE_METRICS_OPENMETRICS = 0, /* text for Prometheus, application/openmetrics-text; version=1.0.0 */
+    LIBCACHE_METRICS_JSON = 1
+};
+
+/*
+ * All metrics as text. `text` is filled like a value of libcache_get. docs/metrics.md lists their names. Counts of reads, writes and loads
+ * and the times are the segment's, so one process of a host needs to be asked; what concerns connections is this process's.
+ * Errors: EINVAL, ENOMEM, ETOOBIG.
+ */
+LIBCACHE_API int libcache_metrics(libcache *cache, libcache_value *text, unsigned format);
+
+/* ---- 11. Caveats --------------------------------------------------------------------------------- */
 
 /*
  * - An explicit set is "last writer wins". It cannot know whose database write came later: where the source
@@ -802,8 +941,8 @@ LIBCACHE_API int libcache_read_stats(libcache *cache, libcache_stats *stats);
  *   begins, which costs misses. One that no surviving host knew of is lost: entries end by their TTL then.
  * - Redis: with maxmemory and noeviction, a full Redis refuses invalidations (EREMOTE). See docs/redis.md for policies that do not.
  * - Redis: who can write to it can forge entries and marks. Who only shares the server needs a user and a prefix of his own.
- * - Redis: set_many, delete_many and invalidate_tags beyond 64, 256 and 64 items go in several exchanges, each with a
- *   redis_timeout_ms of its own.
+ * - Redis: set_many, delete_many and invalidate_tags beyond 64, 256 and 64 items go in several exchanges, which share one
+ *   redis_timeout_ms.
  * - fork: SHARED and NAMED segments are used on by parent and child; a PRIVATE one becomes the child's own
  *   copy. The handle is valid in both. Fork from a thread while another one uses the handle is allowed. A child makes connections,
  *   and where it was asked for a listening thread, of its own as soon as a call of its needs Redis.

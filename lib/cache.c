@@ -9,12 +9,41 @@
 
 #define BATCH 32 /* keys whose memory get_many has under way at once */
 
-static force_inline void count_read(libcache_ns *ns, int result)
+#define TIMED_EVERY 4096 /* hits of a thread: after one of so many, the next get is timed. A power of two */
+
+static __attribute__((noinline)) int count_hit_first(libcache_ns *ns, int result)
 {
-    static const uint8_t counter[] = { [LIBCACHE_HIT] = COUNT_HIT, [LIBCACHE_STALE] = COUNT_STALE,
-                                       [LIBCACHE_NEGATIVE] = COUNT_NEGATIVE, [LIBCACHE_MISS] = COUNT_MISS };
-    if (likely(result >= LIBCACHE_HIT && result <= LIBCACHE_MISS))
-        count_one(ns, (enum counter)counter[result]);
+    counters_add_first(&ns->cache->counters, ns->id, COUNT_HIT, 1);
+    return result;
+}
+
+static __attribute__((noinline)) int time_next(libcache_ns *ns, int result)
+{
+    __atomic_fetch_or(&ns->view.lean, VIEW_TIMED, __ATOMIC_RELAXED);
+    return result;
+}
+
+/* At the end of a hit in L1, whose result is given back. No clock, no atomics, no call: see metrics/counters.h. */
+static force_inline int count_hit(libcache_ns *ns, int result)
+{
+    uintptr_t self = (uintptr_t)__builtin_thread_pointer();
+    const struct seat *seat = &ns->seats[COUNTER_HASH(self)];
+
+    if (unlikely(load_relaxed(&seat->owner) != self))
+        return count_hit_first(ns, result);
+    add_own(&seat->count[COUNT_HIT], 1);
+    if (unlikely(!(load_relaxed(&seat->count[COUNT_HIT]) % TIMED_EVERY)))
+        return time_next(ns, result);
+    return result;
+}
+
+/* The same at the end of any read that L1 answered. */
+static force_inline int count_here(libcache_ns *ns, int result, enum miss why)
+{
+    if (likely(result == LIBCACHE_HIT))
+        return count_hit(ns, result);
+    count_read(ns, result, LIBCACHE_TIER_L1, why);
+    return result;
 }
 
 void libcache_release_value(libcache_value *value)
@@ -36,13 +65,16 @@ static force_inline int goes_to_redis(const libcache_ns *ns, unsigned flags)
 
 /* L1 has nothing: what Redis says. */
 static __attribute__((noinline)) int get_further(libcache_ns *ns, const struct l1_key *key, libcache_value *value,
-                                                 uint64_t *ttl_left_ms, unsigned flags, uint64_t deadline)
+                                                 uint64_t *ttl_left_ms, enum miss *why, unsigned flags,
+                                                 uint64_t deadline)
 {
-    struct remote_key k = { .l1 = *key, .value = value, .result = LIBCACHE_MISS };
+    struct remote_key k = { .l1 = *key, .value = value, .result = LIBCACHE_MISS, .why = why ? *why : MISS_COLD };
 
     remote_get(ns, &k, 1, flags, deadline);
     if (ttl_left_ms)
         *ttl_left_ms = k.ttl_left_ms;
+    if (why)
+        *why = k.why;
     return k.result;
 }
 
@@ -54,7 +86,7 @@ static force_inline int get_hashed(libcache_ns *ns, const struct l1_key *k, libc
 {
     int result = L1_ASK;
 
-    if (likely(!flags))
+    if (likely(!flags && !ns->cache->l1.read_only))
         result = l1_get(&ns->view, k->data, k->size, k->hash, value, 0);
     return likely(result != L1_ASK) ? result : l1_get_any(&ns->cache->l1, k, ns->view.soft_ttl_ms, value, flags);
 }
@@ -67,6 +99,7 @@ static __attribute__((noinline)) int get_any(libcache_ns *ns, const void *key, s
 {
     struct l1_key k;
     uint64_t deadline = 0;
+    enum miss why = MISS_COLD;
     int result = LIBCACHE_MISS;
 
     if (flags & ~(GET_FLAGS | LOOKED))
@@ -79,9 +112,13 @@ static __attribute__((noinline)) int get_any(libcache_ns *ns, const void *key, s
     if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & LIBCACHE_SKIP_L1))
         result = flags & LOOKED ? l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, value, 0)
                                 : get_hashed(ns, &k, value, flags & L1_FLAGS);
-    if (result == LIBCACHE_MISS && goes_to_redis(ns, flags))
-        result = get_further(ns, &k, value, NULL, flags & ~LOOKED, deadline);
-    count_read(ns, result);
+    if (result != LIBCACHE_MISS)
+        return count_here(ns, result, why);
+    if (ns->tiers & LIBCACHE_TIER_L1)
+        why = l1_why(&ns->cache->l1, &k);
+    if (goes_to_redis(ns, flags))
+        result = get_further(ns, &k, value, NULL, &why, flags & ~LOOKED, deadline);
+    count_read(ns, result, LIBCACHE_TIER_L2, why);
     return result;
 }
 
@@ -99,20 +136,19 @@ static __attribute__((noinline, flatten)) int get_full(libcache_ns *ns, const vo
     result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
     if (unlikely(result == L1_ASK || (result == LIBCACHE_MISS && goes_to_redis(ns, 0))))
         return get_any(ns, key, key_size, value, LOOKED);
-    count_read(ns, result);
-    return result;
+    return count_here(ns, result, MISS_COLD); /* no slot has its tag: nothing is known of it */
 }
 
 static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
                                                   int result)
 {
     if (result == LIBCACHE_MISS && !goes_to_redis(ns, 0)) {
-        count_one(ns, COUNT_MISS);
+        count_one(ns, COUNT_MISS_COLD);
         return result;
     }
     if (result == L1_ASK || result == LIBCACHE_MISS)
         return get_any(ns, key, key_size, value, LOOKED);
-    store_relaxed(&ns->view.lean, 0);
+    __atomic_fetch_and(&ns->view.lean, ~VIEW_LEAN, __ATOMIC_RELAXED);
     return get_full(ns, key, key_size, value, 0);
 }
 
@@ -126,33 +162,53 @@ static __attribute__((noinline, flatten)) int get_lean(libcache_ns *ns, const vo
     result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 1);
     if (unlikely(result != LIBCACHE_HIT))
         return get_not_lean(ns, key, key_size, value, result);
-    return counters_add_one(&ns->cache->counters, COUNT_HIT, result);
+    return count_hit(ns, result);
 }
+
+static int get_timed(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags);
 
 int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
 {
+    int lean;
+
     if (unlikely(!ns || !value))
         return LIBCACHE_EINVAL;
-    if (unlikely(flags || value->reserve || !load_relaxed(&ns->view.lean)))
+    lean = load_relaxed(&ns->view.lean);
+    if (unlikely(flags || value->reserve || lean != VIEW_LEAN)) {
+        if (unlikely(lean & VIEW_TIMED))
+            return get_timed(ns, key, key_size, value, flags);
         return get_full(ns, key, key_size, value, flags);
+    }
     return get_lean(ns, key, key_size, value);
 }
 
-/* Whether L1 may answer without further ado: there is one, and no call is due to read the log. */
-static force_inline int at_hand(const libcache_ns *ns)
+/* One of many is timed, if L1 has it. */
+static __attribute__((noinline)) int get_timed(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                               unsigned flags)
 {
-    return likely(!ns->slow) || ((ns->tiers & LIBCACHE_TIER_L1) && !coherence_is_due(ns->cache->coherence));
+    uint64_t begun;
+    int result;
+
+    __atomic_fetch_and(&ns->view.lean, ~VIEW_TIMED, __ATOMIC_RELAXED);
+    begun = measure_now();
+    result = libcache_get(ns, key, key_size, value, flags);
+    if (result == LIBCACHE_HIT && value->tier == LIBCACHE_TIER_L1)
+        measure_add(ns->cache, LIBCACHE_TIME_GET, measure_now() - begun);
+    return result;
 }
 
-static __attribute__((noinline, flatten)) int look_full(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+/* ---- What L1 has at hand ------------------------------------------------------------------------------------------ */
+
+static __attribute__((noinline, flatten)) int look_full(libcache_ns *ns, const void *key, size_t key_size,
+                                                        libcache_value *value)
 {
     int result;
 
-    if (unlikely(!at_hand(ns) || !key_ok(key, key_size)))
+    if (unlikely(!key_ok(key, key_size)))
         return LIBCACHE_MISS;
     result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
     if (result == LIBCACHE_HIT)
-        return counters_add_one(&ns->cache->counters, COUNT_HIT, result);
+        return count_hit(ns, result);
     return result < 0 ? result : LIBCACHE_MISS;
 }
 
@@ -164,8 +220,57 @@ static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const v
         return look_full(ns, key, key_size, value);
     result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 1);
     if (likely(result == LIBCACHE_HIT))
-        return counters_add_one(&ns->cache->counters, COUNT_HIT, result);
+        return count_hit(ns, result);
     return look_full(ns, key, key_size, value);
+}
+
+/* A namespace that is not slow, or need not be now. */
+static int look_here(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value);
+
+static __attribute__((noinline)) int look_timed(libcache_ns *ns, const void *key, size_t key_size,
+                                                libcache_value *value)
+{
+    uint64_t begun;
+    int result;
+
+    __atomic_fetch_and(&ns->view.lean, ~VIEW_TIMED, __ATOMIC_RELAXED);
+    begun = measure_now();
+    result = look_here(ns, key, key_size, value);
+    if (result == LIBCACHE_HIT)
+        measure_add(ns->cache, LIBCACHE_TIME_GET, measure_now() - begun);
+    return result;
+}
+
+static force_inline int look_here(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+{
+    int lean = load_relaxed(&ns->view.lean);
+
+    if (unlikely(value->reserve || lean != VIEW_LEAN)) {
+        if (unlikely(lean & VIEW_TIMED))
+            return look_timed(ns, key, key_size, value);
+        return look_full(ns, key, key_size, value);
+    }
+    return look_lean(ns, key, key_size, value);
+}
+
+static __attribute__((noinline)) int look_slow(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                               uint64_t *deadline)
+{
+    if (ns->cache->listens_on_calls)
+        coherence_look(ns->cache->coherence, deadline);
+    return (ns->tiers & LIBCACHE_TIER_L1) && !ns->cache->l1.read_only ? look_full(ns, key, key_size, value) : LIBCACHE_MISS;
+}
+
+int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, uint64_t *deadline)
+{
+    return unlikely(ns->slow) ? look_slow(ns, key, key_size, value, deadline) : look_here(ns, key, key_size, value);
+}
+
+/* Whether L1 may answer without further ado: there is one, and no call is due to read the log. */
+static force_inline int at_hand(const libcache_ns *ns)
+{
+    return likely(!ns->slow) || ((ns->tiers & LIBCACHE_TIER_L1) && ns->cache->listens_on_calls && !ns->cache->l1.read_only &&
+                                 !coherence_is_due(ns->cache->coherence));
 }
 
 /* With times or version, as the closer look at L1 gives them. */
@@ -181,7 +286,7 @@ static __attribute__((noinline)) int look_closer(libcache_ns *ns, const void *ke
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     result = l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, value, flags | LIBCACHE_NO_WAIT);
     if (result == LIBCACHE_HIT)
-        count_read(ns, result);
+        count_read(ns, result, LIBCACHE_TIER_L1, MISS_COLD);
     return result <= LIBCACHE_HIT ? result : LIBCACHE_MISS;
 }
 
@@ -191,9 +296,7 @@ int libcache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_va
         return LIBCACHE_EINVAL;
     if (unlikely(flags))
         return look_closer(ns, key, key_size, value, flags);
-    if (unlikely(value->reserve || ns->slow || !load_relaxed(&ns->view.lean)))
-        return look_full(ns, key, key_size, value);
-    return look_lean(ns, key, key_size, value);
+    return at_hand(ns) ? look_here(ns, key, key_size, value) : LIBCACHE_MISS;
 }
 
 int look_for_late(libcache_ns *ns, const struct l1_key *key, libcache_value *value, uint64_t deadline)
@@ -203,11 +306,11 @@ int look_for_late(libcache_ns *ns, const struct l1_key *key, libcache_value *val
     if (ns->tiers & LIBCACHE_TIER_L1)
         result = l1_get_any(&ns->cache->l1, key, ns->view.soft_ttl_ms, value, LIBCACHE_TIMES | L1_LATE);
     if (result == LIBCACHE_MISS && goes_to_redis(ns, 0))
-        result = get_further(ns, key, value, NULL, LIBCACHE_TIMES | L1_LATE, deadline);
+        result = get_further(ns, key, value, NULL, NULL, LIBCACHE_TIMES | L1_LATE, deadline);
     return result;
 }
 
-/* Those of a batch's keys that L1 does not have, in one round trip. */
+/* Those of many keys that L1 does not have, in one round trip. */
 static int get_many_further(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values, int *results,
                             size_t missing, unsigned flags, uint64_t deadline)
 {
@@ -220,16 +323,32 @@ static int get_many_further(libcache_ns *ns, const libcache_slice *keys, size_t 
     for (size_t i = 0; i < n; i++)
         if (results[i] == LIBCACHE_MISS)
             k[m++] = (struct remote_key){ .l1 = l1_key_of(&ns->cache->l1, ns->id, keys[i].data, keys[i].size),
-                                          .value = &values[i], .result = LIBCACHE_MISS };
+                                          .value = &values[i],
+                                          .result = LIBCACHE_MISS };
+    for (size_t i = 0; i < m && (ns->tiers & LIBCACHE_TIER_L1); i++)
+        k[i].why = l1_why(&ns->cache->l1, &k[i].l1);
     remote_get(ns, k, m, flags, deadline);
     for (size_t i = 0, j = 0; i < n; i++)
-        if (results[i] == LIBCACHE_MISS)
-            results[i] = k[j++].result;
+        if (results[i] == LIBCACHE_MISS) {
+            results[i] = k[j].result;
+            count_read(ns, k[j].result, LIBCACHE_TIER_L2, k[j].why);
+            j++;
+        }
     memory_free(allocator, k);
     return LIBCACHE_OK;
 }
 
-/* The first BATCH keys, from L1. */
+/* No Redis is asked: the missing ones are, for good. */
+static void count_missing(libcache_ns *ns, const libcache_slice *keys, size_t n, const int *results)
+{
+    for (size_t i = 0; i < n; i++)
+        if (results[i] == LIBCACHE_MISS) {
+            struct l1_key k = l1_key_of(&ns->cache->l1, ns->id, keys[i].data, keys[i].size);
+            count_read(ns, LIBCACHE_MISS, 0, ns->tiers & LIBCACHE_TIER_L1 ? l1_why(&ns->cache->l1, &k) : MISS_COLD);
+        }
+}
+
+/* The first BATCH keys, from L1. Those it has are counted. */
 static size_t get_batch(libcache_ns *ns, const libcache_slice *keys, size_t m, libcache_value *values, int *results,
                         unsigned flags)
 {
@@ -250,7 +369,10 @@ static size_t get_batch(libcache_ns *ns, const libcache_slice *keys, size_t m, l
         results[i] = LIBCACHE_EKEY;
         if (batch[i].data)
             results[i] = get_hashed(ns, &batch[i], &values[i], flags);
-        missing += results[i] == LIBCACHE_MISS;
+        if (results[i] == LIBCACHE_MISS)
+            missing++;
+        else
+            count_here(ns, results[i], MISS_COLD);
     }
     return missing;
 }
@@ -276,10 +398,10 @@ int libcache_get_many(libcache_ns *ns, const libcache_slice *keys, size_t n, lib
                 missing += results[i] == LIBCACHE_MISS;
             }
     }
-    if (missing && goes_to_redis(ns, flags))
-        get_many_further(ns, keys, n, values, results, missing, flags, deadline);
+    if (missing && (!goes_to_redis(ns, flags) ||
+                    get_many_further(ns, keys, n, values, results, missing, flags, deadline) != LIBCACHE_OK))
+        count_missing(ns, keys, n, results);
     for (size_t i = 0; i < n; i++) {
-        count_read(ns, results[i]);
         hits += results[i] == LIBCACHE_HIT || results[i] == LIBCACHE_STALE;
         if (results[i] < 0 && first_error == LIBCACHE_OK)
             first_error = results[i];
@@ -304,7 +426,7 @@ int libcache_exists(libcache_ns *ns, const void *key, size_t key_size, unsigned 
     if ((ns->tiers & LIBCACHE_TIER_L1) && !(flags & LIBCACHE_SKIP_L1))
         result = l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, NULL, flags & LIBCACHE_NO_WAIT);
     if (result == LIBCACHE_MISS && goes_to_redis(ns, flags))
-        result = get_further(ns, &k, NULL, NULL, flags, 0);
+        result = get_further(ns, &k, NULL, NULL, NULL, flags, 0);
     return result;
 }
 
@@ -320,7 +442,7 @@ int libcache_ttl_left(libcache_ns *ns, const void *key, size_t key_size, uint64_
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     if (goes_to_redis(ns, flags)) { /* which may keep it longer than L1 does */
         uint64_t left = 0;
-        result = get_further(ns, &k, NULL, &left, flags | LIBCACHE_SKIP_L1, 0);
+        result = get_further(ns, &k, NULL, &left, NULL, flags | LIBCACHE_SKIP_L1, 0);
         if (result != LIBCACHE_MISS) {
             *ttl_left_ms = left;
             return LIBCACHE_OK;
@@ -363,6 +485,8 @@ int libcache_sweep(libcache *cache, size_t max_entries, size_t *reclaimed)
 
     if (!cache)
         return LIBCACHE_EINVAL;
+    if (may_write(cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     result = l1_sweep(&cache->l1, max_entries, &dropped);
     if (result == LIBCACHE_OK && reclaimed)
         *reclaimed = dropped;

@@ -644,5 +644,13 @@ void coherence_stats(const struct coherence *c, struct coherence_stats *out)
     out->owed = load_relaxed(&c->upper->owed_to) - load_relaxed(&c->upper->owed_from);
     out->records = load_relaxed(&c->records);
     out->breaker_opens = load_relaxed(&c->upper->breaker.opens);
+    out->breaker_open = !breaker_closed(&c->upper->breaker);
     out->listening = load_relaxed(&c->listening);
+}
+
+void coherence_look_at(struct l1 *l1, struct coherence_stats *out)
+{
+    const struct coherence c = { .l1 = l1, .upper = l1_upper(l1) };
+
+    coherence_stats(&c, out);
 }

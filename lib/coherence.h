@@ -95,9 +95,13 @@ struct coherence_stats {
     uint64_t owed;       /* bytes of names that Redis is yet to be told */
     uint64_t records;    /* of the log applied, by this process */
     uint64_t breaker_opens;
-    int listening;       /* this process listens */
+    int breaker_open;
+    int listening; /* this process listens */
 };
 
 void coherence_stats(const struct coherence *c, struct coherence_stats *out);
+
+/* The host's part of them, for who only looks at the segment. */
+void coherence_look_at(struct l1 *l1, struct coherence_stats *out);
 
 #endif

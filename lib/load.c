@@ -11,15 +11,19 @@
  *                  |                 |                   |                    |
  *        stale? ---+--> STALE    stale? --> STALE     stale? --> STALE        |
  *                  |  and load       |                   | no                 |
- *            Redis has it?           |                 ELOAD                  |
+ *            Redis has it?           |              Redis, or ELOAD           |
  *            yes: end, HIT        waits -- too long -------------------> BYPASS and load
  *                  | no              |
- *          (lease in Redis?)     ended: stored -> looks again -> HIT;  not stored -> BYPASS;  failed -> STALE or ELOAD;
- *                  |                 overtaken, or the leader is dead -> takes the flight ...
+ *        (lease in Redis: lease.c) ended: stored -> looks again -> HIT;  not stored -> BYPASS;  failed -> STALE or ELOAD;
+ *                  |                 overtaken, or the leader is dead or late -> takes the flight ...
  *               LEAD and load
  *
- *      commit:  stored unless overtaken (G3), flight ends "stored", "not stored" or "fenced", all who wait are woken
+ *      recheck: before a refresh: Redis has a fresh one -> end, HIT;  another host has the lease -> end, STALE;  else MISS: load
+ *      commit:  stored unless overtaken (G3), flight ends "stored", "not stored" or "fenced", all who wait are woken   (load_end.c)
  *      abort:   flight ends "failed": nobody tries for load_backoff_ms, old values are served for so long as grace lasts
+ *
+ * Of those who wait for a leader that is late one leads anew, and the others wait for him. So nobody loads besides, but who has
+ * waited for wait_ms in all; the default is long enough for one leader who does not come back.
  *
  * A load's stamp is taken before its source can be read: at begin, and, when Redis was asked, from the counter that was read
  * after the value was found missing, in the same round trip. That a store is refused costs the others another load; the
@@ -29,27 +33,14 @@
  * probability that rises towards its end, by how long its load took: now - load * beta * ln(random) >= end. Decided on
  * hits in L1 only (in Redis only where the namespace has no L1), so that there is one decision a read.
  */
-#include "cache.h"
+#include "load.h"
 
 #include "base/options.h"
-#include "l1/flights.h"
 #include "l1/hit.h"
+#include "l1/hook.h"
 
 #include <math.h>
 #include <string.h>
-
-struct libcache_load {
-    libcache_ns *ns;
-    struct l1_key key;        /* its bytes follow this struct */
-    libcache_stamp stamp;
-    struct flight_ref flight;
-    int leads, waits;         /* of the flight; neither: a bypass */
-    int leased;               /* holds the lease in Redis */
-    char lease_owner[L2_OWNER_BYTES];
-    uint64_t begun_ms;
-    uint64_t early_ms;        /* an early refresh: it is for who looks so far ahead */
-    unsigned flags;
-};
 
 /* What a begin goes on with. */
 struct beginning {
@@ -62,9 +53,14 @@ struct beginning {
     unsigned flags;
     int stale;                /* value holds an older one */
     int later;                /* Redis is asked later, for many keys at once */
+    int looked;               /* Redis was asked before the flight was taken ... */
+    uint32_t seen;            /* ... when this was to be seen of it (flight_seen) ... */
+    libcache_stamp stamp;     /* ... with this stamp */
+    int knows_why;            /* as far as L1 does */
+    enum miss why;            /* with a miss */
 };
 
-/* ---- Making and ending a load ----------------------------------------------------------------------------------- */
+/* ---- Making a load ------------------------------------------------------------------------------------------------ */
 
 static libcache_load *make_load(struct beginning *b)
 {
@@ -81,56 +77,25 @@ static libcache_load *make_load(struct beginning *b)
     memcpy(load + 1, b->key.data, b->key.size);
     load->key.data = load + 1;
     load->begun_ms = l1_now(&b->ns->cache->l1);
+    load->begun_ns = measure_now();
     load->flags = b->flags;
     b->load = load;
     return load;
-}
-
-static void free_load(libcache_load *load)
-{
-    memory_free(&load->ns->cache->allocator, load);
-}
-
-static void give_back_lease(libcache_load *load, uint64_t deadline)
-{
-    libcache *cache = load->ns->cache;
-    const struct l2_lock lease = { { space_slice(load->ns), { load->key.data, load->key.size } }, 1, load->lease_owner, 0 };
-    struct l2_lock_state state;
-    struct asked asked;
-    libcache_stamp at;
-
-    if (!load->leased)
-        return;
-    load->leased = 0;
-    asked = coherence_ask(cache->coherence);
-    if (l2_lock(coherence_l2(cache->coherence), &lease, L2_LOCK_FREE, &state, deadline) == LIBCACHE_OK)
-        coherence_learn(cache->coherence, &state.now, &asked, 0, &at);
-}
-
-/* Who waits here need not wait for Redis to hear of it; but who loads anew would have to wait for the lease. */
-static void end_load_by(libcache_load *load, enum flight_end how, uint64_t deadline)
-{
-    struct l1 *l1 = &load->ns->cache->l1;
-
-    if (how == FLIGHT_FENCED)
-        give_back_lease(load, deadline);
-    if (load->leads)
-        flight_end(l1, &load->flight, how, how == FLIGHT_FAILED ? load->ns->policy.load_backoff_ms : 0);
-    give_back_lease(load, deadline);
-    free_load(load);
-}
-
-static void end_load(libcache_load *load, enum flight_end how)
-{
-    end_load_by(load, how, deadline_after_ms(load->ns->cache->timeout_ms));
 }
 
 /* The load is not needed: the value has come by another way. */
 static void drop_load(struct beginning *b, enum flight_end how)
 {
     if (b->load)
-        end_load(b->load, how);
+        load_drop(b->load, how, &b->redis);
     b->load = NULL;
+}
+
+/* From now on, whatever is invalidated overtakes the load. */
+static void take_stamp(libcache_load *load, enum guard rule)
+{
+    load->stamped = (int)rule;
+    l1_take_stamp(&load->ns->cache->l1, &load->key, &load->stamp);
 }
 
 /* ---- Looking ------------------------------------------------------------------------------------------------------ */
@@ -144,21 +109,42 @@ static int look_in_l1(struct beginning *b)
         result = l1_get_any(&b->ns->cache->l1, &b->key, b->ns->view.soft_ttl_ms, b->value, LIBCACHE_TIMES | L1_LATE);
     if (result == LIBCACHE_STALE)
         b->stale = 1;
+    if (result == LIBCACHE_MISS && !b->knows_why && (b->ns->tiers & LIBCACHE_TIER_L1))
+        b->why = l1_why(&b->ns->cache->l1, &b->key);
+    b->knows_why = 1;
     return result;
 }
 
 /* In Redis. What is found is copied to L1. The load's stamp is taken on the way. */
-static int look_in_redis(struct beginning *b, unsigned flags)
+static int look_in_redis(struct beginning *b)
 {
-    struct remote_key k = { .l1 = b->key, .value = b->value, .result = LIBCACHE_MISS, .stamp = b->load ? &b->load->stamp : NULL };
+    struct remote_key k = { .l1 = b->key, .value = b->value, .result = LIBCACHE_MISS, .why = b->why,
+                            .stamp = b->load ? &b->load->stamp : &b->stamp };
     libcache *cache = b->ns->cache;
 
     if (!cache->coherence || !(b->ns->tiers & LIBCACHE_TIER_L2) || (b->flags & LIBCACHE_SKIP_L2))
         return LIBCACHE_MISS;
-    remote_get(b->ns, &k, 1, flags | LIBCACHE_TIMES | L1_LATE, coherence_deadline(cache->coherence, &b->redis));
+    remote_get(b->ns, &k, 1, LIBCACHE_TIMES | L1_LATE, coherence_deadline(cache->coherence, &b->redis));
+    b->why = k.why;
     if (k.result == LIBCACHE_STALE)
         b->stale = 1;
     return k.result;
+}
+
+/*
+ * The same before a flight is taken, where L1 would not say anything: those who find something need not wait for each other. Who finds
+ * nothing need not look again, unless a flight of the key has ended meanwhile.
+ */
+static int look_first(struct beginning *b)
+{
+    int result;
+
+    b->looked = 1;
+    b->seen = flight_seen(&b->ns->cache->l1, &b->key);
+    l1_take_stamp(&b->ns->cache->l1, &b->key, &b->stamp);
+    result = look_in_redis(b);
+    hook(HOOK_LOOKED);
+    return result;
 }
 
 /* For how long a fresh value, whose times are in *value, stays fresh. */
@@ -171,75 +157,39 @@ static uint64_t fresh_for(const libcache_ns *ns, const libcache_value *value)
     return left;
 }
 
+#define AHEAD_MAX 36.75 /* -ln(random) is never more: 53 bits of it */
+
+/* How many ms a reader looks ahead for each unit of -ln(random). */
+static double early_scale(const libcache_ns *ns, const libcache_value *value)
+{
+    return (double)value->load_ms * (ns->policy.early_percent / 100.0);
+}
+
+int load_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+{
+    struct l1_key k;
+
+    if (!key_ok(key, key_size))
+        return LIBCACHE_MISS;
+    k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
+    if (l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, value, LIBCACHE_TIMES) != LIBCACHE_HIT ||
+        early_scale(ns, value) * AHEAD_MAX >= (double)fresh_for(ns, value))
+        return LIBCACHE_MISS;
+    count_one(ns, COUNT_HIT);
+    return LIBCACHE_HIT;
+}
+
 /* XFetch, on a fresh value whose times are in *value. 0, or how far ahead this reader looks, and finds its end. */
 static uint64_t refresh_early(libcache_ns *ns, const libcache_value *value)
 {
     double random, ahead;
     uint64_t left = fresh_for(ns, value);
 
-    if (!value->load_ms || left == LIBCACHE_FOREVER)
+    if (!value->load_ms || left == LIBCACHE_FOREVER || early_scale(ns, value) * AHEAD_MAX < (double)left)
         return 0;
     random = (double)((cache_random(ns->cache) >> 11) + 1) / 9007199254740992.0; /* (0, 1] */
-    ahead = (double)value->load_ms * (ns->policy.early_percent / 100.0) * -log(random);
+    ahead = early_scale(ns, value) * -log(random);
     return ahead >= (double)left ? (uint64_t)ahead + 1 : 0;
-}
-
-/* ---- The lease in Redis --------------------------------------------------------------------------------------------- */
-
-#define MS UINT64_C(1000000)
-
-/*
- * How long a host that has waited for another's lease waits on before it looks by itself: it is told when the lease is given back,
- * but news may be late. A 16th of what it has waited, so that it loses no more than that; 1 to 25 ms.
- */
-static uint64_t look_again_after(uint64_t waited_ns)
-{
-    uint64_t ns = waited_ns / 16;
-
-    return ns < MS ? MS : ns < 25 * MS ? ns : 25 * MS;
-}
-
-/*
- * Our host's load asks for the lease of all hosts. LEAD: it has it, or Redis cannot say; MISS: the deadline has passed; else
- * another host has stored a value meanwhile, and it is that.
- */
-static int take_lease(struct beginning *b)
-{
-    libcache *cache = b->ns->cache;
-    const struct l2_lock lease = { { space_slice(b->ns), { b->key.data, b->key.size } }, 1, b->load->lease_owner,
-                                   b->ns->policy.load_timeout_ms };
-
-    uint64_t begun = deadline_after_ms(0);
-
-    random_owner(cache, b->load->lease_owner);
-    flight_owner(&cache->l1, &b->load->flight, b->load->lease_owner);
-    for (;;) {
-        uint32_t seen = flight_nudges(&cache->l1, &b->load->flight);
-        struct l2_lock_state state;
-        uint64_t now, until;
-        int result = l2_lock(coherence_l2(cache->coherence), &lease, L2_LOCK_TAKE, &state,
-                             coherence_deadline(cache->coherence, &b->redis));
-        if (result != LIBCACHE_EXISTS) {
-            b->load->leased = result == LIBCACHE_OK;
-            if (result != LIBCACHE_OK) {
-                count_in(cache, COUNT_L2_ERROR, 1);
-                return LIBCACHE_LEAD;
-            }
-            /* Whoever had it before us may have stored between our look and our lease. */
-            result = look_in_redis(b, 0);
-            return result == LIBCACHE_MISS || result == LIBCACHE_STALE ? LIBCACHE_LEAD : result;
-        }
-        now = deadline_after_ms(0);
-        if (now >= b->deadline)
-            return LIBCACHE_MISS;
-        until = now + look_again_after(now - begun);
-        flight_extend(&cache->l1, &b->load->flight, lease.ttl_ms);
-        flight_wait_nudge(&cache->l1, &b->load->flight, seen, until < b->deadline ? until : b->deadline);
-        b->redis = 0;
-        result = look_in_redis(b, 0);
-        if (result == LIBCACHE_HIT || result == LIBCACHE_NEGATIVE)
-            return result;
-    }
 }
 
 /* ---- Begin ------------------------------------------------------------------------------------------------------------- */
@@ -259,45 +209,98 @@ static int bypass(struct beginning *b)
         return LIBCACHE_ENOMEM;
     b->load->leads = b->load->waits = 0;
     count_one(b->ns, COUNT_LOAD_BYPASS);
-    l1_take_stamp(&b->ns->cache->l1, &b->key, &b->load->stamp);
+    take_stamp(b->load, GUARD_BYPASS_STAMP);
     return LIBCACHE_BYPASS;
+}
+
+int load_stop_waiting(libcache_load *load)
+{
+    struct beginning b = { .ns = load->ns, .key = load->key, .load = load };
+
+    if (!load->wants_lease)
+        return bypass(&b);
+    load->wants_lease = 0; /* he leads on here: the others of this host wait for him */
+    count_one(load->ns, COUNT_LOAD_BYPASS);
+    flight_extend(&load->ns->cache->l1, &load->flight, load->ns->policy.load_timeout_ms);
+    return LIBCACHE_BYPASS;
+}
+
+/* An event loop that waits for a lease is told of news. */
+static void tell_loop(libcache_load *load)
+{
+    struct l1 *l1 = &load->ns->cache->l1;
+    const struct waker *waker = &load->ns->cache->waker;
+
+    if (waker->fd < 0)
+        return;
+    flight_tell(l1, &load->flight, waker->place);
+    if (flight_nudges(l1, &load->flight) != load->nudges)
+        wakers_wake(l1, UINT64_C(1) << waker->place); /* it came just now */
+}
+
+/* Waits for the lease until b->deadline. LEAD, WAIT (in vain), AGAIN, or what another host has stored. */
+static int wait_for_lease(struct beginning *b)
+{
+    int result = LIBCACHE_WAIT;
+
+    while (result == LIBCACHE_WAIT && lease_wait(b->ns, &b->load, b->value, &result, 1, b->deadline, &b->redis))
+        if (result == LIBCACHE_LEAD && !b->load->leads)
+            result = AGAIN;
+    return result;
+}
+
+/* Our host has nothing: the lease of all hosts. */
+static int take_lease(struct beginning *b)
+{
+    int result = LIBCACHE_LEAD;
+
+    load_ask(b->ns, &b->load, b->value, &result, 1, &b->redis);
+    if (result == LIBCACHE_WAIT && (b->flags & LIBCACHE_NO_BLOCK)) {
+        tell_loop(b->load);
+        return result;
+    }
+    if (result == LIBCACHE_WAIT)
+        result = wait_for_lease(b);
+    return result == LIBCACHE_WAIT ? load_stop_waiting(b->load) : result;
+}
+
+static int refresh_is_ours(struct beginning *b)
+{
+    b->load->refreshes = 1;
+    count_one(b->ns, COUNT_REFRESH);
+    return LIBCACHE_STALE;
 }
 
 /* The flight is ours. */
 static int lead(struct beginning *b)
 {
-    int result;
+    int result = LIBCACHE_MISS;
 
-    l1_take_stamp(&b->ns->cache->l1, &b->key, &b->load->stamp);
+    take_stamp(b->load, b->stale || b->flags & LIBCACHE_REFRESH ? GUARD_REFRESH_STAMP : b->later ? GUARD_BATCH_STAMP : GUARD_LEAD_STAMP);
     if (b->flags & LIBCACHE_REFRESH)
         return LIBCACHE_LEAD;
-    if (b->stale) { /* whoever refreshes looks at Redis first: not in the way of this read */
-        count_one(b->ns, COUNT_REFRESH);
-        return LIBCACHE_STALE;
+    if (b->stale && !b->looked) /* whoever refreshes looks at Redis first: not in the way of this read */
+        return refresh_is_ours(b);
+    if (b->looked && b->load->flight.before == b->seen) {
+        b->load->stamp = b->stamp;
+        result = b->stale ? LIBCACHE_STALE : LIBCACHE_MISS;
+        b->load->asked = 1;
+    } else {
+        b->stale = 0;
+        result = look_in_l1(b); /* another flight may just have ended */
+        if (result == LIBCACHE_MISS && !b->later) {
+            result = look_in_redis(b);
+            b->load->asked = 1;
+        }
     }
-    result = look_in_l1(b); /* another flight may just have ended */
-    if (result == LIBCACHE_MISS && !b->later)
-        result = look_in_redis(b, 0);
+    b->looked = 0;
     if (result == LIBCACHE_HIT || result == LIBCACHE_NEGATIVE || result < 0) {
         drop_load(b, FLIGHT_STORED);
         return result;
     }
-    if (result == LIBCACHE_STALE) {
-        count_one(b->ns, COUNT_REFRESH);
-        return result;
-    }
-    if (b->later || b->ns->policy.load_lease != LIBCACHE_LEASE_REDIS || !b->ns->cache->coherence ||
-        !(b->ns->tiers & LIBCACHE_TIER_L2) || (b->flags & LIBCACHE_SKIP_L2))
-        return LIBCACHE_LEAD;
-    result = take_lease(b);
-    if (result == LIBCACHE_LEAD)
-        return result;
-    if (result == LIBCACHE_MISS) { /* the other host takes too long */
-        flight_end(&b->ns->cache->l1, &b->load->flight, FLIGHT_NOT_STORED, 0);
-        return bypass(b);
-    }
-    drop_load(b, FLIGHT_STORED);
-    return result;
+    if (result == LIBCACHE_STALE)
+        return refresh_is_ours(b);
+    return b->later || !lease_wanted(b->ns, b->flags) ? LIBCACHE_LEAD : take_lease(b);
 }
 
 /* Somebody else's flight has ended, or its leader is gone. */
@@ -306,6 +309,9 @@ static int landed(struct beginning *b, enum flight_end how)
     int result;
 
     switch (how) {
+    case FLIGHT_FENCED:
+        b->why = MISS_FENCED;
+        return AGAIN;
     case FLIGHT_FAILED:
         return stale_or(b, LIBCACHE_ELOAD);
     case FLIGHT_NOT_STORED:
@@ -313,7 +319,7 @@ static int landed(struct beginning *b, enum flight_end how)
     case FLIGHT_STORED:
         result = look_in_l1(b);
         if (result == LIBCACHE_MISS)
-            result = look_in_redis(b, 0);
+            result = look_in_redis(b);
         if (result == LIBCACHE_MISS)
             return AGAIN;
         return result;
@@ -324,10 +330,15 @@ static int landed(struct beginning *b, enum flight_end how)
 
 static int wait_for(struct beginning *b, const struct flight_ref *flight)
 {
+    struct operation wait = measure(b->ns->cache, "wait", b->ns, b->key.data, b->key.size);
     enum flight_end how;
+    int ended;
 
     count_one(b->ns, COUNT_LOAD_WAIT);
-    if (!flight_wait(&b->ns->cache->l1, flight, b->deadline, &how))
+    b->looked = 0;
+    ended = flight_wait(&b->ns->cache->l1, flight, b->deadline, &how);
+    measure_time(&wait, ended ? LIBCACHE_OK : LIBCACHE_WAIT, LIBCACHE_TIME_WAIT);
+    if (!ended)
         return bypass(b);
     b->redis = 0;
     return landed(b, how);
@@ -343,7 +354,7 @@ static int begin_flight(struct beginning *b)
     while (result == AGAIN) {
         if (!make_load(b)) /* before the flight is taken, not after */
             return LIBCACHE_ENOMEM;
-        switch (flight_begin(l1, &b->key, b->ns->policy.load_timeout_ms, &flight)) {
+        switch (flight_begin(l1, &b->key, b->ns->policy.load_timeout_ms, b->stale, &flight)) {
         case FLIGHT_LEAD:
             b->load->leads = 1;
             b->load->flight = flight;
@@ -364,12 +375,13 @@ static int begin_flight(struct beginning *b)
             }
             break;
         case FLIGHT_BACKOFF:
-            result = stale_or(b, LIBCACHE_ELOAD);
+            result = b->stale ? LIBCACHE_STALE : b->looked || b->later ? LIBCACHE_MISS : look_in_redis(b);
+            if (result == LIBCACHE_MISS) /* nor has another host succeeded */
+                result = LIBCACHE_ELOAD;
             break;
         default:
-            if (b->stale)
-                result = LIBCACHE_STALE;
-            else if ((result = look_in_redis(b, 0)) == LIBCACHE_MISS)
+            result = b->stale ? LIBCACHE_STALE : b->looked || b->later ? LIBCACHE_MISS : look_in_redis(b);
+            if (result == LIBCACHE_MISS)
                 result = bypass(b);
             break;
         }
@@ -388,7 +400,7 @@ static int read_load_options(const libcache_load_options *given, libcache_ns *ns
                   (o.flags & ~(unsigned)(LIBCACHE_NO_BLOCK | LIBCACHE_REFRESH | LIBCACHE_SKIP_L2))))
         return LIBCACHE_EINVAL;
     b->flags = o.flags;
-    b->deadline = deadline_after_ms(o.wait_ms ? o.wait_ms : ns->policy.load_timeout_ms);
+    b->deadline = deadline_after_ms(load_wait_ms(ns, o.wait_ms));
     return LIBCACHE_OK;
 }
 
@@ -397,10 +409,12 @@ static int begin(struct beginning *b)
 {
     int result = LIBCACHE_MISS;
 
+    if (b->ns->cache->listens_on_calls && !b->later && !(b->flags & LIBCACHE_SKIP_L2))
+        coherence_look(b->ns->cache->coherence, &b->redis);
     if (!(b->flags & LIBCACHE_REFRESH)) {
         result = look_in_l1(b);
         if (result == LIBCACHE_MISS && !(b->ns->tiers & LIBCACHE_TIER_L1) && !b->later)
-            result = look_in_redis(b, 0);
+            result = look_first(b);
         if (result == LIBCACHE_NEGATIVE || result < 0)
             return result;
         if (result == LIBCACHE_HIT) {
@@ -408,11 +422,12 @@ static int begin(struct beginning *b)
             uint64_t early_ms = b->ns->policy.early_percent ? refresh_early(b->ns, b->value) : 0;
             if (!early_ms || !make_load(b))
                 return result;
-            if (flight_begin(&b->ns->cache->l1, &b->key, b->ns->policy.load_timeout_ms, &flight) == FLIGHT_LEAD) {
+            if (flight_begin(&b->ns->cache->l1, &b->key, b->ns->policy.load_timeout_ms, 1, &flight) == FLIGHT_LEAD) {
                 b->load->leads = 1;
                 b->load->flight = flight;
                 b->load->early_ms = early_ms;
-                l1_take_stamp(&b->ns->cache->l1, &b->key, &b->load->stamp);
+                b->load->refreshes = 1;
+                take_stamp(b->load, GUARD_REFRESH_STAMP);
                 count_one(b->ns, COUNT_REFRESH);
             } else {
                 drop_load(b, FLIGHT_FENCED);
@@ -427,17 +442,20 @@ static int check_begin(libcache_ns *ns, const void *key, size_t key_size, libcac
 {
     if (!ns || !value)
         return LIBCACHE_EINVAL;
+    if (may_write(ns->cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     return key_ok(key, key_size) ? LIBCACHE_OK : LIBCACHE_EKEY;
 }
 
-static void count_begun(libcache_ns *ns, int result)
+void count_begun(libcache_ns *ns, int result, const libcache_value *value, enum miss why)
 {
-    count_one(ns, result == LIBCACHE_HIT ? COUNT_HIT : result == LIBCACHE_STALE ? COUNT_STALE
-              : result == LIBCACHE_NEGATIVE ? COUNT_NEGATIVE : COUNT_MISS);
+    int found = result == LIBCACHE_HIT || result == LIBCACHE_STALE || result == LIBCACHE_NEGATIVE;
+
+    count_read(ns, found ? result : LIBCACHE_MISS, found ? value->tier : 0, why);
 }
 
-int libcache_load_begin(libcache_load **load, libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
-                        const libcache_load_options *options)
+int load_begin(libcache_load **load, libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+               const libcache_load_options *options, uint64_t *redis)
 {
     struct beginning b;
     int result = check_begin(ns, key, key_size, value);
@@ -453,70 +471,44 @@ int libcache_load_begin(libcache_load **load, libcache_ns *ns, const void *key, 
     b.ns = ns;
     b.value = value;
     b.key = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
+    b.redis = *redis;
     result = begin(&b);
-    count_begun(ns, result);
+    *redis = b.redis;
+    count_begun(ns, result, value, b.why);
     *load = b.load;
     return result;
 }
 
-/* Keys whose flight is ours, asked of Redis in one round trip. */
-static int many_in_redis(libcache_ns *ns, size_t n, struct beginning *b, int *results)
+int libcache_load_begin(libcache_load **load, libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                        const libcache_load_options *options)
 {
-    struct remote_key *k = memory_get(&ns->cache->allocator, n * sizeof *k);
-    size_t m = 0;
+    uint64_t redis = 0;
 
-    if (!k)
-        return LIBCACHE_ENOMEM;
-    for (size_t i = 0; i < n; i++)
-        if (results[i] == LIBCACHE_LEAD || results[i] == LIBCACHE_BYPASS)
-            k[m++] = (struct remote_key){ .l1 = b[i].key, .value = b[i].value, .result = LIBCACHE_MISS, .stamp = &b[i].load->stamp };
-    if (m)
-        remote_get(ns, k, m, LIBCACHE_TIMES | L1_LATE, 0);
-    for (size_t i = 0, at = 0; i < n; i++) {
-        if (results[i] != LIBCACHE_LEAD && results[i] != LIBCACHE_BYPASS)
-            continue;
-        if (k[at].result == LIBCACHE_HIT || k[at].result == LIBCACHE_NEGATIVE)
-            drop_load(&b[i], FLIGHT_STORED);
-        if (k[at].result != LIBCACHE_MISS)
-            results[i] = k[at].result;
-        at++;
-    }
-    memory_free(&ns->cache->allocator, k);
-    return LIBCACHE_OK;
+    return load_begin(load, ns, key, key_size, value, options, &redis);
 }
 
-int begin_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values, int *results,
-               const libcache_load_options *options, libcache_load **loads, size_t stride)
+void load_begin_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values, int *results,
+                     const libcache_load_options *options, libcache_load **loads)
 {
-    struct beginning *b = memory_zero(&ns->cache->allocator, n * sizeof *b);
-    size_t asked = 0;
-    int result = LIBCACHE_OK;
+    struct beginning b;
 
-    if (!b)
-        return LIBCACHE_ENOMEM;
     for (size_t i = 0; i < n; i++) {
+        loads[i] = NULL;
         results[i] = check_begin(ns, keys[i].data, keys[i].size, &values[i]);
         if (results[i] != LIBCACHE_OK)
             continue;
-        read_load_options(options, ns, &b[i]);
-        b[i].flags |= LIBCACHE_NO_BLOCK;
-        b[i].later = 1;
-        b[i].ns = ns;
-        b[i].value = &values[i];
-        b[i].key = l1_key_of(&ns->cache->l1, ns->id, keys[i].data, keys[i].size);
-        results[i] = begin(&b[i]);
-        asked += results[i] == LIBCACHE_LEAD || results[i] == LIBCACHE_BYPASS;
+        memset(&b, 0, sizeof b);
+        read_load_options(options, ns, &b);
+        b.flags |= LIBCACHE_NO_BLOCK;
+        b.later = 1;
+        b.ns = ns;
+        b.value = &values[i];
+        b.key = l1_key_of(&ns->cache->l1, ns->id, keys[i].data, keys[i].size);
+        results[i] = begin(&b);
+        loads[i] = b.load;
+        if (b.load)
+            b.load->why = b.why;
     }
-    if (asked && ns->cache->coherence && (ns->tiers & LIBCACHE_TIER_L2) &&
-        !(options->flags & (LIBCACHE_SKIP_L2 | LIBCACHE_REFRESH)))
-        result = many_in_redis(ns, n, b, results);
-    for (size_t i = 0; i < n; i++) {
-        *(libcache_load **)(void *)((char *)loads + i * stride) = b[i].load;
-        if (results[i] > 0)
-            count_begun(ns, results[i]);
-    }
-    memory_free(&ns->cache->allocator, b);
-    return result;
 }
 
 int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wait_ms)
@@ -525,7 +517,7 @@ int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wai
     enum flight_end how;
     int result;
 
-    if (!load || !*load || !value || !(*load)->waits)
+    if (!load || !*load || !value || (!(*load)->waits && !(*load)->wants_lease))
         return LIBCACHE_EINVAL;
     memset(&b, 0, sizeof b);
     b.ns = (*load)->ns;
@@ -534,6 +526,15 @@ int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wai
     b.load = *load;
     b.flags = (*load)->flags;
     b.deadline = deadline_after_ms(wait_ms);
+    if (b.load->wants_lease) {
+        result = wait_for_lease(&b);
+        if (result == AGAIN)
+            result = begin_flight(&b);
+        else if (result == LIBCACHE_WAIT)
+            tell_loop(b.load);
+        *load = b.load;
+        return result;
+    }
     if (!flight_wait(&b.ns->cache->l1, &b.load->flight, b.deadline, &how))
         return LIBCACHE_WAIT;
     b.load->waits = 0;
@@ -546,19 +547,14 @@ int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wai
     return result;
 }
 
-int load_stop_waiting(libcache_load *load)
-{
-    struct beginning b = { .ns = load->ns, .key = load->key, .load = load };
-
-    return bypass(&b);
-}
-
 int libcache_load_fd(libcache *cache)
 {
     int result;
 
     if (!cache)
         return LIBCACHE_EINVAL;
+    if (may_write(cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     result = waker_open(&cache->l1, &cache->waker, cache_random(cache));
     return result == LIBCACHE_OK ? cache->waker.fd : result;
 }
@@ -569,70 +565,27 @@ void libcache_load_drain(libcache *cache)
         waker_drain(&cache->waker);
 }
 
+int load_recheck(libcache_load *load, libcache_value *value, uint64_t *redis)
+{
+    libcache_ns *ns = load->ns;
+    libcache_value own = LIBCACHE_VALUE_INIT;
+    int result = load->refreshes ? LIBCACHE_STALE : LIBCACHE_LEAD, before = load->refreshes;
+
+    if (load->flags & LIBCACHE_SKIP_L2)
+        return LIBCACHE_MISS;
+    load->refreshes = 1; /* what is not fresh is not wanted, and nothing is waited for */
+    load_ask(ns, &load, value ? value : &own, &result, 1, redis);
+    libcache_release_value(&own);
+    if (load) {
+        load->refreshes = before;
+        return LIBCACHE_MISS;
+    }
+    return result == LIBCACHE_HIT || result == LIBCACHE_NEGATIVE ? result : LIBCACHE_STALE;
+}
+
 int libcache_load_recheck(libcache_load *load, libcache_value *value)
 {
-    libcache_value own = LIBCACHE_VALUE_INIT;
-    struct beginning b;
-    int result;
+    uint64_t redis = 0;
 
-    if (!load)
-        return LIBCACHE_EINVAL;
-    memset(&b, 0, sizeof b);
-    b.ns = load->ns;
-    b.key = load->key;
-    b.value = value ? value : &own;
-    b.load = load;
-    b.flags = load->flags;
-    result = look_in_redis(&b, 0);
-    if (result == LIBCACHE_HIT && fresh_for(b.ns, b.value) <= load->early_ms)
-        result = LIBCACHE_MISS; /* the very value that is to be refreshed, or one that ends as soon */
-    libcache_release_value(&own);
-    if (result == LIBCACHE_HIT || result == LIBCACHE_NEGATIVE) {
-        end_load(load, FLIGHT_STORED);
-        return result;
-    }
-    return LIBCACHE_MISS;
-}
-
-/* ---- Commit and abort ------------------------------------------------------------------------------------------------- */
-
-int libcache_load_commit(libcache_load *load, const void *value, size_t size, const libcache_set_options *options)
-{
-    libcache_set_options o;
-    enum flight_end how = FLIGHT_STORED;
-    uint64_t now, deadline;
-    int result;
-
-    if (!load)
-        return LIBCACHE_EINVAL;
-    memset(&o, 0, sizeof o);
-    if (options && (!options_read(&o, sizeof o, options) || o.stamp)) {
-        end_load(load, FLIGHT_FENCED);
-        return LIBCACHE_EINVAL;
-    }
-    o.struct_size = sizeof o;
-    count_one(load->ns, COUNT_LOAD);
-    if (o.flags & LIBCACHE_NOT_STORED) {
-        end_load(load, FLIGHT_NOT_STORED);
-        return LIBCACHE_OK;
-    }
-    now = l1_now(&load->ns->cache->l1);
-    deadline = deadline_after_ms(load->ns->cache->timeout_ms);
-    o.stamp = &load->stamp;
-    result = store_loaded(load->ns, &load->key, value, size, &o, now > load->begun_ms ? now - load->begun_ms : 0);
-    if (result == LIBCACHE_FENCED)
-        how = FLIGHT_FENCED;
-    else if (result < 0 && (result > LIBCACHE_EUNAVAILABLE || !(load->ns->tiers & LIBCACHE_TIER_L1) || (o.flags & LIBCACHE_SKIP_L1)))
-        how = FLIGHT_NOT_STORED; /* only Redis's errors leave it in L1 */
-    end_load_by(load, how, deadline);
-    return result;
-}
-
-void libcache_load_abort(libcache_load *load, int error)
-{
-    if (!load)
-        return;
-    if (error && (load->leads || !load->waits))
-        count_one(load->ns, COUNT_LOAD_ERROR);
-    end_load(load, error ? FLIGHT_FAILED : FLIGHT_FENCED);
+    return load && !load->waits && !load->wants_lease ? load_recheck(load, value, &redis) : LIBCACHE_EINVAL;
 }

@@ -32,17 +32,20 @@ void random_owner(libcache *cache, char *owner)
     }
 }
 
-/* Checks a call. OK, EINVAL, EKEY, EBUSY or ENAME. */
+/* Checks a call. OK, EINVAL, EACCESS, EKEY, EBUSY or ENAME. */
 static int begin(struct lock *lock, libcache *cache, const char *space, const void *name, size_t size)
 {
+    uint64_t grace_ms = 0;
     uint32_t id = 0;
     int result;
 
     if (!cache)
         return LIBCACHE_EINVAL;
+    if (may_write(cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     if (!key_ok(name, size))
         return LIBCACHE_EKEY;
-    result = l1_space(&cache->l1, space, 0, 0, &id);
+    result = l1_space(&cache->l1, space, 0, &grace_ms, &id);
     if (result != LIBCACHE_OK)
         return result == LIBCACHE_ENAME ? LIBCACHE_EBUSY : result;
     memset(lock, 0, sizeof *lock);
@@ -61,6 +64,7 @@ static int owner_ok(const libcache_owner *owner)
 static int step(const struct lock *lock, enum l2_lock_step what, struct l2_lock_state *state)
 {
     libcache *cache = lock->cache;
+    struct operation operation = measure(cache, "lock", NULL, lock->key.data, lock->key.size);
     struct asked asked;
     libcache_stamp at;
     int result;
@@ -72,6 +76,7 @@ static int step(const struct lock *lock, enum l2_lock_step what, struct l2_lock_
         coherence_learn(cache->coherence, &state->now, &asked, 0, &at);
     else
         count_in(cache, COUNT_L2_ERROR, 1);
+    measure_end(&operation, result);
     return result;
 }
 
@@ -230,11 +235,13 @@ int libcache_rate_hit(libcache *cache, const void *name, size_t name_size, uint6
     if (!window_ms || window_ms > LIBCACHE_TTL_MAX_MS)
         return LIBCACHE_EINVAL;
     if (cache->coherence) {
+        struct operation operation = measure(cache, "rate", NULL, name, name_size);
         coherence_notice_fork(cache->coherence);
         result = l2_rate(coherence_l2(cache->coherence), &lock.l2.name, window_ms, &hits, &left_ms,
                          deadline_after_ms(cache->timeout_ms));
         if (result != LIBCACHE_OK)
             count_in(cache, COUNT_L2_ERROR, 1);
+        measure_end(&operation, result);
     }
     if (!cache->coherence || result != LIBCACHE_OK) {
         result = hit_here(&lock, window_ms, &hits, &left_ms);

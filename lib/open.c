@@ -20,6 +20,7 @@
 #define DEFAULT_VALUE_BYTES (UINT64_C(1) << 20)
 #define DEFAULT_SPACES 256u
 #define DEFAULT_LOCK_WAIT_MS 1000u
+#define DEFAULT_SLOW_MS 100u
 #define DEFAULT_PREFIX "libcache"
 #define STALENESS_MAX_MS 3600000u
 #define POLLS_PER_STALENESS 20
@@ -98,7 +99,7 @@ static int fill_layout(struct layout *layout, const libcache_options *o, libcach
     return LIBCACHE_OK;
 }
 
-static int check_callbacks(const libcache_options *o, libcache_error *error)
+static int check_callbacks(const libcache_options *o, const char *attach, libcache_error *error)
 {
     if (o->allocator && (!o->allocator->allocate || !o->allocator->release))
         return error_set(error, LIBCACHE_EINVAL, "allocator: allocate and release must both be given");
@@ -106,6 +107,12 @@ static int check_callbacks(const libcache_options *o, libcache_error *error)
         return error_set(error, LIBCACHE_EINVAL, "segment (%d) is none of enum libcache_segment_kind", o->segment);
     if (o->huge_pages > LIBCACHE_HUGE_ON)
         return error_set(error, LIBCACHE_EINVAL, "huge_pages (%u) is none of enum libcache_huge_pages", o->huge_pages);
+    if (o->read_only < 0 || o->read_only > 1)
+        return error_set(error, LIBCACHE_EINVAL, "read_only (%d) must be 0 or 1", o->read_only);
+    if (o->read_only && !attach)
+        return error_set(error, LIBCACHE_EINVAL, "read_only is for libcache_attach");
+    if (o->read_only && o->redis_url)
+        return error_set(error, LIBCACHE_EINVAL, "read_only: redis_url must not be given, Redis is not asked");
     if (o->name && o->segment != LIBCACHE_NAMED)
         return error_set(error, LIBCACHE_EINVAL, "name is given, but segment is not LIBCACHE_NAMED");
     return LIBCACHE_OK;
@@ -197,6 +204,11 @@ static uint64_t handle_random(void *arg)
     return cache_random(arg);
 }
 
+static void exchange_timed(void *arg, uint64_t ns)
+{
+    measure_add(arg, LIBCACHE_TIME_EXCHANGE, ns);
+}
+
 /* The Redis tier of a handle whose segment is open. */
 static int open_remote(libcache *cache, struct coherence_options *remote, libcache_error *error)
 {
@@ -207,9 +219,20 @@ static int open_remote(libcache *cache, struct coherence_options *remote, libcac
     remote->l2.transport.allocator = &cache->allocator;
     remote->l2.transport.random = handle_random;
     remote->l2.transport.random_arg = cache;
+    remote->l2.transport.timed = exchange_timed;
+    remote->l2.transport.timed_arg = cache;
     cache->timeout_ms = remote->timeout_ms;
     cache->listens_on_calls = !remote->threaded;
     return coherence_open(&cache->coherence, remote, error);
+}
+
+static int open_counters(libcache *cache, libcache_error *error)
+{
+    const struct l1 *l1 = &cache->l1;
+
+    return counters_open(&cache->counters, l1->metrics, l1->layout.metrics_bytes, l1->layout.spaces, l1->read_only)
+               ? LIBCACHE_OK
+               : error_set(error, LIBCACHE_ENOMEM, "no memory for the counters");
 }
 
 static void prepare_upper(void *upper)
@@ -224,27 +247,28 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
     unsigned max_stale_ms = 0;
     uint64_t random[3];
     libcache *cache;
-    void *raw;
     int result;
 
     memset(&remote, 0, sizeof remote);
-    result = o->redis_url ? read_remote(&remote, o, &max_stale_ms, error) : LIBCACHE_OK;
+    result = o->redis_url || o->read_only ? read_remote(&remote, o, &max_stale_ms, error) : LIBCACHE_OK;
     if (result == LIBCACHE_OK)
         result = identity_of(&l1->wish.identity, o, allocator, error);
     if (result != LIBCACHE_OK)
         return result;
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return error_set(error, LIBCACHE_ESYSTEM, "getrandom: %m");
-    cache = memory_zero_aligned(allocator, sizeof *cache, _Alignof(struct libcache), &raw);
+    cache = memory_zero(allocator, sizeof *cache);
     if (!cache)
         return error_set(error, LIBCACHE_ENOMEM, "no memory for the handle");
-    cache->raw = raw;
     cache->allocator = *allocator;
     cache->waker.fd = -1;
     cache->random = o->random;
     cache->random_arg = o->random_arg;
     cache->execute = o->execute;
     cache->execute_arg = o->execute_arg;
+    cache->slow = o->slow;
+    cache->slow_arg = o->slow_arg;
+    cache->slow_ns = (o->slow_ms ? o->slow_ms : DEFAULT_SLOW_MS) * UINT64_C(1000000);
     cache->random_state = random[0];
     l1->wish.huge_pages = (int)o->huge_pages;
     l1->wish.seed = random[1];
@@ -265,17 +289,21 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
     result = o->policy_file ? policy_read_file(&cache->policies, o->policy_file, &cache->allocator, error) : LIBCACHE_OK;
     if (result == LIBCACHE_OK)
         result = l1_open(&cache->l1, l1, error);
-    if (result == LIBCACHE_OK && o->redis_url) {
-        result = open_remote(cache, &remote, error);
-        if (result != LIBCACHE_OK)
+    if (result == LIBCACHE_OK) {
+        result = open_counters(cache, error);
+        if (result == LIBCACHE_OK && o->redis_url)
+            result = open_remote(cache, &remote, error);
+        if (result != LIBCACHE_OK) {
+            counters_close(&cache->counters);
             l1_close(&cache->l1);
+        }
     }
     if (result == LIBCACHE_OK) {
         *out = cache;
         return result;
     }
     policy_book_free(cache->policies);
-    memory_free(allocator, raw);
+    memory_free(allocator, cache);
     return result;
 }
 
@@ -283,7 +311,7 @@ static int make_handle(libcache **out, const libcache_options *o, struct l1_opti
 static int open_cache(libcache **out, const libcache_options *o, const char *attach, libcache_error *error)
 {
     struct l1_options l1;
-    int result = check_callbacks(o, error);
+    int result = check_callbacks(o, attach, error);
 
     if (result != LIBCACHE_OK)
         return result;
@@ -292,6 +320,8 @@ static int open_cache(libcache **out, const libcache_options *o, const char *att
         l1.wish.kind = LIBCACHE_NAMED;
         l1.wish.name = attach;
         l1.wish.attach = 1;
+        l1.wish.read_only = o->read_only;
+        l1.wish.any_identity = o->read_only && !o->identity;
     } else {
         l1.wish.kind = o->segment;
         l1.wish.name = o->name;
@@ -340,6 +370,7 @@ void libcache_close(libcache *cache)
         return;
     coherence_close(cache->coherence);
     waker_close(&cache->l1, &cache->waker);
+    counters_close(&cache->counters);
     l1_close(&cache->l1);
     policy_book_free(cache->policies);
     while (cache->spaces) {
@@ -348,7 +379,7 @@ void libcache_close(libcache *cache)
         memory_free(&cache->allocator, ns);
     }
     allocator = cache->allocator;
-    memory_free(&allocator, cache->raw);
+    memory_free(&allocator, cache);
 }
 
 int libcache_remove_segment(const char *name, libcache_error *error)
@@ -379,8 +410,10 @@ static struct libcache_ns *find_space(libcache *cache, const char *name)
 }
 
 static int same_or_error(libcache_ns **out, struct libcache_ns *ns, const libcache_policy *given,
-                         const libcache_policy *resolved, libcache_error *error)
+                         libcache_policy *resolved, libcache_error *error)
 {
+    if (!resolved->grace_ms)
+        resolved->grace_ms = ns->policy.grace_ms;
     if (given && !policy_equal(&ns->policy, resolved))
         return error_set(error, LIBCACHE_EPOLICY, "namespace %s: is open with another policy", ns->name);
     *out = ns;
@@ -412,7 +445,13 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
     if (!ns)
         return error_set(error, LIBCACHE_ENOMEM, "no memory for namespace %s", name);
     said_share = (policy && resolved.l1_share_percent != 100) || from_file.l1_share_percent;
-    result = l1_space(&cache->l1, name, said_share ? resolved.l1_share_percent : 0, resolved.grace_ms, &id);
+    result = cache->l1.read_only
+                 ? l1_find_space(&cache->l1, name, strlen(name), &id) ? LIBCACHE_OK : LIBCACHE_ENOTFOUND
+                 : l1_space(&cache->l1, name, said_share ? resolved.l1_share_percent : 0, &resolved.grace_ms, &id);
+    if (result == LIBCACHE_ENOTFOUND) {
+        memory_free(&cache->allocator, ns);
+        return error_set(error, result, "namespace %s: the segment has none of that name", name);
+    }
     if (result != LIBCACHE_OK) {
         memory_free(&cache->allocator, ns);
         return error_set(error, result, result == LIBCACHE_ENAME ? "namespace %s: all %u (max_namespaces) are in use"
@@ -424,8 +463,9 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
                           resolved.grace_ms);
     ns->policy = resolved;
     ns->tiers = resolved.tiers;
-    ns->slow = cache->listens_on_calls || !(resolved.tiers & LIBCACHE_TIER_L1);
-    ns->watched = ns->view.soft_ttl_ms || resolved.grace_ms || resolved.early_percent || !(resolved.tiers & LIBCACHE_TIER_L1);
+    ns->seats = counters_tally(&cache->counters, id)->seat;
+    ns->slow = cache->listens_on_calls || !(resolved.tiers & LIBCACHE_TIER_L1) || cache->l1.read_only;
+    ns->watched = resolved.early_percent || !(resolved.tiers & LIBCACHE_TIER_L1);
     memcpy(ns->name, name, strlen(name) + 1);
     ns->next = load_acquire(&cache->spaces);
     do {

@@ -66,6 +66,8 @@ static int copy_out(libcache_ns *ns, const struct envelope *e, libcache_value *v
             return LIBCACHE_MISS;
     }
     if (value->reserve || value->capacity < size) {
+        value->codec = e->codec;
+        value->tier = LIBCACHE_TIER_L2;
         result = l1_reserve(l1, value, size);
         if (result != LIBCACHE_OK)
             return result;
@@ -102,6 +104,11 @@ static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct fo
     item.n_tags = f->e.n_tags;
     item.since = *begun;
     item.since.position = broken(GUARD_COPY_STAMP) ? l1_position(l1) : f->stamp.position;
+    if (broken(GUARD_COPY_GENERATION)) {
+        libcache_stamp now;
+        l1_take_stamp(l1, &k->l1, &now);
+        item.since.generation = now.generation;
+    }
     item.how = L1_FENCED;
     item.ttl_ms = ns->policy.l1_ttl_ms == LIBCACHE_FOREVER ? left_ms : ns->policy.l1_ttl_ms + ns->policy.grace_ms;
     item.ttl_ms = left_ms < item.ttl_ms ? left_ms : item.ttl_ms;
@@ -113,19 +120,35 @@ static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct fo
     l1_set(l1, &k->l1, &item, 1);
 }
 
+/* For how long a value is neither past its end nor stale. */
+static uint64_t fresh_for(const libcache_ns *ns, uint64_t age_ms, uint64_t left_ms)
+{
+    uint64_t soft = ns->view.soft_ttl_ms, fresh;
+
+    fresh = left_ms == LIBCACHE_FOREVER ? left_ms : left_ms > ns->policy.grace_ms ? left_ms - ns->policy.grace_ms : 0;
+    if (soft && !broken(GUARD_SOFT))
+        fresh = soft <= age_ms ? 0 : soft - age_ms < fresh ? soft - age_ms : fresh;
+    return fresh;
+}
+
 /* A valid value: given out, and copied up. */
 static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *f, const libcache_stamp *begun, unsigned flags)
 {
     uint64_t now = l2_redis_ms(coherence_l2(ns->cache->coherence));
-    uint64_t age = now > f->e.born_ms ? now - f->e.born_ms : 0, left = LIBCACHE_FOREVER;
+    uint64_t age = now > f->e.born_ms ? now - f->e.born_ms : 0, left = LIBCACHE_FOREVER, fresh;
     int result = LIBCACHE_HIT;
 
     if (f->e.expiry_ms) {
         if (now >= f->e.expiry_ms)
             return;
         left = f->e.expiry_ms - now;
-        if (left <= ns->policy.grace_ms && (!(flags & L1_LATE) || f->e.flags & ENVELOPE_NEGATIVE))
+        if (!guard(GUARD_GRACE, left > ns->policy.grace_ms) && (!(flags & L1_LATE) || f->e.flags & ENVELOPE_NEGATIVE))
             return;
+    }
+    fresh = fresh_for(ns, age, left);
+    if (k->fresh_only && fresh <= k->ahead_ms && !(f->e.flags & ENVELOPE_NEGATIVE)) {
+        k->result = LIBCACHE_STALE;
+        return;
     }
     if (f->e.flags & ENVELOPE_NEGATIVE)
         result = LIBCACHE_NEGATIVE;
@@ -133,12 +156,12 @@ static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *
         result = copy_out(ns, &f->e, k->value);
     hook(HOOK_JUDGED);
     if (result == LIBCACHE_MISS)
-        count_in(ns->cache, COUNT_L2_FOREIGN, 1);
+        count_one(ns, COUNT_L2_FOREIGN);
     if (result == LIBCACHE_MISS || result < 0) {
         k->result = result;
         return;
     }
-    if (result == LIBCACHE_HIT && ((ns->view.soft_ttl_ms && age >= ns->view.soft_ttl_ms) || left <= ns->policy.grace_ms))
+    if (result == LIBCACHE_HIT && !fresh)
         result = LIBCACHE_STALE;
     k->result = result;
     k->ttl_left_ms = left == LIBCACHE_FOREVER ? left : left > ns->policy.grace_ms ? left - ns->policy.grace_ms : 0;
@@ -180,16 +203,20 @@ static void verify(libcache_ns *ns, struct pending *p, const struct asked *befor
         questions[i] = (struct l2_question){ e->ns, e->tags, e->n_tags, e->epoch, e->stamp, 0 };
     }
     result = l2_verify(coherence_l2(coherence), questions, p->n, &now, deadline);
-    count_in(ns->cache, result == LIBCACHE_OK ? COUNT_L2_VERIFIED : COUNT_L2_ERROR, result == LIBCACHE_OK ? p->n : 1);
-    if (result != LIBCACHE_OK)
+    count_many(ns, result == LIBCACHE_OK ? COUNT_L2_VERIFIED : COUNT_L2_ERROR, result == LIBCACHE_OK ? p->n : 1);
+    if (result != LIBCACHE_OK) {
+        for (size_t i = 0; i < p->n; i++)
+            p->item[i].key->why = MISS_UNVOUCHED;
         return;
+    }
     known = coherence_learn(coherence, &now, &asked, 0, &at);
     if (known == LIBCACHE_HIT)
         known = coherence_to_local(coherence, before->redis_epoch, before->position, &at);
     for (size_t i = 0; i < p->n; i++) {
         struct found *f = &p->item[i].found;
         if (!guard(GUARD_VERIFY, questions[i].valid)) {
-            count_in(ns->cache, COUNT_L2_INVALIDATED, 1);
+            p->item[i].key->why = MISS_INVALIDATED;
+            count_one(ns, COUNT_L2_INVALIDATED);
             continue;
         }
         f->stamp = at;
@@ -211,7 +238,7 @@ static void take(libcache_ns *ns, struct remote_key *k, const struct replies *re
     if (result == LIBCACHE_MISS)
         return;
     if (result != LIBCACHE_HIT) {
-        count_in(cache, result == LIBCACHE_EPROTOCOL ? COUNT_L2_FOREIGN : COUNT_L2_ERROR, 1);
+        count_one(ns, result == LIBCACHE_EPROTOCOL ? COUNT_L2_FOREIGN : COUNT_L2_ERROR);
         return;
     }
     hook(HOOK_FOUND);
@@ -219,7 +246,8 @@ static void take(libcache_ns *ns, struct remote_key *k, const struct replies *re
     if (result == LIBCACHE_HIT) {
         give_out(ns, k, &f, begun, flags);
     } else if (result == LIBCACHE_MISS) {
-        count_in(cache, COUNT_L2_INVALIDATED, 1);
+        k->why = f.stamp.epoch ? MISS_INVALIDATED : MISS_UNVOUCHED; /* of another history */
+        count_one(ns, COUNT_L2_INVALIDATED);
     } else {
         aside->item[aside->n].key = k;
         aside->item[aside->n].found = f;
@@ -248,6 +276,47 @@ static void give_stamps(libcache_ns *ns, const struct remote_key *keys, size_t n
     }
 }
 
+/* Leases for those of the keys that want one. NULL: none does, or there is no memory: then they go without. */
+static struct l2_leases *leases_of(libcache_ns *ns, struct remote_key *keys, size_t n, struct l2_leases *leases,
+                                   struct l2_lease *one)
+{
+    const libcache_policy *policy = &ns->policy;
+    size_t m = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        keys[i].leased = L2_LEASE_UNKNOWN;
+        m += keys[i].owner != NULL;
+    }
+    if (!m)
+        return NULL;
+    *leases = (struct l2_leases){ .n = m, .ttl_ms = policy->load_timeout_ms,
+                                  .soft_ttl_ms = ns->view.soft_ttl_ms, .grace_ms = policy->grace_ms };
+    leases->item = m == 1 ? one : memory_get(&ns->cache->allocator, m * sizeof *one);
+    if (!leases->item)
+        return NULL;
+    m = 0;
+    for (size_t i = 0; i < n; i++)
+        if (keys[i].owner)
+            leases->item[m++] = (struct l2_lease){ .key = { space_slice(ns), { keys[i].l1.data, keys[i].l1.size } },
+                                                   .owner = keys[i].owner, .ahead_ms = keys[i].ahead_ms,
+                                                   .waits = !keys[i].fresh_only };
+    return leases;
+}
+
+/* What came of them. */
+static void read_leases(libcache_ns *ns, struct remote_key *keys, size_t n, const struct l2_leases *leases)
+{
+    size_t m = 0, unknown = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (keys[i].owner) {
+            keys[i].leased = leases->item[m++].got;
+            unknown += keys[i].leased == L2_LEASE_UNKNOWN;
+        }
+    if (unknown)
+        count_in(ns->cache, COUNT_L2_ERROR, 1);
+}
+
 static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned flags, libcache_stamp *begun,
                      struct l2_key *names, uint64_t deadline)
 {
@@ -255,16 +324,21 @@ static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigne
     struct replies replies;
     struct pending aside;
     struct asked asked = coherence_ask(cache->coherence);
+    struct l2_leases leasing, *leases;
+    struct l2_lease one;
     struct history now;
     int result, wanted = 0;
 
+    leases = leases_of(ns, keys, n, &leasing, &one);
     for (size_t i = 0; i < n; i++) {
         names[i] = (struct l2_key){ space_slice(ns), { keys[i].l1.data, keys[i].l1.size } };
         l1_take_stamp(&cache->l1, &keys[i].l1, &begun[i]);
         wanted |= keys[i].stamp != NULL;
     }
     replies_init(&replies, &cache->allocator);
-    result = l2_get(coherence_l2(cache->coherence), names, n, wanted ? &now : NULL, &replies, deadline);
+    result = l2_get(coherence_l2(cache->coherence), names, n, wanted ? &now : NULL, leases, &replies, deadline);
+    if (result == LIBCACHE_OK && leases)
+        read_leases(ns, keys, n, leases);
     if (result == LIBCACHE_OK && wanted)
         give_stamps(ns, keys, n, begun, &now, &asked);
     if (result == LIBCACHE_OK) {
@@ -277,9 +351,14 @@ static void get_some(libcache_ns *ns, struct remote_key *keys, size_t n, unsigne
             }
         }
     } else {
-        count_in(cache, COUNT_L2_ERROR, 1);
+        count_one(ns, COUNT_L2_ERROR);
+        for (size_t i = 0; i < n; i++)
+            if (keys[i].why != MISS_UNVOUCHED)
+                keys[i].why = MISS_UNAVAILABLE;
     }
     replies_free(&replies);
+    if (leases && leases->item != &one)
+        memory_free(&cache->allocator, leases->item);
 }
 
 void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned flags, uint64_t deadline)
@@ -287,6 +366,7 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
     libcache *cache = ns->cache;
     libcache_stamp one_stamp, *begun = &one_stamp;
     struct l2_key one_name, *names = &one_name;
+    struct operation get = measure(cache, "get", ns, n == 1 ? keys->l1.data : NULL, n == 1 ? keys->l1.size : 0);
     void *memory = NULL;
 
     coherence_notice_fork(cache->coherence);
@@ -294,7 +374,7 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
     if (n > 1) {
         memory = memory_get(&cache->allocator, n * (sizeof *begun + sizeof *names));
         if (!memory) {
-            count_in(cache, COUNT_L2_ERROR, 1);
+            count_one(ns, COUNT_L2_ERROR);
             return;
         }
         begun = memory;
@@ -303,5 +383,6 @@ void remote_get(libcache_ns *ns, struct remote_key *keys, size_t n, unsigned fla
     get_some(ns, keys, n, flags, begun, names, coherence_deadline(cache->coherence, &deadline));
     memory_free(&cache->allocator, memory);
     for (size_t i = 0; i < n; i++)
-        count_in(cache, keys[i].result == LIBCACHE_MISS ? COUNT_L2_MISS : COUNT_L2_HIT, 1);
+        count_one(ns, keys[i].result == LIBCACHE_MISS ? COUNT_L2_MISS : COUNT_L2_HIT);
+    measure_end(&get, n == 1 ? keys->result : LIBCACHE_OK);
 }

@@ -135,10 +135,10 @@ static int is_remote(const libcache_ns *ns, unsigned flags)
 static int delete_key(libcache_ns *ns, const void *key, size_t key_size, unsigned flags, uint64_t *deadline);
 
 /* A Redis error of a call that changed something, counted. */
-static int failed(libcache *cache, int result)
+static int failed(libcache_ns *ns, int result)
 {
     if (result < 0 && result != LIBCACHE_ENUMBER && result != LIBCACHE_EOVERFLOW)
-        count_in(cache, COUNT_L2_ERROR, 1);
+        count_one(ns, COUNT_L2_ERROR);
     return result;
 }
 
@@ -242,7 +242,7 @@ static int follow(libcache_ns *ns, struct storing *s, const struct l2_store *sto
         here = store_here(ns, s);
         return here == LIBCACHE_FENCED && s->item.how != L1_FENCED ? LIBCACHE_OK : here;
     }
-    failed(ns->cache, store->result);
+    failed(ns, store->result);
     if (s->item.only_absent)
         return store->result;
     here = store_here(ns, s);
@@ -252,7 +252,7 @@ static int follow(libcache_ns *ns, struct storing *s, const struct l2_store *sto
 }
 
 /* A namespace that keeps nothing in Redis: the others are told that their copies are old. */
-static int tell_and_store(libcache_ns *ns, struct storing *s)
+static int tell_and_store(libcache_ns *ns, struct storing *s, uint64_t *deadline)
 {
     const struct name name = { .kind = NAME_KEY, .ns = space_slice(ns), .key = { s->key.data, s->key.size } };
     struct asked asked;
@@ -264,7 +264,8 @@ static int tell_and_store(libcache_ns *ns, struct storing *s)
         return store_here(ns, s);
     coherence_notice_fork(ns->cache->coherence);
     asked = coherence_ask(ns->cache->coherence);
-    result = failed(ns->cache, l2_invalidate(coherence_l2(ns->cache->coherence), &name, 1, NULL, &now, deadline_after_ms(ns->cache->timeout_ms)));
+    result = failed(ns, l2_invalidate(coherence_l2(ns->cache->coherence), &name, 1, NULL, &now,
+                                      coherence_deadline(ns->cache->coherence, deadline)));
     if (result != LIBCACHE_OK) {
         coherence_owe(ns->cache->coherence, &name, 1);
     } else if (coherence_learn(ns->cache->coherence, &now, &asked, 1, &at) == LIBCACHE_HIT) {
@@ -275,14 +276,18 @@ static int tell_and_store(libcache_ns *ns, struct storing *s)
     return here != LIBCACHE_OK ? here : result;
 }
 
-/* Both tiers. The values of `n` storings go to Redis in one exchange; results[i] is the i-th's. */
+/*
+ * Both tiers. The values of `n` storings go to Redis in one exchange, and leases (NULL: none) are given back in it; results[i] is the
+ * i-th's: what is not OK beforehand is passed over.
+ */
 static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct sending *sending, struct l2_store *stores,
-                           int *results, uint64_t *deadline)
+                           int *results, struct l2_leases *done, uint64_t *deadline)
 {
     libcache *cache = ns->cache;
     struct asked asked;
+    libcache_stamp at;
     size_t m = 0;
-    int result;
+    int result = LIBCACHE_OK;
 
     coherence_notice_fork(cache->coherence);
     coherence_look(cache->coherence, deadline);
@@ -292,15 +297,23 @@ static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct 
             continue;
         if (!prepare(ns, &s[i], &sending[i])) {
             results[i] = store_here(ns, &s[i]);
-            sending[i].storing = NULL;
+            sending[i].storing = NULL; /* done */
             continue;
         }
         stores[m] = sending[i].store;
         sending[i].store.result = (int)m++;
     }
     asked = coherence_ask(cache->coherence);
-    result = m ? l2_store(coherence_l2(cache->coherence), stores, m, coherence_deadline(cache->coherence, deadline)) : LIBCACHE_OK;
-    (void)result; /* each item has it */
+    if (done && !done->n)
+        done = NULL;
+    if (m || done)
+        result = l2_store(coherence_l2(cache->coherence), stores, m, done, coherence_deadline(cache->coherence, deadline));
+    if (result != LIBCACHE_OK && !m)
+        count_in(cache, COUNT_L2_ERROR, 1); /* else each item does */
+    if (done && done->now.epoch)
+        coherence_learn(cache->coherence, &done->now, &asked, 0, &at);
+    if (done)
+        done->n = 0; /* what came of it or not, it is not tried again: a lease ends by its time */
     for (size_t i = 0; i < n; i++) {
         if (results[i] == LIBCACHE_OK && sending[i].storing)
             results[i] = follow(ns, &s[i], &stores[sending[i].store.result], &asked);
@@ -308,16 +321,18 @@ static void store_remotely(libcache_ns *ns, struct storing *s, size_t n, struct 
     }
 }
 
-static int store_remotely_one(libcache_ns *ns, struct storing *s)
+static int store_remotely_one(libcache_ns *ns, struct storing *s, struct l2_leases *done, uint64_t *deadline)
 {
     struct sending sending;
     struct l2_store store;
-    uint64_t deadline = 0;
+    struct operation set = measure(ns->cache, "set", ns, s->key.data, s->key.size);
     int result = LIBCACHE_OK;
 
     if (!(ns->tiers & LIBCACHE_TIER_L2))
-        return tell_and_store(ns, s);
-    store_remotely(ns, s, 1, &sending, &store, &result, &deadline);
+        result = tell_and_store(ns, s, deadline);
+    else
+        store_remotely(ns, s, 1, &sending, &store, &result, done, deadline);
+    measure_end(&set, result);
     return result;
 }
 
@@ -327,6 +342,8 @@ static int read_call(libcache_ns *ns, const void *key, size_t key_size, const vo
 {
     int result;
 
+    if (may_write(ns->cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
     result = read_set_options(ns, options, s);
@@ -349,92 +366,134 @@ static int give_up_old(libcache_ns *ns, const struct storing *s, uint64_t *deadl
     return deleted < 0 ? deleted : LIBCACHE_ETOOBIG;
 }
 
-static void count_stored(libcache_ns *ns, int result, int only_absent)
+static void count_stored(libcache_ns *ns, int result, int only_absent, size_t size)
 {
     count_one(ns, result == LIBCACHE_FENCED ? COUNT_FENCED : only_absent ? COUNT_ADD : COUNT_SET);
+    if (result == LIBCACHE_OK)
+        count_many(ns, COUNT_SET_BYTES, size);
 }
 
-static int store(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
-                 const libcache_set_options *options, int only_absent, uint32_t load_ms)
+/* How long a load took, as an entry remembers it: only where that is needed. 0: it was no load. */
+static uint32_t remembered_ms(const libcache_ns *ns, uint64_t load_ms)
+{
+    return !ns->policy.early_percent ? 0 : load_ms < 1 ? 1 : load_ms < LOAD_MS_MAX ? (uint32_t)load_ms : LOAD_MS_MAX;
+}
+
+/* One item. load_ms: of a load, as remembered. done: leases that are given back in the same exchange, if there is one (NULL: none). */
+static int store(libcache_ns *ns, const libcache_item *i, int only_absent, uint32_t load_ms, struct l2_leases *done, uint64_t *deadline)
 {
     struct storing s;
-    uint64_t deadline = 0;
     int result;
 
     if (!ns)
         return LIBCACHE_EINVAL;
-    result = read_call(ns, key, key_size, value, size, options, only_absent, &s);
+    result = read_call(ns, i->key.data, i->key.size, i->value.data, i->value.size, i->options, only_absent, &s);
     if (result != LIBCACHE_OK && result != LIBCACHE_ETOOBIG)
         return result;
     s.item.load_ms = load_ms;
     if (result == LIBCACHE_OK)
-        result = is_remote(ns, s.flags) ? store_remotely_one(ns, &s) : store_here(ns, &s);
+        result = is_remote(ns, s.flags) ? store_remotely_one(ns, &s, done, deadline) : store_here(ns, &s);
     if (result == LIBCACHE_ETOOBIG && !only_absent)
-        result = give_up_old(ns, &s, &deadline);
-    count_stored(ns, result, only_absent);
+        result = give_up_old(ns, &s, deadline);
+    count_stored(ns, result, only_absent, s.item.negative ? 0 : i->value.size);
     return result;
+}
+
+static int store_one(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
+                     const libcache_set_options *options, int only_absent)
+{
+    const libcache_item item = { { key, key_size }, { value, size }, options, 0 };
+    uint64_t deadline = 0;
+
+    return store(ns, &item, only_absent, 0, NULL, &deadline);
 }
 
 int libcache_set(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
                  const libcache_set_options *options)
 {
-    return store(ns, key, key_size, value, size, options, 0, 0);
-}
-
-int store_loaded(libcache_ns *ns, const struct l1_key *key, const void *value, size_t size, const libcache_set_options *options,
-                 uint64_t load_ms)
-{
-    return store(ns, key->data, key->size, value, size, options, 0,
-                 !ns->policy.early_percent ? 0 : load_ms < 1 ? 1 : load_ms < LOAD_MS_MAX ? (uint32_t)load_ms : LOAD_MS_MAX);
+    return store_one(ns, key, key_size, value, size, options, 0);
 }
 
 int libcache_add(libcache_ns *ns, const void *key, size_t key_size, const void *value, size_t size,
                  const libcache_set_options *options)
 {
-    return store(ns, key, key_size, value, size, options, 1, 0);
+    return store_one(ns, key, key_size, value, size, options, 1);
 }
+
+/* ---- Storing many ------------------------------------------------------------------------------------------------- */
 
 #define SENT_AT_ONCE 64
 
-/* Up to SENT_AT_ONCE items, in one exchange. ENOMEM: none was stored. */
-static int set_some(libcache_ns *ns, libcache_item *items, size_t n, uint64_t *deadline)
-{
-    const libcache_allocator *allocator = &ns->cache->allocator;
-    struct {
-        struct storing storing[SENT_AT_ONCE];
-        struct sending sending[SENT_AT_ONCE];
-        struct l2_store store[SENT_AT_ONCE];
-        int result[SENT_AT_ONCE];
-    } *all = memory_get(allocator, sizeof *all);
+/* Memory for n items on their way. */
+struct many {
+    struct storing *storing;
+    struct sending *sending;
+    struct l2_store *stores;
+    int *results, *done;
+};
 
-    if (!all)
+static int make_many(const libcache *cache, size_t n, struct many *m)
+{
+    m->storing = memory_get(&cache->allocator, n * (sizeof *m->storing + sizeof *m->sending + sizeof *m->stores + 2 * sizeof *m->results));
+    if (!m->storing)
+        return LIBCACHE_ENOMEM;
+    m->sending = (struct sending *)(void *)(m->storing + n);
+    m->stores = (struct l2_store *)(void *)(m->sending + n);
+    m->results = (int *)(void *)(m->stores + n);
+    m->done = m->results + n;
+    return LIBCACHE_OK;
+}
+
+/* Checks one of many. What is not for Redis is done at once: then *result is EXISTS, and what came of it is the item's own. */
+static void begin_item(libcache_ns *ns, libcache_item *item, struct storing *s, int *result, uint64_t *deadline)
+{
+    *result = read_call(ns, item->key.data, item->key.size, item->value.data, item->value.size, item->options, 0, s);
+    item->result = LIBCACHE_OK;
+    if (*result == LIBCACHE_OK && (s->flags & LIBCACHE_SKIP_L2)) {
+        item->result = store_here(ns, s);
+        *result = LIBCACHE_EXISTS;
+    } else if (*result == LIBCACHE_ETOOBIG) {
+        item->result = give_up_old(ns, s, deadline);
+        *result = LIBCACHE_EXISTS;
+    }
+}
+
+/* n items, in one exchange. load_ms: NULL, or how long each took to load. OK; ENOMEM: nothing was done. */
+static int store_many(libcache_ns *ns, libcache_item *items, const uint64_t *load_ms, size_t n, struct l2_leases *done,
+                      uint64_t *deadline)
+{
+    struct operation set;
+    struct many m;
+
+    if (make_many(ns->cache, n, &m) != LIBCACHE_OK)
         return LIBCACHE_ENOMEM;
     for (size_t i = 0; i < n; i++) {
-        all->result[i] = read_call(ns, items[i].key.data, items[i].key.size, items[i].value.data, items[i].value.size,
-                                   items[i].options, 0, &all->storing[i]);
-        if (all->result[i] == LIBCACHE_OK && (all->storing[i].flags & LIBCACHE_SKIP_L2)) {
-            items[i].result = store_here(ns, &all->storing[i]);
-            all->result[i] = LIBCACHE_EXISTS; /* done: not for Redis */
-        } else if (all->result[i] == LIBCACHE_ETOOBIG) {
-            items[i].result = give_up_old(ns, &all->storing[i], deadline);
-            all->result[i] = LIBCACHE_EXISTS;
-        } else {
-            items[i].result = LIBCACHE_OK;
-        }
+        begin_item(ns, &items[i], &m.storing[i], &m.results[i], deadline);
+        m.storing[i].item.load_ms = load_ms ? remembered_ms(ns, load_ms[i]) : 0;
+        m.done[i] = m.results[i] == LIBCACHE_EXISTS;
     }
-    {
-        int done[SENT_AT_ONCE];
-        for (size_t i = 0; i < n; i++)
-            done[i] = all->result[i] == LIBCACHE_EXISTS;
-        store_remotely(ns, all->storing, n, all->sending, all->store, all->result, deadline);
-        for (size_t i = 0; i < n; i++) {
-            if (!done[i])
-                items[i].result = all->result[i];
-            count_stored(ns, items[i].result, 0);
-        }
+    set = measure(ns->cache, "set", ns, NULL, 0);
+    store_remotely(ns, m.storing, n, m.sending, m.stores, m.results, done, deadline);
+    measure_end(&set, LIBCACHE_OK);
+    for (size_t i = 0; i < n; i++) {
+        if (!m.done[i])
+            items[i].result = m.results[i];
+        count_stored(ns, items[i].result, 0,
+                     items[i].result == LIBCACHE_OK && !m.storing[i].item.negative ? items[i].value.size : 0);
     }
-    memory_free(allocator, all);
+    memory_free(&ns->cache->allocator, m.storing);
     return LIBCACHE_OK;
+}
+
+void store_loaded(libcache_ns *ns, libcache_item *items, const uint64_t *load_ms, size_t n, struct l2_leases *done, uint64_t *deadline)
+{
+    int together = n > 1 && is_remote(ns, 0) && (ns->tiers & LIBCACHE_TIER_L2);
+
+    if (!together || store_many(ns, items, load_ms, n, done, deadline) != LIBCACHE_OK)
+        for (size_t i = 0; i < n; i++)
+            items[i].result = store(ns, &items[i], 0, remembered_ms(ns, load_ms[i]), done, deadline);
+    if (done && done->n) /* nothing has gone to Redis */
+        store_remotely(ns, NULL, 0, NULL, NULL, NULL, done, deadline);
 }
 
 int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n)
@@ -448,7 +507,7 @@ int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (together) {
             size_t m = n - i < SENT_AT_ONCE ? n - i : SENT_AT_ONCE;
-            int result = set_some(ns, items + i, m, &deadline);
+            int result = store_many(ns, items + i, NULL, m, NULL, &deadline);
             for (size_t j = i; result != LIBCACHE_OK && j < i + m; j++)
                 items[j].result = result;
             i += m - 1;
@@ -458,8 +517,8 @@ int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n)
             struct l1_key next = l1_key_of(&ns->cache->l1, ns->id, items[i + 1].key.data, items[i + 1].key.size);
             l1_prefetch_index(&ns->cache->l1, &next);
         }
-        items[i].result = store(ns, items[i].key.data, items[i].key.size, items[i].value.data, items[i].value.size,
-                                items[i].options, 0, 0);
+        items[i].result = store_one(ns, items[i].key.data, items[i].key.size, items[i].value.data, items[i].value.size,
+                                    items[i].options, 0);
     }
     for (size_t i = 0; i < n && first_error == LIBCACHE_OK; i++)
         if (items[i].result < 0)
@@ -477,12 +536,24 @@ static int delete_quietly(libcache_ns *ns, const struct l1_key *k, unsigned flag
     int result, here;
 
     coherence_notice_fork(ns->cache->coherence);
-    result = failed(ns->cache, l2_forget(coherence_l2(ns->cache->coherence), &key, &gone,
-                                         coherence_deadline(ns->cache->coherence, deadline)));
+    result = failed(ns, l2_forget(coherence_l2(ns->cache->coherence), &key, &gone,
+                                  coherence_deadline(ns->cache->coherence, deadline)));
     here = l1_delete(&ns->cache->l1, k, (flags & LIBCACHE_NO_WAIT) != 0);
     if (result != LIBCACHE_OK || here < 0)
         return result != LIBCACHE_OK ? result : here;
     return gone || here == LIBCACHE_OK ? LIBCACHE_OK : LIBCACHE_MISS;
+}
+
+/* Both, and the other hosts. */
+static int delete_everywhere(libcache_ns *ns, const struct l1_key *k, unsigned flags, uint64_t *deadline)
+{
+    struct coherence *coherence = ns->cache->coherence;
+    const struct name name = { .kind = NAME_KEY, .ns = space_slice(ns), .key = { k->data, k->size } };
+    size_t there = 0;
+    int result = failed(ns, coherence_invalidate(coherence, &name, 1, &there, (flags & LIBCACHE_NO_WAIT) != 0,
+                                                 coherence_deadline(coherence, deadline)));
+
+    return result != LIBCACHE_OK ? result : there ? LIBCACHE_OK : LIBCACHE_MISS;
 }
 
 static int delete_key(libcache_ns *ns, const void *key, size_t key_size, unsigned flags, uint64_t *deadline)
@@ -492,21 +563,18 @@ static int delete_key(libcache_ns *ns, const void *key, size_t key_size, unsigne
 
     if (!ns || (flags & ~CHANGE_FLAGS))
         return LIBCACHE_EINVAL;
+    if (may_write(ns->cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     if (!is_remote(ns, flags)) {
         result = l1_delete(&ns->cache->l1, &k, (int)(flags & LIBCACHE_NO_WAIT));
-    } else if (flags & LIBCACHE_NO_PUBLISH) {
-        result = delete_quietly(ns, &k, flags, deadline);
     } else {
-        const struct name name = { .kind = NAME_KEY, .ns = space_slice(ns), .key = { key, key_size } };
-        size_t there = 0;
-        result = failed(ns->cache, coherence_invalidate(ns->cache->coherence, &name, 1, &there,
-                                                        (flags & LIBCACHE_NO_WAIT) != 0,
-                                                        coherence_deadline(ns->cache->coherence, deadline)));
-        if (result == LIBCACHE_OK)
-            result = there ? LIBCACHE_OK : LIBCACHE_MISS;
+        struct operation delete = measure(ns->cache, "delete", ns, key, key_size);
+        result = flags & LIBCACHE_NO_PUBLISH ? delete_quietly(ns, &k, flags, deadline)
+                                             : delete_everywhere(ns, &k, flags, deadline);
+        measure_end(&delete, result);
     }
     if (result >= 0)
         count_one(ns, COUNT_DELETE);
@@ -527,6 +595,7 @@ static int delete_some(libcache_ns *ns, const libcache_slice *keys, size_t n, si
                        uint64_t *deadline)
 {
     struct name *names = memory_get(&ns->cache->allocator, n * sizeof *names);
+    struct operation delete = measure(ns->cache, "delete", ns, NULL, 0);
     size_t m = 0, there = 0;
     int result = LIBCACHE_OK, bad = LIBCACHE_OK;
 
@@ -539,12 +608,13 @@ static int delete_some(libcache_ns *ns, const libcache_slice *keys, size_t n, si
             bad = LIBCACHE_EKEY;
     }
     if (m)
-        result = failed(ns->cache, coherence_invalidate(ns->cache->coherence, names, m, &there,
-                                                        (flags & LIBCACHE_NO_WAIT) != 0,
-                                                        coherence_deadline(ns->cache->coherence, deadline)));
+        result =
+            failed(ns, coherence_invalidate(ns->cache->coherence, names, m, &there, (flags & LIBCACHE_NO_WAIT) != 0,
+                                            coherence_deadline(ns->cache->coherence, deadline)));
     memory_free(&ns->cache->allocator, names);
     if (result >= 0)
-        count_in(ns->cache, COUNT_DELETE, m);
+        count_many(ns, COUNT_DELETE, m);
+    measure_end(&delete, result);
     *deleted += there;
     return result != LIBCACHE_OK ? result : bad;
 }
@@ -557,6 +627,8 @@ int libcache_delete_many(libcache_ns *ns, const libcache_slice *keys, size_t n, 
 
     if (!ns || (n && !keys) || (flags & ~CHANGE_FLAGS))
         return LIBCACHE_EINVAL;
+    if (may_write(ns->cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     together = is_remote(ns, flags) && !(flags & LIBCACHE_NO_PUBLISH);
     for (size_t i = 0, m = 1; i < n; i += m) {
         if (together) {
@@ -581,20 +653,25 @@ int libcache_touch(libcache_ns *ns, const void *key, size_t key_size, uint64_t t
 
     if (!ns || !ttl_ok(ttl_ms) || (flags & ~CHANGE_FLAGS))
         return LIBCACHE_EINVAL;
+    if (may_write(ns->cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     ttl_ms = jittered(ns, ttl_ms ? ttl_ms : ns->policy.ttl_ms);
     if ((ns->tiers & LIBCACHE_TIER_L2) && is_remote(ns, flags)) {
         const struct l2_key l2_key = { space_slice(ns), { key, key_size } };
+        struct operation touch = measure(ns->cache, "touch", ns, key, key_size);
         struct asked asked = coherence_ask(ns->cache->coherence);
         struct history now;
         libcache_stamp at;
         coherence_notice_fork(ns->cache->coherence);
-        there = failed(ns->cache, l2_touch(coherence_l2(ns->cache->coherence), &l2_key, kept(ns, ttl_ms),
-                                           (flags & LIBCACHE_NO_PUBLISH) != 0, &now, deadline_after_ms(ns->cache->timeout_ms)));
+        there =
+            failed(ns, l2_touch(coherence_l2(ns->cache->coherence), &l2_key, kept(ns, ttl_ms),
+                                (flags & LIBCACHE_NO_PUBLISH) != 0, &now, deadline_after_ms(ns->cache->timeout_ms)));
         if (there >= 0)
             coherence_learn(ns->cache->coherence, &now, &asked, 0, &at);
+        measure_end(&touch, there);
     }
     result = l1_touch(&ns->cache->l1, &k, l1_kept(ns, ttl_ms), (flags & LIBCACHE_NO_WAIT) != 0);
     if (there < 0)
@@ -622,8 +699,9 @@ static int add_remotely(libcache_ns *ns, struct storing *s, int64_t delta, int s
 
     coherence_notice_fork(coherence);
     memset(&now, 0, sizeof now);
-    result = failed(ns->cache, l2_increment(coherence_l2(coherence), &key, &e, s->ttl_ms, delta, subtract,
-                                            (s->flags & LIBCACHE_NO_PUBLISH) != 0, &number, &now, deadline_after_ms(ns->cache->timeout_ms)));
+    result = failed(ns, l2_increment(coherence_l2(coherence), &key, &e, s->ttl_ms, delta, subtract,
+                                     (s->flags & LIBCACHE_NO_PUBLISH) != 0, &number, &now,
+                                     deadline_after_ms(ns->cache->timeout_ms)));
     memory_free(&ns->cache->allocator, compressed);
     if (result != LIBCACHE_OK)
         return result;
@@ -644,6 +722,8 @@ static int add_number(libcache_ns *ns, const void *key, size_t key_size, int64_t
 
     if (!ns)
         return LIBCACHE_EINVAL;
+    if (may_write(ns->cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     if (!key_ok(key, key_size))
         return LIBCACHE_EKEY;
     result = read_set_options(ns, options, &s);
@@ -652,10 +732,13 @@ static int add_number(libcache_ns *ns, const void *key, size_t key_size, int64_t
     if (s.item.negative || s.item.how == L1_FENCED)
         return LIBCACHE_EINVAL;
     s.key = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
-    if ((ns->tiers & LIBCACHE_TIER_L2) && is_remote(ns, s.flags))
+    if ((ns->tiers & LIBCACHE_TIER_L2) && is_remote(ns, s.flags)) {
+        struct operation increment = measure(ns->cache, "increment", ns, key, key_size);
         result = add_remotely(ns, &s, delta, subtract, out);
-    else
-        result = l1_add_number(&ns->cache->l1, &s.key, delta, subtract, &s.item, out, (s.flags & LIBCACHE_NO_WAIT) != 0);
+        measure_end(&increment, result);
+    } else
+        result =
+            l1_add_number(&ns->cache->l1, &s.key, delta, subtract, &s.item, out, (s.flags & LIBCACHE_NO_WAIT) != 0);
     if (result >= 0)
         count_one(ns, COUNT_INCREMENT);
     return result;
@@ -677,19 +760,34 @@ int libcache_decrement(libcache_ns *ns, const void *key, size_t key_size, int64_
 
 #define INVALIDATE_FLAGS (unsigned)(LIBCACHE_NO_WAIT | LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH)
 
-/* n names, here and, unless the flags say otherwise, everywhere; `here` is the same for L1. */
-static int invalidate(libcache *cache, const struct name *names, size_t n, const struct l1_names *here, unsigned flags,
-                      uint64_t *deadline)
+/* n names, everywhere. */
+static int invalidate_remotely(libcache *cache, libcache_ns *ns, const struct name *names, size_t n, int no_wait,
+                               uint64_t *deadline)
+{
+    struct operation invalidate = measure(cache, "invalidate", ns, NULL, 0);
+    int result =
+        coherence_invalidate(cache->coherence, names, n, NULL, no_wait, coherence_deadline(cache->coherence, deadline));
+
+    if (result < 0)
+        counters_add(&cache->counters, ns ? ns->id : counters_nowhere(&cache->counters), COUNT_L2_ERROR, 1);
+    measure_end(&invalidate, result);
+    return result;
+}
+
+/* n names, here and, unless the flags say otherwise, everywhere; `here` is the same for L1. ns: NULL, or the one that they concern. */
+static int invalidate(libcache *cache, libcache_ns *ns, const struct name *names, size_t n, const struct l1_names *here,
+                      unsigned flags, uint64_t *deadline)
 {
     int no_wait = (flags & LIBCACHE_NO_WAIT) != 0, result;
 
+    if (may_write(cache) != LIBCACHE_OK)
+        return LIBCACHE_EACCESS;
     if (cache->coherence && !(flags & (LIBCACHE_SKIP_L2 | LIBCACHE_NO_PUBLISH)))
-        result = failed(cache, coherence_invalidate(cache->coherence, names, n, NULL, no_wait,
-                                                    coherence_deadline(cache->coherence, deadline)));
+        result = invalidate_remotely(cache, ns, names, n, no_wait, deadline);
     else
         result = l1_invalidate(&cache->l1, here, 0, L1_NEXT, no_wait);
     if (result == LIBCACHE_OK)
-        counters_add(&cache->counters, COUNT_INVALIDATION, n);
+        counters_add(&cache->counters, ns ? ns->id : counters_nowhere(&cache->counters), COUNT_INVALIDATION, n);
     return result;
 }
 
@@ -711,7 +809,7 @@ int libcache_invalidate_tags(libcache *cache, const libcache_slice *tags, size_t
         hash_tags(tags + from, m, hashes);
         for (size_t i = 0; i < m; i++)
             names[i] = (struct name){ .kind = NAME_TAG, .tag = hashes[i] };
-        result = invalidate(cache, names, m, &here, flags, &deadline);
+        result = invalidate(cache, NULL, names, m, &here, flags, &deadline);
         if (result != LIBCACHE_OK)
             return result;
     }
@@ -724,9 +822,8 @@ int libcache_invalidate_namespace(libcache_ns *ns, unsigned flags)
 
     if (!ns || (flags & ~INVALIDATE_FLAGS))
         return LIBCACHE_EINVAL;
-    return invalidate(ns->cache, &(const struct name){ .kind = NAME_SPACE, .ns = space_slice(ns) }, 1,
-                      &(const struct l1_names){ .spaces = &ns->id, .n_spaces = 1 }, flags,
-                      &deadline);
+    return invalidate(ns->cache, ns, &(const struct name){ .kind = NAME_SPACE, .ns = space_slice(ns) }, 1,
+                      &(const struct l1_names){ .spaces = &ns->id, .n_spaces = 1 }, flags, &deadline);
 }
 
 int libcache_invalidate_all(libcache *cache, unsigned flags)
@@ -735,6 +832,6 @@ int libcache_invalidate_all(libcache *cache, unsigned flags)
 
     if (!cache || (flags & ~INVALIDATE_FLAGS))
         return LIBCACHE_EINVAL;
-    return invalidate(cache, &(const struct name){ .kind = NAME_ALL }, 1, &(const struct l1_names){ .all = 1 }, flags,
-                      &deadline);
+    return invalidate(cache, NULL, &(const struct name){ .kind = NAME_ALL }, 1, &(const struct l1_names){ .all = 1 },
+                      flags, &deadline);
 }

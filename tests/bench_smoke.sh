@@ -41,12 +41,18 @@ lines_have() {
 "$bin/bench-l1" --tiny --json >"$scratch/l1" || fail "bench-l1 failed"
 lines_have "$scratch/l1" bench=string engine=string threads=number keys=number value_bytes=number mix=string \
     ns_per_op=number ops_per_s=number hit_ratio=number
-for bench in get mix95 same_pages processes get_many16 tags3 invalidate memory; do
+for bench in get mix95 same_pages processes get_many16 tags3 latency outside outside95 invalidate memory; do
     grep -q "\"bench\": \"$bench\"" "$scratch/l1" || fail "bench $bench is missing"
 done
-for engine in $("$bin/bench-l1" --list | awk '$1 == "engine" { print $2 }'); do
+for engine in $("$bin/bench-l1" --list | awk '$1 == "engine" && NF == 2 { print $2 }'); do
     grep -q "\"bench\": \"get\", \"engine\": \"$engine\"" "$scratch/l1" || fail "engine $engine is missing"
 done
+for engine in $("$bin/bench-l1" --list | awk '$3 == "(outside)" { print $2 }'); do
+    grep -q "\"bench\": \"outside\", \"engine\": \"$engine\"" "$scratch/l1" || fail "engine $engine is missing"
+done
+grep '"bench": "latency"' "$scratch/l1" | grep -vE '"p50_ns": [0-9.]+, "p90_ns": [0-9.]+, "p99_ns": [0-9.]+, "p99.9_ns"' &&
+    fail "latencies lack percentiles"
+ls -d /tmp/libcache-bench-* >/dev/null 2>&1 && fail "a directory of a peer was left in /tmp"
 grep -E '"bench": "(get|same_pages|processes|get_many16|tags3)", "engine": "libcache' "$scratch/l1" |
     grep -v '"hit_ratio": 1,' && fail "libcache missed where all keys fit"
 
@@ -104,6 +110,24 @@ grep -v '"requests": 20000,.*"keys": 3098,' "$scratch/replay" && fail "requests 
 grep '"capacity_ratio": 2,' "$scratch/replay" | grep -v '"misses": 3098,' &&
     fail "with room for everything, other than the first requests missed"
 
+# Simulated policies, where the right answer is known: a loop larger than the cache misses always with LRU; with room for
+# everything all miss what is new only; a key that is asked for again and again stays through a scan with those that
+# resist scans.
+awk 'BEGIN { for (i = 0; i < 1000; i++) print "loop:" i % 100 }' >"$scratch/loop.txt"
+awk 'BEGIN { for (i = 0; i < 5000; i++) print i % 5 ? "scan:" i : "hot:" i % 20 }' >"$scratch/scan.txt"
+"$bin/bench-replay" --json --policy all --capacity-ratio 0.5,2 "$scratch/loop.txt" >"$scratch/loop" || fail "--policy failed"
+grep '"capacity_ratio": 0.5,' "$scratch/loop" | grep -q '"lru_miss_ratio": 1,' || fail "LRU hit in a loop larger than the cache"
+for policy in lru sieve s3fifo wtinylfu; do
+    grep '"capacity_ratio": 2,' "$scratch/loop" | grep -q "\"${policy}_miss_ratio\": 0.1[,}]" ||
+        fail "$policy with room for everything missed more or less than what is new"
+done
+"$bin/bench-replay" --json --policy lru --policy sieve,s3fifo,wtinylfu --capacity-ratio 0.01 "$scratch/scan.txt" >"$scratch/scan" ||
+    fail "--policy as a list failed"
+for policy in sieve s3fifo wtinylfu; do
+    grep -oE "\"${policy}_miss_ratio\": [0-9.]+" "$scratch/scan" | awk '{ exit !($2 < 0.82) }' || fail "$policy lost hot keys to a scan"
+done
+refuses "$bin/bench-replay" --policy mru "$scratch/plain.txt"
+
 # The reference decides: one that nobody can beat, one that nobody can miss, and none.
 for expected in 0.000001:1 0.999999:0; do
     printf 'trace,cache_size_over_footprint,algorithm,miss_ratio\nplain,0.5,S3FIFO,%s\n' "${expected%:*}" >"$scratch/csv"
@@ -118,6 +142,22 @@ refuses "$bin/bench-replay" "$scratch/missing.txt"
 refuses "$bin/bench-replay"
 printf 'a 10\nb\n' >"$scratch/uneven.txt"
 refuses "$bin/bench-replay" "$scratch/uneven.txt"
+
+# ---- The report ---------------------------------------------------------------------------------------------------------------
+
+if command -v python3 >/dev/null; then
+    mkdir "$scratch/results"
+    for name in l1 l2 load replay; do cp "$scratch/$name" "$scratch/results/$name.jsonl"; done
+    cp "$scratch/loop" "$scratch/results/replay.jsonl"
+    python3 bench/report.py "$scratch/results" >"$scratch/summary" || fail "bench/report.py failed"
+    grep -qE '^gets, .* rocksdb-lru .* [0-9.]+ x$|^gets, .* redis .* [0-9.]+ x$' "$scratch/summary" || fail "the summary lacks ratios"
+    grep -q '<polyline' "$scratch/results/report.html" || fail "the report has no plots"
+    grep -qE '(src|href)=|@import|url\(' "$scratch/results/report.html" && fail "the report needs other files"
+    sed -i 's/"keys"/"kex"/' "$scratch/results/l1.jsonl"
+    refuses python3 bench/report.py "$scratch/results"
+    mkdir "$scratch/nothing"
+    refuses python3 bench/report.py "$scratch/nothing"
+fi
 
 [ $failed = 0 ] && echo "bench_smoke: ok"
 exit $failed

@@ -3,6 +3,7 @@
 #   - compiles every example with pkg-config, shared and static, and runs those that need no arguments
 #     (one that prints "usage" and fails wants some);
 #   - compiles the header alone as C99, C11 and C++17, pedantically, and uses its _INIT macros;
+#   - asks the installed tool and its manual page for their version;
 #   - uninstalls, and looks that nothing is left.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -12,17 +13,17 @@ cxx=${CXX:-g++}
 pkg_config=${PKG_CONFIG:-pkg-config}
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
-failed=0
-fail() {
+fail() { # from a background job, too
     echo "install: $*"
-    failed=1
+    : >"$scratch/failed"
 }
 
 run_make() { ${MAKE:-make} -s --no-print-directory VARIANT=release "$@" DESTDIR="$scratch/root" PREFIX=/opt/libcache; }
 run_make install || exit 1
 
 tree=$scratch/root/opt/libcache
-for file in include/libcache.h lib/libcache.a lib/libcache.so lib/libcache.so.0 lib/pkgconfig/libcache.pc; do
+for file in include/libcache.h lib/libcache.a lib/libcache.so lib/libcache.so.0 lib/pkgconfig/libcache.pc bin/libcache \
+    share/man/man1/libcache.1 share/bash-completion/completions/libcache; do
     [ -e "$tree/$file" ] || fail "$file is not installed"
 done
 
@@ -56,11 +57,11 @@ compile() { # shared or static, source, program
 
 run() { # program, name
     local status
-    LD_LIBRARY_PATH=$tree/lib timeout 60 "$1" </dev/null >"$scratch/out" 2>&1
+    LD_LIBRARY_PATH=$tree/lib timeout 60 "$1" </dev/null >"$1.out" 2>&1
     status=$?
-    if [ $status -ne 0 ] && ! grep -qi '^usage' "$scratch/out"; then
+    if [ $status -ne 0 ] && ! grep -qi '^usage' "$1.out"; then
         fail "$2 ends with status $status:"
-        tail -20 "$scratch/out"
+        tail -20 "$1.out"
     fi
 }
 
@@ -81,10 +82,11 @@ for source in examples/*.c; do
         else
             [ "$needed" -eq 0 ] || fail "$name-static uses libcache.so"
         fi
-        run "$program" "$name-$kind"
+        run "$program" "$name-$kind" &
         count=$((count + 1))
     done
 done
+wait
 
 # The header alone (twice: its guard), as the strictest builds of its users see it, and then each _INIT macro.
 # C++ has no initializer of the first field alone that -Wextra is content with, hence -Wno-missing-field-initializers.
@@ -119,9 +121,12 @@ for compiler in "$cxx" ${compilers#"$cc"}; do
     header_compiles macros "$compiler" -Wno-missing-field-initializers -std=c++17 -x c++
 done
 
+[ "$("$tree/bin/libcache" --version)" = "libcache $version" ] || fail "the tool is not of version $version"
+grep -q "^\.TH LIBCACHE 1 .*\"libcache $version\"" "$tree/share/man/man1/libcache.1" || fail "the manual page is not of version $version"
+
 run_make uninstall || fail "uninstall does not work"
 left=$(find "$scratch/root" ! -type d)
 [ -z "$left" ] || fail "uninstall leaves $left"
 
-[ $failed -eq 0 ] && echo "install: version $version; $count programs built and run; header is clean"
-exit $failed
+[ -e "$scratch/failed" ] && exit 1
+echo "install: version $version; $count programs built and run; header is clean"

@@ -74,9 +74,22 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:allocator_ma
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
 
-# Runs programs as the mode asks (a variant's name, or valgrind), all of them even if one fails.
+run_one() { # mode, launcher words in one, program
+    local mode=$1 launcher=$2 program=$3 name=${3##*/} log start=$SECONDS status
+    log=$build/logs/$mode/$name.log
+    timeout --kill-after=10 900 $launcher "$program" >"$log" 2>&1 </dev/null
+    status=$?
+    if [ $status -eq 0 ]; then
+        printf '    %-32s %3d s  %s\n' "$name" $((SECONDS - start)) "$(grep -m 1 '^[0-9]*%: Checks' "$log")"
+        echo "$name" >>"$build/logs/$mode/passed"
+    else
+        printf '    %-32s %3d s  FAILED, status %d\n%s\n' "$name" $((SECONDS - start)) $status "$(tail -100 "$log")"
+    fi
+}
+
+# Runs programs as the mode asks (a variant's name, or valgrind), JOBS at once, all of them even if one fails.
 run_programs() { # mode, launcher words, programs...
-    local mode=$1 launcher=$2 bad=0 program name log start status
+    local mode=$1 launcher=$2 program
     shift 2
     if [ $# -eq 0 ]; then
         echo "    there are no test programs"
@@ -85,22 +98,15 @@ run_programs() { # mode, launcher words, programs...
     export LIBCACHE_TEST_SCALE=${user_scale:-$(scale_of "$mode")}
     export CK_DEFAULT_TIMEOUT=${user_timeout:-$(timeout_of "$mode")}
     mkdir -p "$build/logs/$mode"
+    : >"$build/logs/$mode/passed"
     for program; do
-        name=${program##*/}
-        log=$build/logs/$mode/$name.log
-        start=$SECONDS
-        timeout --kill-after=10 900 $launcher "$program" >"$log" 2>&1 </dev/null
-        status=$?
-        if [ $status -eq 0 ]; then
-            printf '    %-32s %3d s  %s\n' "$name" $((SECONDS - start)) "$(grep -m 1 '^[0-9]*%: Checks' "$log")"
-        else
-            printf '    %-32s %3d s  FAILED, status %d\n' "$name" $((SECONDS - start)) $status
-            tail -100 "$log"
-            bad=1
-        fi
+        while [ "$(jobs -pr | wc -l)" -ge "$programs_at_once" ]; do wait -n; done
+        run_one "$mode" "$launcher" "$program" &
     done
-    return $bad
+    wait
+    [ "$(wc -l <"$build/logs/$mode/passed")" -eq $# ]
 }
+programs_at_once=${JOBS:-2}
 user_scale=${LIBCACHE_TEST_SCALE:-}
 user_timeout=${CK_DEFAULT_TIMEOUT:-}
 
@@ -157,11 +163,22 @@ run_coherence() { # variant, seconds, more options
     mkdir -p "${log%/*}"
     if timeout --kill-after=10 $((seconds + 120)) $(launcher_of "$variant") "$program" --seconds "$seconds" "$@" \
         >"$log" 2>&1 </dev/null; then
-        grep -a -A 8 '^seed ' "$log" | sed 's/^/    /'
+        grep -a -A 12 '^seed ' "$log" | sed 's/^/    /'
     else
         tail -400 "$log"
         return 1
     fi
+}
+
+# The command-line tool, against segments and servers of its own: tool.sh tries the commands, tool_doctor.sh plants faults.
+test_tool() { # variant, scripts...
+    local variant=$1 script programs
+    shift
+    run_make VARIANT="$variant" $([ "$variant" = release ] && echo WERROR=1) tool-programs || return 1
+    programs=$($make -s --no-print-directory VARIANT="$variant" print-tool)
+    for script; do
+        tests/$script $programs || return 1
+    done
 }
 
 # No figures are judged here: the programs must run, and every engine must give the right values.
@@ -170,11 +187,12 @@ bench_smoke() { run_make bench-programs && tests/bench_smoke.sh; }
 # ---- What is run -------------------------------------------------------------------------------------------
 
 check() {
-    step "build (warnings are errors)" run_make VARIANT=release WERROR=1 all programs
-    step "build with hooks" run_make WERROR=1 VARIANT=hooks programs
+    step "build (warnings are errors)" run_make VARIANT=release WERROR=1 static shared demo-program programs
+    step "build with hooks" run_make WERROR=1 VARIANT=hooks hook-programs
     step "tests" test_variant release
-    step "tests with hooks" test_variant hooks
+    step "tests with hooks" run_programs hooks "" $($make -s --no-print-directory VARIANT=hooks print-hook-tests)
     step "coherence of several hosts under chaos" run_coherence release 15
+    step "command-line tool" test_tool release tool.sh
     step "symbols" tests/symbols.sh
     step "installation and header" tests/install.sh
 }
@@ -190,15 +208,24 @@ test)
     step "broken guards are noticed" tests/coherence/prove.sh
     step "coherence of several hosts under chaos, for longer" run_coherence release 60 --keep
     step "tests, portable build" build_and_test portable
+    step "doctor finds what is planted" test_tool release tool_doctor.sh
     step "tests, address sanitizer" build_and_test asan
+    step "command-line tool, address sanitizer" test_tool asan tool.sh tool_doctor.sh
     step "fuzz corpora, address sanitizer" run_corpora asan
     step "tests, undefined behaviour sanitizer" build_and_test ubsan
     step "tests, thread sanitizer" build_and_test tsan
+    step "example: a service in C, built as a user does" tests/c_service.sh
     step "benchmark programs run and tell the truth" bench_smoke
     step "library with clang (warnings are errors)" run_make VARIANT=clang WERROR=1 static shared
     step "python module" bindings/python/run-tests.sh
     step "lint" run_make lint
+    step "dependencies of the PHP tests" tools/deps.sh php
+    step "PHP" bindings/php/run-tests.sh
+    step "PHP and Python read each other's entries" tests/interop/run.sh
     step "quick tests under valgrind" test_under_valgrind 0
+    ;;
+php)
+    step "PHP" bindings/php/run-tests.sh
     ;;
 variant)
     step "tests, ${2:?which variant?}" build_and_test "$2"
@@ -211,7 +238,7 @@ coverage)
     step "coverage" measure_coverage
     ;;
 *)
-    echo "usage: tests/run.sh check|test|variant V|valgrind|coverage" >&2
+    echo "usage: tests/run.sh check|test|php|variant V|valgrind|coverage" >&2
     exit 2
     ;;
 esac

@@ -249,6 +249,7 @@ END_TEST
 struct host {
     char bytes[64];
     size_t asked;
+    uint8_t codec, tier; /* of the value, when it was asked */
     int calls;
     int refuse;
     jmp_buf *leave_by;
@@ -260,6 +261,8 @@ static void *host_reserve(libcache_value *value, size_t size)
 
     host->calls++;
     host->asked = size;
+    host->codec = value->codec;
+    host->tier = value->tier;
     if (host->leave_by)
         longjmp(*host->leave_by, 1);
     return host->refuse || size > sizeof host->bytes ? NULL : host->bytes;
@@ -288,6 +291,26 @@ START_TEST(reserve_is_asked_for_the_exact_size_and_filled)
     host.calls = 0;
     ck_result(libcache_get(rig.ns, "absent", 6, &value, 0), LIBCACHE_MISS);
     ck_assert_int_eq(host.calls, 0);
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(reserve_knows_codec_and_tier)
+{
+    struct rig rig;
+    struct host host = { .calls = 0 };
+    libcache_value value = { .reserve = host_reserve, .reserve_arg = &host };
+    libcache_set_options options = LIBCACHE_SET_OPTIONS_INIT;
+
+    rig_up(&rig);
+    for (unsigned flags = 0; flags <= LIBCACHE_TIMES; flags += LIBCACHE_TIMES) { /* the quick way, and the thorough one */
+        options.codec = (uint8_t)(7 + flags);
+        ck_result(libcache_set(rig.ns, KEY, "value", 5, &options), LIBCACHE_OK);
+        value.codec = value.tier = 0;
+        ck_result(libcache_get(rig.ns, KEY, &value, flags), LIBCACHE_HIT);
+        ck_assert_uint_eq(host.codec, options.codec);
+        ck_assert_uint_eq(host.tier, LIBCACHE_TIER_L1);
+    }
     rig_down(&rig);
 }
 END_TEST
@@ -719,7 +742,8 @@ int main(void)
                      a_miss_leaves_the_value_untouched, a_hit_into_a_reused_value_allocates_nothing,
                      a_value_grows_with_what_is_found, memory_of_the_caller_is_filled_in_place,
                      memory_of_the_caller_that_is_too_small_says_how_much_is_needed,
-                     reserve_is_asked_for_the_exact_size_and_filled, reserve_without_memory_is_enomem,
+                     reserve_is_asked_for_the_exact_size_and_filled, reserve_knows_codec_and_tier,
+                     reserve_without_memory_is_enomem,
                      a_longjmp_out_of_reserve_leaves_the_cache_usable, get_many_gives_each_key_its_own_result,
                      get_many_agrees_with_get_on_many_keys, set_many_stores_all_that_can_be_stored,
                      delete_many_deletes_all_that_are_there, a_set_replaces_value_flags_tags_and_ttl,

@@ -614,6 +614,45 @@ START_TEST(with_verify_values_a_value_that_was_scribbled_over_is_a_miss)
 }
 END_TEST
 
+/* It counts into the life of each entry: with another one they would end too early, or too late. */
+START_TEST(who_says_no_grace_takes_the_one_that_the_segment_has)
+{
+    const char *name = segment_name("grace");
+    libcache_policy policy = LIBCACHE_POLICY_INIT, seen = LIBCACHE_POLICY_INIT;
+    libcache_set_options brief = LIBCACHE_SET_OPTIONS_INIT;
+    libcache_ns *said, *silent, *test;
+    libcache *other;
+    struct rig rig;
+
+    named_rig(&rig, name);
+    rig_open(&rig);
+    policy.ttl_ms = 10000;
+    policy.grace_ms = 60000;
+    ck_result(libcache_open_namespace(&said, rig.cache, "graced", &policy, NULL), LIBCACHE_OK);
+    other = attach(&rig, name, &test);
+    ck_result(libcache_open_namespace(&silent, other, "graced", NULL, NULL), LIBCACHE_OK);
+    ck_result(libcache_read_policy(silent, &seen), LIBCACHE_OK);
+    ck_assert_uint_eq(seen.grace_ms, 60000);
+    policy.ttl_ms = 0;
+    policy.grace_ms = 0;
+    ck_result(libcache_open_namespace(&silent, other, "graced", &policy, NULL), LIBCACHE_OK);
+
+    put(said, "key", "value");
+    brief.ttl_ms = 10000;
+    ck_result(libcache_set(silent, "brief", 5, "value", 5, &brief), LIBCACHE_OK);
+    fake_clock_advance(&rig.clock, 9000);
+    ck_result(look(said, "brief"), LIBCACHE_HIT);
+    ck_result(look(silent, "key"), LIBCACHE_HIT);
+    fake_clock_advance(&rig.clock, 1001);
+    ck_result(look(said, "brief"), LIBCACHE_MISS);
+    ck_result(look(said, "key"), LIBCACHE_MISS);
+    ck_result(look(silent, "key"), LIBCACHE_MISS);
+    libcache_close(other);
+    rig_down(&rig);
+    ck_result(libcache_remove_segment(name, NULL), LIBCACHE_OK);
+}
+END_TEST
+
 int main(void)
 {
     return RUN_TESTS(
@@ -625,5 +664,5 @@ int main(void)
         a_segment_with_other_options_is_replaced_when_nobody_uses_it, a_segment_of_a_process_that_was_killed_is_used_on,
         the_file_of_a_segment_is_for_its_owner_only, links_and_other_things_under_the_name_are_refused,
         a_file_that_is_no_segment_is_refused_by_attach_and_replaced_by_open,
-        with_verify_values_a_value_that_was_scribbled_over_is_a_miss);
+        with_verify_values_a_value_that_was_scribbled_over_is_a_miss, who_says_no_grace_takes_the_one_that_the_segment_has);
 }

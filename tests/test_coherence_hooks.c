@@ -158,6 +158,53 @@ START_TEST(a_copy_that_a_change_overtakes_is_not_served_after_it)
 }
 END_TEST
 
+/* A load function's answer for "key"; nothing is loaded. */
+static int begin_and_give_up(libcache_ns *ns)
+{
+    libcache_value value = LIBCACHE_VALUE_INIT;
+    libcache_load *load = NULL;
+    int result = libcache_load_begin(&load, ns, "key", 3, &value, NULL);
+
+    libcache_load_abort(load, 0);
+    libcache_release_value(&value);
+    return result;
+}
+
+/* The load functions give out what is past its end, but not what is past an invalidation, their own host's or another's. */
+START_TEST(G3_what_is_within_its_grace_is_given_out_only_if_nothing_has_overtaken_it)
+{
+    static const libcache_slice tag = LIBCACHE_STR("tag");
+    libcache_set_options options = LIBCACHE_SET_OPTIONS_INIT;
+    libcache_policy policy = LIBCACHE_POLICY_INIT;
+
+    policy.ttl_ms = 1000;
+    policy.grace_ms = 600000;
+    options.tags = &tag;
+    options.n_tags = 1;
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
+            libcache_ns *ns, *other;
+            struct stage stage;
+            struct host *a, *b;
+            stage_up(&stage, 2);
+            a = &stage.host[0];
+            b = &stage.host[1];
+            ck_result(libcache_open_namespace(&ns, a->cache, "graceful", &policy, NULL), LIBCACHE_OK);
+            ck_result(libcache_open_namespace(&other, b->cache, "graceful", &policy, NULL), LIBCACHE_OK);
+            ck_result(libcache_set(ns, "key", 3, "old", 3, &options), LIBCACHE_OK);
+            fake_clock_advance(&a->rig.clock, 1100);
+            hear(a);
+            ck_result(begin_and_give_up(ns), LIBCACHE_STALE);
+            a->ns = ns;
+            b->ns = other;
+            ck_result(invalidate_somehow(elsewhere ? b : a, kind), LIBCACHE_OK);
+            hear(a);
+            ck_result(begin_and_give_up(ns), LIBCACHE_LEAD);
+            stage_down(&stage);
+        }
+}
+END_TEST
+
 /* ---- Changes and their order --------------------------------------------------------------------------------------------- */
 
 /* The first set has been given the lower position, and comes to its L1 when the second one is there already. */
@@ -382,6 +429,7 @@ END_TEST
 int main(void)
 {
     return RUN_TESTS("coherence_hooks", a_copy_that_a_change_overtakes_is_not_served_after_it,
+                     G3_what_is_within_its_grace_is_given_out_only_if_nothing_has_overtaken_it,
                      of_two_sets_the_later_one_stays_in_whatever_order_they_arrive,
                      a_set_that_a_later_invalidation_has_overtaken_is_not_served,
                      a_late_answer_takes_nothing_away_that_is_newer,

@@ -331,8 +331,8 @@ START_TEST(a_namespace_past_its_share_gives_way)
     for (unsigned i = 0; i < 20000; i++) {
         store_in(greedy, "greedy", i % 6000, 500);
         store_in(greedy, "greedy", (i + 5990) % 6000, 500); /* again, soon: it would go to main */
-        if (stripe(&rig)->space_bytes[greedy->id] > most)
-            most = stripe(&rig)->space_bytes[greedy->id];
+        if (stripe(&rig)->space[greedy->id].bytes > most)
+            most = stripe(&rig)->space[greedy->id].bytes;
     }
     ck_assert_uint_le(most, shard(&rig)->region_bytes * 15 / 100 + shard(&rig)->small_bytes + 2000);
     ck_assert_uint_gt(most, shard(&rig)->region_bytes / 20);

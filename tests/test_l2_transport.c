@@ -8,6 +8,7 @@
 #include "support/redis_server.h"
 
 #include "base/platform.h"
+#include "l2/socket.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -178,6 +179,8 @@ END_TEST
 
 START_TEST(connections_are_used_again)
 {
+    uint64_t begun = monotonic_ns(), busy;
+
     up(FAKE_UNIX, fake_honest, NULL);
     for (int i = 0; i < 100; i++)
         ck_result(wire_get(&wire, "key", MS), LIBCACHE_OK);
@@ -186,6 +189,9 @@ START_TEST(connections_are_used_again)
     ck_assert_uint_eq(wire_stats(&wire).exchanges, 100);
     ck_assert_uint_eq(wire_stats(&wire).bytes_in, 100 * strlen("$12\r\nvalue of key\r\n"));
     ck_assert_uint_eq(wire_stats(&wire).bytes_out, 100 * strlen("*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n"));
+    busy = wire_stats(&wire).busy_ns;
+    ck_assert_uint_gt(busy, 100 * 500); /* no answer comes in half a microsecond */
+    ck_assert_uint_lt(busy, monotonic_ns() - begun);
     down();
 }
 END_TEST

@@ -34,9 +34,11 @@ struct crowd {
 
 static void store_value(struct crowd *c)
 {
-    libcache_set_options options = LIBCACHE_SET_OPTIONS_INIT;
+    libcache_item item = { { c->key.data, c->key.size }, LIBCACHE_STR("v"), NULL, 4711 };
+    uint64_t load_ms = LOAD_MS, deadline = 0;
 
-    ck_result(store_loaded(c->ns, &c->key, "v", 1, &options, LOAD_MS), LIBCACHE_OK);
+    store_loaded(c->ns, &item, &load_ms, 1, NULL, &deadline);
+    ck_result(item.result, LIBCACHE_OK);
     c->stored = 1;
 }
 

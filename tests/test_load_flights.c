@@ -29,7 +29,7 @@ static struct l1_key key_of(const struct rig *rig, const char *key)
 static enum flight_role fly(const struct rig *rig, const char *key, struct flight_ref *ref)
 {
     struct l1_key k = key_of(rig, key);
-    return flight_begin(l1_of(rig), &k, LEASE, ref);
+    return flight_begin(l1_of(rig), &k, LEASE, 0, ref);
 }
 
 static void up_shared(struct rig *rig)
@@ -182,7 +182,7 @@ START_TEST(a_dead_leaders_flight_is_taken_over_at_once)
     before = (struct flight_ref){ 0 };
     for (uint32_t i = 0; i < l1_of(&rig)->layout.flights; i++)
         if (l1_of(&rig)->flights[i].key)
-            before = (struct flight_ref){ i, l1_of(&rig)->flights[i].word };
+            before = (struct flight_ref){ i, l1_of(&rig)->flights[i].word, 0 };
     ck_assert(flight_ended(l1_of(&rig), &before, &how)); /* who has waited for it sees that */
     ck_assert_int_eq(how, FLIGHT_FLYING);
     ck_assert_int_eq(fly(&rig, "key", &ref), FLIGHT_LEAD);
@@ -267,9 +267,63 @@ START_TEST(the_hosts_clock_is_not_called_while_the_tables_lock_is_held)
 }
 END_TEST
 
+START_TEST(while_another_host_loads_who_has_an_old_value_rests_and_who_has_none_begins)
+{
+    struct rig rig;
+    struct flight_ref ref;
+
+    rig_up(&rig);
+    for (int has_old = 0; has_old < 2; has_old++) {
+        const struct l1_key key = l1_key_of(l1_of(&rig), 1, has_old ? "old" : "new", 3);
+        ck_assert_int_eq(flight_begin(l1_of(&rig), &key, LEASE, 1, &ref), FLIGHT_LEAD);
+        flight_end(l1_of(&rig), &ref, FLIGHT_ELSEWHERE, 25);
+        ck_assert_int_eq(flight_begin(l1_of(&rig), &key, LEASE, 1, &ref), FLIGHT_BACKOFF);
+        fake_clock_advance(&rig.clock, has_old ? 25 : 24);
+        ck_assert_int_eq(flight_begin(l1_of(&rig), &key, LEASE, has_old, &ref), FLIGHT_LEAD);
+        flight_end(l1_of(&rig), &ref, FLIGHT_STORED, 0);
+    }
+    rig_down(&rig);
+}
+END_TEST
+
+START_TEST(what_was_seen_of_a_flight_tells_whether_another_has_ended_since)
+{
+    struct rig rig;
+    struct flight_ref ref, dead;
+    uint32_t seen;
+
+    rig_up(&rig);
+    {
+        struct l1 *l1 = l1_of(&rig);
+        const struct l1_key key = l1_key_of(l1, 1, "key", 3);
+        ck_assert_uint_eq(flight_seen(l1, &key), 0);
+        ck_assert_int_eq(flight_begin(l1, &key, LEASE, 0, &ref), FLIGHT_LEAD);
+        ck_assert_uint_eq(ref.before, 0); /* nobody was here before */
+        seen = flight_seen(l1, &key);
+        flight_end(l1, &ref, FLIGHT_STORED, 0);
+        ck_assert_int_eq(flight_begin(l1, &key, LEASE, 0, &ref), FLIGHT_LEAD);
+        ck_assert_uint_ne(ref.before, seen); /* that flight has ended */
+        flight_end(l1, &ref, FLIGHT_FENCED, 0);
+        seen = flight_seen(l1, &key);
+        ck_assert_int_eq(flight_begin(l1, &key, LEASE, 0, &ref), FLIGHT_LEAD);
+        ck_assert_uint_eq(ref.before, seen); /* none has */
+        dead = ref;
+        fake_clock_advance(&rig.clock, LEASE);
+        seen = flight_seen(l1, &key);
+        ck_assert_int_eq(flight_begin(l1, &key, LEASE, 0, &ref), FLIGHT_LEAD);
+        ck_assert_uint_eq(ref.before, seen);
+        flight_end(l1, &dead, FLIGHT_STORED, 0); /* who is late ends nobody's flight */
+        ck_assert_uint_eq(flight_seen(l1, &key), ref.word);
+    }
+    rig_down(&rig);
+}
+END_TEST
+
 int main(void)
 {
-    return RUN_TESTS("load_flights", the_first_leads_and_others_learn_how_it_ended,
+    return RUN_TESTS("load_flights", while_another_host_loads_who_has_an_old_value_rests_and_who_has_none_begins,
+                     what_was_seen_of_a_flight_tells_whether_another_has_ended_since,
+                     the_first_leads_and_others_learn_how_it_ended,
                      who_looks_so_late_that_another_flight_has_begun_is_told_to_look_again,
                      a_leader_that_goes_on_is_believed_for_longer_and_one_that_was_given_up_is_told,
                      a_failure_is_remembered_although_many_others_fly, a_full_table_says_so_and_makes_room_when_times_are_up,

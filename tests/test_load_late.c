@@ -179,11 +179,53 @@ START_TEST(of_those_who_block_one_loads_when_the_leader_gives_up)
 }
 END_TEST
 
+static void let_them_come(struct source *source, const libcache_slice *key)
+{
+    const struct rig *rig = source->arg;
+
+    (void)key;
+    until(rig_stats(rig).load_waits == 8 + 7); /* all others wait again, for this load */
+}
+
+START_TEST(of_those_who_wait_for_a_leader_that_does_not_come_back_one_leads_and_the_others_wait_for_him)
+{
+    struct rig rig;
+    libcache_policy policy = LIBCACHE_POLICY_INIT;
+    libcache_load *stopped;
+    struct source source = { .text = "value", .during = let_them_come, .arg = &rig };
+    struct asker askers[8];
+    libcache_ns *ns;
+    uint64_t begun;
+
+    rig_up(&rig);
+    policy.load_timeout_ms = 1500;
+    ns = space_with(&rig, "loads", &policy);
+    stopped = begin(ns, "key", 0, LIBCACHE_LEAD);
+    begun = real_ms();
+    for (int i = 0; i < 8; i++) {
+        askers[i] = (struct asker){ .ns = ns, .key = "key", .source = &source };
+        asker_start(&askers[i]);
+    }
+    until(rig_stats(&rig).load_waits == 8);
+    until(real_ms() - begun > 1600); /* for as long as he is believed, and somewhat */
+    ck_assert_uint_eq(rig_stats(&rig).load_bypasses, 0);
+    fake_clock_advance(&rig.clock, 1500);
+    for (int i = 0; i < 8; i++)
+        asker_end(&askers[i], LIBCACHE_HIT, "value");
+    ck_assert_uint_eq(source.calls, 1);
+    ck_assert_uint_eq(rig_stats(&rig).load_bypasses, 0);
+    ck_result(commit(stopped, "late"), LIBCACHE_OK);
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
 int main(void)
 {
     return RUN_TESTS("load_late", a_forgotten_load_holds_up_nobody_for_longer_than_its_time,
                      a_late_commit_is_stored_if_nothing_has_overtaken_it_and_ends_nobody_elses_load,
                      who_has_waited_for_long_enough_loads_for_himself, where_there_is_no_room_to_say_who_leads_everybody_loads,
                      a_load_may_be_ended_by_another_thread_and_wakes_those_who_block,
-                     of_those_who_block_one_loads_when_the_leader_gives_up);
+                     of_those_who_block_one_loads_when_the_leader_gives_up,
+                     of_those_who_wait_for_a_leader_that_does_not_come_back_one_leads_and_the_others_wait_for_him);
 }

@@ -197,6 +197,25 @@ START_TEST(G3_the_caller_has_his_value_and_the_next_one_is_not_given_it)
 }
 END_TEST
 
+static void set_by_another(struct source *source, const libcache_slice *key)
+{
+    struct rig *rig = source->arg;
+
+    ck_result(libcache_set(rig->ns, key->data, key->size, "another's", 9, NULL), LIBCACHE_OK);
+}
+
+START_TEST(what_is_fresh_by_the_time_that_a_load_fails_is_a_hit)
+{
+    struct rig rig;
+    struct source source = { .error = -1, .during = set_by_another, .arg = &rig };
+
+    rig_up(&rig);
+    ck_fetch(rig.ns, "key", &source, LIBCACHE_HIT, "another's");
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
 static void load_inner(struct source *source, const libcache_slice *key)
 {
     struct source inner = { .text = "inner" };
@@ -229,5 +248,6 @@ int main(void)
                      a_loader_may_set_ttl_tags_flags_and_codec, a_loader_may_say_that_there_is_none,
                      a_loader_may_keep_its_value_out_of_the_cache, a_loaders_error_is_eload_and_what_it_has_given_is_released,
                      a_loaded_value_goes_where_the_caller_wants_it, a_loader_that_gives_no_bytes_for_a_size_is_wrong,
-                     G3_the_caller_has_his_value_and_the_next_one_is_not_given_it, a_loader_may_load_another_key);
+                     G3_the_caller_has_his_value_and_the_next_one_is_not_given_it,
+                     what_is_fresh_by_the_time_that_a_load_fails_is_a_hit, a_loader_may_load_another_key);
 }

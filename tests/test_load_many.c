@@ -197,6 +197,10 @@ START_TEST(G3_of_a_batch_only_what_was_overtaken_is_not_stored)
     struct source source = { .text = "old", .during = delete_b };
 
     rig_up(&rig);
+    while (!stands_alone(rig.ns, "abc", 'b')) {
+        rig_down(&rig);
+        rig_up(&rig);
+    }
     source.arg = rig.ns;
     ck_fetch_many(rig.ns, "abc", &source, LIBCACHE_OK, "hhh", "old"); /* the caller has all */
     ck_value(rig.ns, "a", "old");
@@ -204,6 +208,139 @@ START_TEST(G3_of_a_batch_only_what_was_overtaken_is_not_stored)
     ck_value(rig.ns, "c", "old");
     ck_assert_uint_eq(rig_stats(&rig).fenced, 1);
     rig_down(&rig);
+}
+END_TEST
+
+/* ---- In the background --------------------------------------------------------------------------------------------------- */
+
+static struct executor executor;
+
+START_TEST(what_is_stale_in_a_batch_is_refreshed_by_one_job)
+{
+    struct rig rig;
+    struct source source = { .text = "old" };
+    libcache_ns *ns;
+
+    rig_prepare(&rig);
+    executor_prepare(&executor, &rig);
+    rig_open(&rig);
+    ns = soft_space(&rig);
+    ck_fetch_many(ns, "abc", &source, LIBCACHE_OK, "hhh", "old");
+    fake_clock_advance(&rig.clock, 10000);
+    ck_fetch_many(ns, "cxbax", &source, LIBCACHE_OK, "shssh", "old"); /* only x is loaded in its caller's time */
+    ck_assert_str_eq(source.asked, "x");
+    ck_assert_uint_eq(executor.taken, 1);
+    ck_fetch_many(ns, "abc", &source, LIBCACHE_OK, "sss", "old");
+    ck_assert_uint_eq(executor.taken, 1);
+    source.text = "new";
+    ck_assert(run_job(&executor));
+    ck_assert_str_eq(source.asked, "c b a");
+    ck_fetch_many(ns, "abc", &source, LIBCACHE_OK, "hhh", "new");
+    ck_assert_uint_eq(source.calls, 3);
+    source.error = -1;
+    fake_clock_advance(&rig.clock, 10000);
+    ck_fetch_many(ns, "ab", &source, LIBCACHE_OK, "ss", "new");
+    ck_assert(run_job(&executor));
+    ck_fetch_many(ns, "ab", &source, LIBCACHE_OK, "ss", "new"); /* not again at once */
+    ck_assert_uint_eq(executor.taken, 2);
+    source_done(&source);
+    rig_down(&rig);
+}
+END_TEST
+
+static void *keep(void *arg)
+{
+    struct source *kept = malloc(sizeof *kept);
+
+    executor.kept++;
+    *kept = *(struct source *)arg;
+    return kept;
+}
+
+static void drop(void *kept)
+{
+    source_done(kept);
+    executor.dropped++;
+    free(kept);
+}
+
+START_TEST(what_the_refresh_of_a_batch_needs_is_kept_until_it_has_run_or_was_refused)
+{
+    for (int refuses = 0; refuses < 2; refuses++) {
+        struct rig rig;
+        struct source source = { .text = "old" };
+        libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
+        struct batch b;
+        libcache_ns *ns;
+        rig_prepare(&rig);
+        executor_prepare(&executor, &rig);
+        executor.refuses = (unsigned)refuses;
+        rig_open(&rig);
+        ns = soft_space(&rig);
+        ck_fetch_many(ns, "ab", &source, LIBCACHE_OK, "hh", "old");
+        fake_clock_advance(&rig.clock, 10000);
+        source.text = "new";
+        options.keep = keep;
+        options.drop = drop;
+        batch_init(&b, ns, "aab", &source);
+        b.result = libcache_get_or_load_many(ns, b.keys, b.n, b.values, b.results, source_load_many, &source, &options);
+        /* Refused: who has to refresh gets what he has loaded; the second "a" was found while that was under way. */
+        if (refuses) {
+            ck_result(b.result, LIBCACHE_OK);
+            ck_result(b.results[0], LIBCACHE_HIT);
+            ck_result(b.results[1], LIBCACHE_STALE);
+            ck_result(b.results[2], LIBCACHE_HIT);
+            batch_free(&b);
+        } else {
+            ck_batch(&b, LIBCACHE_OK, "sss", "old");
+        }
+        ck_assert_uint_eq(executor.kept, 1);
+        ck_assert_uint_eq(executor.dropped, (unsigned)refuses);
+        source_done(&source);
+        memset(&source, 0, sizeof source); /* its own is gone when the refresh runs */
+        ck_assert_int_eq(run_job(&executor), !refuses);
+        ck_assert_uint_eq(executor.dropped, 1);
+        ck_value(ns, "a", "new");
+        ck_value(ns, "b", "new");
+        rig_down(&rig);
+    }
+}
+END_TEST
+
+static void delete_a(struct source *source, const libcache_slice *keys)
+{
+    (void)keys;
+    libcache_delete(source->arg, "a", 1, 0);
+}
+
+START_TEST(G3_a_refresh_of_a_batch_in_the_background_is_overtaken_like_any_load)
+{
+    for (int during = 0; during < 2; during++) {
+        struct rig rig;
+        struct source source = { .text = "old" };
+        libcache_ns *ns = NULL;
+        while (!ns || !stands_alone(ns, "ab", 'a')) {
+            if (ns)
+                rig_down(&rig);
+            rig_prepare(&rig);
+            executor_prepare(&executor, &rig);
+            rig_open(&rig);
+            ns = soft_space(&rig);
+        }
+        ck_fetch_many(ns, "ab", &source, LIBCACHE_OK, "hh", "old");
+        fake_clock_advance(&rig.clock, 10000);
+        ck_fetch_many(ns, "ab", &source, LIBCACHE_OK, "ss", "old");
+        source.arg = ns;
+        if (!during)
+            delete_a(&source, NULL);
+        source.during = during ? delete_a : NULL;
+        ck_assert(run_job(&executor));
+        ck_result(look(ns, "a"), LIBCACHE_MISS);
+        ck_value(ns, "b", "old");
+        ck_assert_uint_eq(rig_stats(&rig).fenced, 1);
+        source_done(&source);
+        rig_down(&rig);
+    }
 }
 END_TEST
 
@@ -385,6 +522,9 @@ int main(void)
                      a_stale_value_whose_refresh_does_not_fit_is_not_said_to_fit,
                      a_fresh_value_whose_early_refresh_fails_is_still_fresh, bad_keys_of_a_batch_are_their_own_affair,
                      G3_of_a_batch_only_what_was_overtaken_is_not_stored,
+                     what_is_stale_in_a_batch_is_refreshed_by_one_job,
+                     what_the_refresh_of_a_batch_needs_is_kept_until_it_has_run_or_was_refused,
+                     G3_a_refresh_of_a_batch_in_the_background_is_overtaken_like_any_load,
                      what_others_are_loading_is_waited_for_after_the_rest_was_loaded,
                      a_batch_that_has_waited_for_long_enough_loads_for_itself,
                      a_key_that_comes_to_be_ours_is_loaded_before_others_are_waited_for,

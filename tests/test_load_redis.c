@@ -157,6 +157,52 @@ START_TEST(an_early_refresh_is_not_content_with_the_same_old_value_from_redis)
 }
 END_TEST
 
+START_TEST(a_host_whose_load_failed_takes_what_another_has_loaded_since)
+{
+    struct hosts hosts;
+    struct source source = { .error = -1 };
+
+    hosts_up(&hosts);
+    ck_fetch(hosts.a.ns, "key", &source, LIBCACHE_ELOAD, NULL);
+    ck_fetch(hosts.a.ns, "key", &source, LIBCACHE_ELOAD, NULL);
+    ck_assert_uint_eq(source.calls, 1);
+    source.error = 0;
+    source.text = "value";
+    ck_fetch(hosts.b.ns, "key", &source, LIBCACHE_HIT, "value");
+    ck_fetch(hosts.a.ns, "key", &source, LIBCACHE_HIT, "value"); /* within its backoff; and it is not called stale */
+    ck_assert_uint_eq(source.calls, 2);
+    source_done(&source);
+    hosts_down(&hosts);
+}
+END_TEST
+
+START_TEST(who_only_loads_reads_the_log_like_who_only_gets)
+{
+    for (int soft = 0; soft < 3; soft++) {
+        struct hosts hosts;
+        struct source source = { .text = "old" };
+        libcache_policy policy = soft_policy();
+        libcache_ns *a, *b;
+        hosts_prepare(&hosts, NULL);
+        hosts.b.options.poll_ms = 100;
+        hosts_open(&hosts);
+        policy.soft_ttl_ms = soft ? 10000 : 0;
+        policy.early_percent = soft == 2 ? 100 : 0;
+        a = space(&hosts.a, "soft", &policy);
+        b = space(&hosts.b, "soft", &policy);
+        ck_fetch(b, "key", &source, LIBCACHE_HIT, "old");
+        ck_result(libcache_delete(a, "key", 3, 0), LIBCACHE_OK);
+        source.text = "new";
+        fake_clock_advance(&hosts.b.clock, 99);
+        ck_fetch(b, "key", &source, LIBCACHE_HIT, "old"); /* not heard yet */
+        fake_clock_advance(&hosts.b.clock, 1);
+        ck_fetch(b, "key", &source, LIBCACHE_HIT, "new");
+        source_done(&source);
+        hosts_down(&hosts);
+    }
+}
+END_TEST
+
 /* ---- G3 ------------------------------------------------------------------------------------------------------------------------ */
 
 enum { KINDS = 4 };
@@ -211,16 +257,20 @@ static void load_by(enum path path, libcache_ns *ns, struct source *source, libc
 }
 
 /* One path, one kind, on one host. Only A's clock goes on: B sees all that there is in Redis as it is. */
-static void overtake_one(struct hosts *hosts, enum path path, int kind, int other)
+static void overtake_one(struct hosts *hosts, enum path path, int kind, int other, unsigned lease)
 {
     libcache_policy policy = soft_policy();
     libcache_slice tags[1] = { LIBCACHE_STR("tag") };
     struct source source = { .text = "old", .as = { .tags = tags, .n_tags = 1 } };
-    libcache_ns *a = space(&hosts->a, "soft", &policy), *b = space(&hosts->b, "soft", &policy);
-    struct overtaking o = { other ? &hosts->b : &hosts->a, other ? b : a, kind };
+    struct overtaking o = { .rig = other ? &hosts->b : &hosts->a, .kind = kind };
     libcache_value value = LIBCACHE_VALUE_INIT;
     libcache_load *leader = NULL;
+    libcache_ns *a, *b;
 
+    policy.load_lease = lease;
+    a = space(&hosts->a, "soft", &policy);
+    b = space(&hosts->b, "soft", &policy);
+    o.ns = other ? b : a;
     if (path == REFRESH || path == LATE || path == BATCH_STALE) {
         ck_fetch(a, "key", &source, LIBCACHE_HIT, "old");
         fake_clock_advance(&hosts->a.clock, path == LATE ? 70000 : 20000);
@@ -255,13 +305,14 @@ START_TEST(G3_whatever_loads_is_fenced_by_whatever_is_invalidated_on_whichever_h
     struct hosts hosts;
 
     hosts_prepare(&hosts, NULL);
-    for (int other = 0; other < 2; other++)
+    for (int other = 0; other < 4; other++)
         for (int kind = 0; kind < KINDS; kind++)
             for (enum path path = FOREGROUND; path < PATHS; path++) {
+                int lease = other < 2 ? LIBCACHE_LEASE_HOST : LIBCACHE_LEASE_REDIS;
                 host_prepare(&hosts.a, &hosts.redis);
                 host_prepare(&hosts.b, &hosts.redis);
                 hosts_open(&hosts);
-                overtake_one(&hosts, path, kind, other);
+                overtake_one(&hosts, path, kind, other % 2, (unsigned)lease);
                 rig_down(&hosts.a);
                 rig_down(&hosts.b);
             }
@@ -276,9 +327,12 @@ START_TEST(G3_a_load_that_begins_after_an_invalidation_is_kept_although_its_host
     struct source source = { .text = "new", .as = { .tags = tags, .n_tags = 1 } };
 
     hosts_up(&hosts);
-    for (int kind = 0; kind < KINDS; kind++) {
+    for (int i = 0; i < 2 * KINDS; i++) {
+        int kind = i / 2;
+        libcache_value value = LIBCACHE_VALUE_INIT;
         invalidate(&hosts.b, hosts.b.ns, kind);
-        ck_fetch(hosts.a.ns, "key", &source, LIBCACHE_HIT, "new");
+        load_by(i % 2 ? BATCH : FOREGROUND, hosts.a.ns, &source, &value);
+        libcache_release_value(&value);
         ck_from(hosts.b.ns, "key", "new", LIBCACHE_TIER_L2);
         ck_poll(&hosts.a);
         ck_from(hosts.a.ns, "key", "new", LIBCACHE_TIER_L1); /* nor does it go when its host hears of what came before */
@@ -369,6 +423,7 @@ int main(void)
                      what_is_within_its_grace_in_redis_is_served_when_the_load_fails,
                      a_refresh_that_another_host_has_made_is_not_made_again,
                      an_early_refresh_is_not_content_with_the_same_old_value_from_redis,
+                     a_host_whose_load_failed_takes_what_another_has_loaded_since, who_only_loads_reads_the_log_like_who_only_gets,
                      G3_whatever_loads_is_fenced_by_whatever_is_invalidated_on_whichever_host,
                      G3_a_load_that_begins_after_an_invalidation_is_kept_although_its_host_has_not_heard_of_it,
                      a_batch_asks_redis_in_one_round_trip_and_the_loader_for_the_rest,

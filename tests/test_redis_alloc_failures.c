@@ -3,6 +3,7 @@
  * along without; it leaks nothing, and the handle goes on working. SPDX-License-Identifier: MIT
  */
 #include "support/hosts.h"
+#include "support/loads.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,6 +158,54 @@ static int do_increment_of_a_text(struct rig *rig)
     return libcache_decrement(rig->ns, "text", 4, 1, NULL, NULL);
 }
 
+/* Of all hosts one loads; what cannot be given back for want of memory ends soon. */
+static libcache_ns *leased_space(struct rig *rig)
+{
+    libcache_policy policy = LIBCACHE_POLICY_INIT;
+
+    policy.load_lease = LIBCACHE_LEASE_REDIS;
+    policy.load_timeout_ms = 20;
+    return space(rig, "leased", &policy);
+}
+
+static int do_load(struct rig *rig)
+{
+    struct source source = { .text = "loaded" };
+    libcache_value value = LIBCACHE_VALUE_INIT;
+    int result;
+    uint64_t fail_at = rig->memory.fail_at;
+
+    rig->memory.fail_at = 0;
+    libcache_delete(leased_space(rig), "one", 3, 0);
+    rig->memory.fail_at = fail_at;
+    result = fetch(leased_space(rig), "one", &source, &value);
+    if (result == LIBCACHE_HIT)
+        ck_assert(value.size == 6 && memcmp(value.data, "loaded", 6) == 0);
+    libcache_release_value(&value);
+    source_done(&source);
+    return result;
+}
+
+static int do_load_many(struct rig *rig)
+{
+    struct source source = { .text = "loaded" };
+    struct batch b;
+    uint64_t fail_at = rig->memory.fail_at;
+
+    batch_init(&b, leased_space(rig), "abca", &source);
+    rig->memory.fail_at = 0;
+    libcache_delete_many(b.ns, b.keys, b.n, NULL, 0);
+    rig->memory.fail_at = fail_at;
+    fetch_batch(&b);
+    for (size_t i = 0; i < b.n; i++) {
+        ck_assert(b.results[i] == LIBCACHE_HIT || b.results[i] == LIBCACHE_ENOMEM);
+        ck_assert(b.results[i] != LIBCACHE_HIT || (b.values[i].size == 6 && memcmp(b.values[i].data, "loaded", 6) == 0));
+    }
+    batch_free(&b);
+    source_done(&source);
+    return b.result;
+}
+
 static int do_invalidate_tags(struct rig *rig)
 {
     return invalidate_tag(rig->cache, "another");
@@ -201,6 +250,8 @@ static const struct {
     { "touch", do_touch, LIBCACHE_OK, 0 },
     { "increment", do_increment, LIBCACHE_OK, 0 },
     { "increment of a text", do_increment_of_a_text, LIBCACHE_OK, 0 },
+    { "get_or_load with a lease", do_load, LIBCACHE_HIT, 0 },
+    { "get_or_load_many with leases", do_load_many, LIBCACHE_OK, 0 },
     { "invalidate_tags", do_invalidate_tags, LIBCACHE_OK, 0 },
     { "invalidate_namespace", do_invalidate_namespace, LIBCACHE_OK, 0 },
     { "poll", do_poll, LIBCACHE_OK, 0 },
@@ -219,6 +270,7 @@ static void up(struct rig *rig)
     policy.compress_bytes = 1000;
     rig->ns = space(rig, "packing", &policy);
     space(rig, "other", NULL);
+    leased_space(rig);
     ck_poll(rig);
     libcache_delete_many(rig->ns, loaded, 3, NULL, 0);
     put(rig->ns, "key", "value");

@@ -121,6 +121,8 @@ static void *reserve_or_not(libcache_value *value, size_t size)
 {
     struct { size_t asked; char room[16]; } *r = value->reserve_arg;
 
+    ck_assert_uint_eq(value->codec, 0); /* known before the bytes are there, and who has them */
+    ck_assert_uint_eq(value->tier, LIBCACHE_TIER_L2);
     r->asked = size;
     return size <= sizeof r->room ? r->room : NULL;
 }
@@ -142,7 +144,7 @@ START_TEST(values_from_redis_go_where_the_caller_says)
     ck_result(libcache_get(hosts.b.ns, "long", 4, &value, 0), LIBCACHE_ETOOBIG);
     ck_assert_uint_eq(value.size, 26);
     ck_assert_ptr_eq(value.data, own);
-    value = (libcache_value){ .reserve = reserve_or_not, .reserve_arg = &reserved };
+    value = (libcache_value){ .reserve = reserve_or_not, .reserve_arg = &reserved, .codec = 99 };
     ck_result(libcache_get(hosts.b.ns, "short", 5, &value, LIBCACHE_SKIP_L1), LIBCACHE_HIT);
     ck_assert_uint_eq(reserved.asked, 8);
     ck_assert_ptr_eq(value.data, reserved.room);

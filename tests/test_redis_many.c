@@ -156,7 +156,7 @@ START_TEST(each_item_is_stored_as_its_own_options_say)
     ck_result(item[BAD_TAG].result, LIBCACHE_ETAG);
     ck_result(item[TOO_BIG].result, LIBCACHE_ETOOBIG);
     ck_result(item[LOADED].result, LIBCACHE_OK);
-    ck_assert_uint_eq(log_position(&hosts), position + 3); /* plain, negative, and the old value that is gone */
+    ck_assert_uint_eq(log_position(&hosts), position + 2); /* plain and negative together, and the old value that is gone */
     ck_poll(&hosts.b);
     ck_from(hosts.b.ns, "key-0", "value", L2);
     ck_get(hosts.b.ns, "key-1", 0, LIBCACHE_NEGATIVE, L2);
@@ -278,11 +278,111 @@ START_TEST(an_answer_that_is_larger_than_allowed_is_a_miss)
 }
 END_TEST
 
+START_TEST(what_is_stored_together_has_one_position_and_one_record)
+{
+    uint64_t position, sent, records;
+
+    fill_arrays();
+    hosts_up(&hosts);
+    ck_result(libcache_set_many(hosts.a.ns, items, 65), LIBCACHE_OK);
+    ck_poll(&hosts.b);
+    for (int i = 0; i < 65; i++)
+        ck_from(hosts.b.ns, names[i], texts[i], L2);
+    position = log_position(&hosts);
+    ck_assert_uint_eq(position, 2); /* 64 in a round trip */
+    sent = exchanges(&hosts.a);
+    records = rig_stats(&hosts.b).log_records;
+    items[7].value = (libcache_slice){ "seven", 5 };
+    ck_result(libcache_set_many(hosts.a.ns, items, 64), LIBCACHE_OK);
+    ck_assert_uint_eq(exchanges(&hosts.a), sent + 1);
+    ck_assert_uint_eq(log_position(&hosts), position + 1);
+    ck_poll(&hosts.a); /* its own record takes nothing away */
+    ck_from(hosts.a.ns, names[7], "seven", L1);
+    ck_poll(&hosts.b);
+    ck_assert_uint_eq(rig_stats(&hosts.b).log_records, records + 1);
+    ck_from(hosts.b.ns, names[7], "seven", L2); /* every copy is given up */
+    ck_from(hosts.b.ns, names[63], texts[63], L2);
+    ck_from(hosts.b.ns, names[64], texts[64], L1);
+    hosts_down(&hosts);
+}
+END_TEST
+
+START_TEST(of_two_values_for_one_key_the_later_one_stays_in_both_tiers)
+{
+    libcache_set_options quiet = LIBCACHE_SET_OPTIONS_INIT;
+
+    fill_arrays();
+    hosts_up(&hosts);
+    quiet.flags = LIBCACHE_NO_PUBLISH;
+    for (int i = 0; i < 8; i++)
+        items[i].key = keys[i < 4 ? 0 : 1]; /* neighbours of one kind; and of different kinds, so in several calls */
+    items[5].options = items[7].options = &quiet;
+    ck_result(libcache_set_many(hosts.a.ns, items, 8), LIBCACHE_OK);
+    items[5].options = items[7].options = NULL;
+    ck_from(hosts.a.ns, "key-0", texts[3], L1);
+    ck_from(hosts.b.ns, "key-0", texts[3], L2);
+    ck_from(hosts.a.ns, "key-1", texts[7], L1);
+    ck_from(hosts.b.ns, "key-1", texts[7], L2);
+    hosts_down(&hosts);
+}
+END_TEST
+
+START_TEST(of_what_is_stored_at_once_others_are_told_of_what_is_not_quiet)
+{
+    libcache_set_options quiet = LIBCACHE_SET_OPTIONS_INIT;
+    libcache_item pair[4];
+
+    fill_arrays();
+    hosts_up(&hosts);
+    put(hosts.a.ns, names[0], "old");
+    put(hosts.a.ns, names[1], "old");
+    for (int first = 0; first < 2; first++) {
+        quiet.flags = LIBCACHE_NO_PUBLISH;
+        ck_poll(&hosts.b);
+        libcache_delete_many(hosts.a.ns, keys, 4, NULL, 0);
+        for (int i = 0; i < 4; i++) {
+            put(hosts.a.ns, names[i], "old");
+            pair[i] = items[i];
+            pair[i].options = i % 2 == first ? &quiet : NULL;
+        }
+        ck_poll(&hosts.b);
+        for (int i = 0; i < 4; i++)
+            ck_from(hosts.b.ns, names[i], "old", L2);
+        ck_result(libcache_set_many(hosts.a.ns, pair, 4), LIBCACHE_OK);
+        ck_poll(&hosts.b);
+        for (int i = 0; i < 4; i++)
+            ck_from(hosts.b.ns, names[i], i % 2 == first ? "old" : texts[i], i % 2 == first ? L1 : L2);
+    }
+    hosts_down(&hosts);
+}
+END_TEST
+
+START_TEST(G3_loads_are_fenced_by_what_is_stored_together)
+{
+    libcache_set_options fill = LIBCACHE_SET_OPTIONS_INIT;
+    libcache_stamp stamp;
+    char answer[100];
+
+    fill_arrays();
+    hosts_up(&hosts);
+    for (int i = 0; i < 64; i += 9) {
+        libcache_take_stamp(hosts.b.ns, keys[i].data, keys[i].size, &stamp);
+        fill.stamp = &stamp;
+        ck_result(libcache_set_many(hosts.a.ns, items, 64), LIBCACHE_OK);
+        REDIS(&hosts.redis, answer, "DEL", raw_name("test", names[i])); /* evicted: only the key's slot remembers it */
+        ck_result(libcache_set(hosts.b.ns, keys[i].data, keys[i].size, "old", 3, &fill), LIBCACHE_FENCED);
+    }
+    hosts_down(&hosts);
+}
+END_TEST
+
 int main(void)
 {
     return RUN_TESTS("redis_many", any_number_of_keys_is_stored_found_and_deleted, each_key_has_a_result_of_its_own,
                      each_item_is_stored_as_its_own_options_say, many_deletes_skip_bad_keys_and_do_the_rest,
                      many_values_from_before_this_host_began_are_verified_together,
                      many_values_may_be_larger_than_one_reading_of_the_socket,
-                     an_answer_that_is_larger_than_allowed_is_a_miss);
+                     an_answer_that_is_larger_than_allowed_is_a_miss, what_is_stored_together_has_one_position_and_one_record,
+                     of_two_values_for_one_key_the_later_one_stays_in_both_tiers,
+                     of_what_is_stored_at_once_others_are_told_of_what_is_not_quiet, G3_loads_are_fenced_by_what_is_stored_together);
 }

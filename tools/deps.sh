@@ -3,6 +3,7 @@
 #
 #   tools/deps.sh          what building, the demo and the test programs need
 #   tools/deps.sh test     and what `make test` needs: clang, linters, valgrind, spin
+#   tools/deps.sh php      and what the PHP extension, the Laravel package and their tests need
 #   tools/deps.sh bench    and the caches that `make bench` compares with
 #
 # It looks for the things themselves (does it compile, link, run?), not for packages. It says what it installs,
@@ -11,8 +12,8 @@ set -u
 
 group=${1:-build}
 case $group in
-build | test | bench) ;;
-*) echo "usage: tools/deps.sh [test|bench]" >&2; exit 2 ;;
+build | test | bench | php) ;;
+*) echo "usage: tools/deps.sh [test|bench|php]" >&2; exit 2 ;;
 esac
 
 scratch=$(mktemp -d) || exit 1
@@ -71,6 +72,11 @@ clang_runtime_package() {
     fi
 }
 
+php_has() { has php && php -m | grep -qix "$1"; }
+
+has_nginx() { has nginx || [ -x /usr/sbin/nginx ]; }
+has_fpm() { has php-fpm || compgen -c php-fpm >/dev/null || ls /usr/sbin/php-fpm* >/dev/null 2>&1; }
+
 find_missing() {
     missing=()
     need gcc has gcc
@@ -95,6 +101,9 @@ find_missing() {
         need "$(clang_runtime_package)" sanitizers_build
         need valgrind has valgrind
         need spin has spin
+        need libmicrohttpd-dev builds gcc c microhttpd.h -lmicrohttpd
+        need libsqlite3-dev builds gcc c sqlite3.h -lsqlite3
+        need curl has curl
         need python3 has python3
         need python3-dev python_has_headers
         need python3-setuptools python_has setuptools
@@ -113,10 +122,30 @@ find_missing() {
         need python3-uvicorn python_has uvicorn
         need python3-gunicorn python_has gunicorn
     fi
+    if [ "$group" = php ]; then
+        need php-cli has php
+        need php-dev has phpize
+        need php-fpm has_fpm
+        need phpunit has phpunit
+        need valgrind has valgrind
+        need php-apcu php_has apcu
+        need php-igbinary php_has igbinary
+        need php-mbstring php_has mbstring
+        need php-redis php_has redis
+        need php-sqlite3 php_has pdo_sqlite
+        need php-xml php_has dom
+        need php-psr-cache test -f /usr/share/php/Psr/Cache/autoload.php
+        need php-psr-simple-cache test -f /usr/share/php/Psr/SimpleCache/autoload.php
+        need php-laravel-framework test -d /usr/share/php/Illuminate/Cache
+        need nginx-light has_nginx
+    fi
     if [ "$group" = bench ]; then
         need librocksdb-dev builds g++ c++ rocksdb/cache.h -lrocksdb
         need libcuckoo-dev builds g++ c++ libcuckoo/cuckoohash_map.hh
         need libtbb-dev builds g++ c++ tbb/concurrent_hash_map.h -ltbb
+        need memcached has memcached
+        need libmemcached-dev builds gcc c libmemcached/memcached.h -lmemcached
+        need liblmdb-dev builds gcc c lmdb.h -llmdb
     fi
 }
 

@@ -14,7 +14,7 @@ text_of() { # without comments and indentation, which only we read
 
 {
     echo "/* Made by tools/embed-scripts.sh of lib/l2/scripts/. SPDX-License-Identifier: MIT */"
-    for script in hello invalidate set fill touch increment replace prune lock rate; do
+    for script in hello invalidate set fill touch increment replace prune lease lock rate; do
         sha=$(text_of "$script" | sha1sum | cut -d ' ' -f 1)
         echo "SCRIPT($script, \"$sha\","
         text_of "$script" | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$/\\n"/'

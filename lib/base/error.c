@@ -43,7 +43,7 @@ const char *libcache_describe(int code)
     case LIBCACHE_ENUMBER: return "value is not a 64-bit decimal number";
     case LIBCACHE_EOVERFLOW: return "the number would overflow";
     case LIBCACHE_EBUSY: return "a lock was not to be had in time";
-    case LIBCACHE_EACCESS: return "segment is another user's or open to others";
+    case LIBCACHE_EACCESS: return "segment is another user's or open to others, or attached read-only";
     case LIBCACHE_EINCOMPATIBLE: return "segment is of another build, format, identity or size";
     case LIBCACHE_ENOTFOUND: return "no such segment";
     case LIBCACHE_ESYSTEM: return "the operating system refused";

@@ -71,6 +71,15 @@
 
 #define prefetch(p) __builtin_prefetch((p), 0, 3)
 
+/* Says that this is a loop that waits for another processor. */
+#if PLATFORM_SSE2
+#define cpu_pause() _mm_pause()
+#elif defined(__aarch64__) && !defined(LIBCACHE_PORTABLE)
+#define cpu_pause() __asm__ volatile("isb") /* `yield` is over at once on most */
+#else
+#define cpu_pause() __asm__ volatile("")
+#endif
+
 #define PLATFORM_LINE 64
 #define COPY_PREFETCH_BYTES 2048 /* of a large value, asked for at once; the rest is left to the processor */
 

@@ -3,8 +3,9 @@
  *
  *      slot:  | key hash | word: number 28, end 4 | owner: pid, start | lease until | not before | nudges |
  *
- *      nobody  -- begin -->  flying  -- end -->  stored, not stored, fenced, failed  -- begin -->  flying (next number)
- *                              |                                 (what it was is kept for those who wait, and "failed" for backoff)
+ *      nobody  -- begin -->  flying  -- end -->  stored, not stored, fenced, failed, elsewhere  -- begin -->  flying (next number)
+ *                              |                                 (what it was is kept for those who wait; "failed" and "elsewhere" for
+ *                              |                                 those who come, for a while)
  *                              +-- lease over, or owner dead: the next who begins takes it over (next number)
  *
  * A key has a few slots where its flight may be, by its hash. Slots are taken and ended under flights_lock, a robust lock that is held for
@@ -17,14 +18,12 @@
 #define _GNU_SOURCE
 #include "l1/flights.h"
 
+#include "base/process.h"
 #include "l1/hook.h"
 #include "l1/lock.h"
 #include "l1/wakers.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
-#include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -57,57 +56,9 @@ static void wake_all(const struct l1 *l1, struct flight *f)
         wakers_wake(l1, __atomic_exchange_n(&f->waiting, 0, __ATOMIC_ACQ_REL));
 }
 
-/* When a process began: tells a reused pid from the one that was meant. 0: there is none, or it cannot be known. */
-static uint64_t start_of(pid_t pid)
-{
-    char path[40], text[512], *at;
-    uint64_t start = 0;
-    ssize_t size;
-    int fd, field = 2;
-
-    at = path;
-    for (const char *s = "/proc/"; *s; s++)
-        *at++ = *s;
-    {
-        char digits[12];
-        int n = 0;
-        do
-            digits[n++] = (char)('0' + pid % 10);
-        while (pid /= 10);
-        while (n)
-            *at++ = digits[--n];
-    }
-    for (const char *s = "/stat"; *s; s++)
-        *at++ = *s;
-    *at = '\0';
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    size = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (size <= 0)
-        return 0;
-    text[size] = '\0';
-    at = strrchr(text, ')'); /* the name may hold anything */
-    for (; at && *at && field < 22; at++)
-        if (*at == ' ')
-            field++;
-    for (; at && *at >= '0' && *at <= '9'; at++)
-        start = start * 10 + (uint64_t)(*at - '0');
-    return start;
-}
-
 static int is_alive(const struct flight *f)
 {
-    uint32_t pid = load_relaxed(&f->pid);
-    uint64_t start = load_relaxed(&f->start), now;
-
-    if (pid == (uint32_t)getpid())
-        return 1;
-    if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
-        return 0;
-    now = start_of((pid_t)pid);
-    return !start || !now || now == start;
+    return process_lives((pid_t)load_relaxed(&f->pid), load_relaxed(&f->start));
 }
 
 /* Under flights_lock. */
@@ -142,7 +93,7 @@ static void note_start(struct l1 *l1)
     uint32_t pid = (uint32_t)getpid();
 
     if (load_acquire(&l1->start_pid) != pid) { /* racy, and the same for all threads */
-        store_relaxed(&l1->start, start_of((pid_t)pid));
+        store_relaxed(&l1->start, process_start((pid_t)pid));
         store_release(&l1->start_pid, pid);
     }
 }
@@ -162,11 +113,12 @@ static void take(struct l1 *l1, struct flight *f, uint64_t key, uint64_t until_m
 }
 
 /* dead: a flight whose leader was found dead, or NULL. */
-static enum flight_role begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, const struct flight_ref *dead,
-                              struct flight_ref *ref)
+static enum flight_role begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, int has_old,
+                              const struct flight_ref *dead, struct flight_ref *ref)
 {
     enum flight_role role = FLIGHT_LEAD;
     uint64_t number = key_number(key), now = l1_now(l1);
+    uint32_t before = 0;
     int died = 0, inherits = 0;
     struct flight *f;
 
@@ -178,10 +130,13 @@ static enum flight_role begin(struct l1 *l1, const struct l1_key *key, uint64_t 
     } else if (load_relaxed(&f->key) == number) {
         uint32_t word = load_relaxed(&f->word);
         inherits = word_end(word) == FLIGHT_FLYING;
-        if (inherits && now < load_relaxed(&f->until_ms) && !(dead && dead->slot == (uint32_t)(f - l1->flights) && dead->word == word))
+        if (inherits && !broken(GUARD_FLIGHT) && guard(GUARD_FLIGHT_LEASE, now < load_relaxed(&f->until_ms)) &&
+            !(dead && dead->slot == (uint32_t)(f - l1->flights) && dead->word == word))
             role = FLIGHT_WAIT;
-        else if (word_end(word) == FLIGHT_FAILED && now < load_relaxed(&f->not_before_ms))
+        else if ((word_end(word) == FLIGHT_FAILED || (word_end(word) == FLIGHT_ELSEWHERE && has_old)) &&
+                 now < load_relaxed(&f->not_before_ms))
             role = FLIGHT_BACKOFF;
+        before = word;
     }
     if (f && role == FLIGHT_LEAD) {
         if (!inherits)
@@ -189,12 +144,25 @@ static enum flight_role begin(struct l1 *l1, const struct l1_key *key, uint64_t 
         take(l1, f, number, now + lease_ms);
     }
     if (f)
-        *ref = (struct flight_ref){ (uint32_t)(f - l1->flights), load_relaxed(&f->word) };
+        *ref = (struct flight_ref){ (uint32_t)(f - l1->flights), load_relaxed(&f->word), before };
     lock_give(&l1->head->flights_lock);
     return role;
 }
 
-enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, struct flight_ref *ref)
+uint32_t flight_seen(const struct l1 *l1, const struct l1_key *key)
+{
+    uint64_t number = key_number(key);
+
+    for (uint32_t i = 0; i < PROBES && l1->layout.flights; i++) {
+        const struct flight *f = &l1->flights[(number + i) % l1->layout.flights];
+        uint32_t word = load_acquire(&f->word);
+        if (load_acquire(&f->key) == number)
+            return word;
+    }
+    return 0;
+}
+
+enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, int has_old, struct flight_ref *ref)
 {
     struct flight_ref dead;
     enum flight_role role;
@@ -203,10 +171,10 @@ enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t 
         return FLIGHT_NONE;
     l1_notice_fork(l1);
     note_start(l1);
-    role = begin(l1, key, lease_ms, NULL, ref);
+    role = begin(l1, key, lease_ms, has_old, NULL, ref);
     while (role == FLIGHT_WAIT && !is_alive(&l1->flights[ref->slot])) { /* looked at without the lock: the word tells whose it was */
         dead = *ref;
-        role = begin(l1, key, lease_ms, &dead, ref);
+        role = begin(l1, key, lease_ms, has_old, &dead, ref);
     }
     return role;
 }
@@ -242,20 +210,22 @@ int flight_extend(struct l1 *l1, const struct flight_ref *ref, uint64_t lease_ms
     return ours;
 }
 
-void flight_end(struct l1 *l1, const struct flight_ref *ref, enum flight_end how, uint64_t backoff_ms)
+void flight_end(struct l1 *l1, const struct flight_ref *ref, enum flight_end how, uint64_t pause_ms)
 {
     struct flight *f = &l1->flights[ref->slot];
     uint32_t word = ref->word;
 
-    if (how == FLIGHT_FAILED && backoff_ms) {
+    if ((how == FLIGHT_FAILED || how == FLIGHT_ELSEWHERE) && pause_ms) {
         uint64_t now = l1_now(l1);
         int died = 0;
         if (lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) == LIBCACHE_OK) {
             if (load_relaxed(&f->word) == word)
-                store_relaxed(&f->not_before_ms, now + backoff_ms);
+                store_relaxed(&f->not_before_ms, now + pause_ms);
             lock_give(&l1->head->flights_lock);
         }
     }
+    if (broken(GUARD_FLIGHT_END))
+        word = load_relaxed(&f->word);
     if (__atomic_compare_exchange_n(&f->word, &word, word | (uint32_t)how, 0, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
         wake_all(l1, f);
 }
@@ -271,7 +241,7 @@ int flight_ended(struct l1 *l1, const struct flight_ref *ref, enum flight_end *h
         return 1;
     }
     *how = word_end(word);
-    return *how != FLIGHT_FLYING || l1_now(l1) >= load_relaxed(&f->until_ms) || !is_alive(f);
+    return *how != FLIGHT_FLYING || !guard(GUARD_FLIGHT_LEASE, l1_now(l1) < load_relaxed(&f->until_ms)) || !is_alive(f);
 }
 
 int flight_tell(struct l1 *l1, const struct flight_ref *ref, unsigned waker)
@@ -325,7 +295,7 @@ int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, 
         uint64_t now = now_ns();
         if (flight_ended(l1, ref, how))
             return 1;
-        if (now >= deadline)
+        if (!guard(GUARD_WAIT, now < deadline))
             return 0;
         sleep_on(&f->word, ref->word, now, deadline - now < LOOK_AFTER_NS ? deadline : now + LOOK_AFTER_NS);
     }
@@ -334,17 +304,19 @@ int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, 
 void flight_nudge(struct l1 *l1, const struct l1_key *key)
 {
     struct flight *f;
-    uint64_t now = l1_now(l1);
+    uint64_t now = l1_now(l1), waiting = 0;
     int died = 0;
 
     if (!l1->layout.flights || lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) != LIBCACHE_OK)
         return;
     f = find(l1, key_number(key), now, 0);
     if (f) {
-        __atomic_fetch_add(&f->nudges, 1, __ATOMIC_RELEASE);
+        __atomic_fetch_add(&f->nudges, 1, __ATOMIC_SEQ_CST);
         wake(&f->nudges);
+        waiting = __atomic_load_n(&f->waiting, __ATOMIC_SEQ_CST); /* left there: who waits for the end goes on waiting */
     }
     lock_give(&l1->head->flights_lock);
+    wakers_wake(l1, waiting);
 }
 
 /* ---- Locks --------------------------------------------------------------------------------------------------------------- */
@@ -441,7 +413,7 @@ int flight_watch(struct l1 *l1, const struct l1_key *key, struct flight_ref *ref
         wake(&f->word);
     }
     if (f)
-        *ref = (struct flight_ref){ (uint32_t)(f - l1->flights), load_relaxed(&f->word) };
+        *ref = (struct flight_ref){ (uint32_t)(f - l1->flights), load_relaxed(&f->word), 0 };
     lock_give(&l1->head->flights_lock);
     return f != NULL;
 }

@@ -11,24 +11,29 @@ enum flight_end {
     FLIGHT_STORED,      /* the value is in the cache */
     FLIGHT_NOT_STORED,  /* there is a value, but not for the cache: everybody loads for himself */
     FLIGHT_FENCED,      /* it was overtaken: somebody must load anew */
-    FLIGHT_FAILED       /* there is none */
+    FLIGHT_FAILED,      /* there is none */
+    FLIGHT_ELSEWHERE    /* another host loads: who has an old value is content with that for a while, who has none begins */
 };
 
 /* A flight as its owner, or somebody who waits for it, knows it. */
 struct flight_ref {
     uint32_t slot;
     uint32_t word;      /* of the slot when it was found: whether it has ended since is one compare */
+    uint32_t before;    /* LEAD: what flight_seen would have said just before */
 };
 
 enum flight_role {
     FLIGHT_LEAD,        /* it is yours: end it */
     FLIGHT_WAIT,        /* another's: flight_wait */
-    FLIGHT_BACKOFF,     /* a load has failed lately: do not try now */
+    FLIGHT_BACKOFF,     /* a load has failed lately, or another host is at it and you have an old value: do not try now */
     FLIGHT_NONE         /* no room, or the lock was not to be had: load without */
 };
 
-/* Takes or joins the flight of a key. lease_ms: for how long the leader is believed. */
-enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, struct flight_ref *ref);
+/* Takes or joins the flight of a key. lease_ms: for how long the leader is believed. has_old: there is a value to be refreshed. */
+enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t lease_ms, int has_old, struct flight_ref *ref);
+
+/* The word of the key's slot, 0 if it has none: the same again means that no flight of the key has ended meanwhile. Takes no lock. */
+uint32_t flight_seen(const struct l1 *l1, const struct l1_key *key);
 
 /* The leader goes on for lease_ms from now. 1; 0: it was taken for dead, and another leads. */
 int flight_extend(struct l1 *l1, const struct flight_ref *ref, uint64_t lease_ms);
@@ -39,8 +44,8 @@ int flight_extend(struct l1 *l1, const struct flight_ref *ref, uint64_t lease_ms
  */
 void flight_owner(struct l1 *l1, const struct flight_ref *ref, char *owner);
 
-/* Ends it and wakes all who wait. backoff_ms: with FAILED, for how long nobody shall try. Nothing if it is not ours any more. */
-void flight_end(struct l1 *l1, const struct flight_ref *ref, enum flight_end how, uint64_t backoff_ms);
+/* Ends it and wakes all who wait. pause_ms: with FAILED and ELSEWHERE, for how long they hold. Nothing if it is not ours any more. */
+void flight_end(struct l1 *l1, const struct flight_ref *ref, enum flight_end how, uint64_t pause_ms);
 
 /*
  * Waits until the flight has ended, its leader is dead or late, or the deadline (ns of CLOCK_MONOTONIC) has passed. *how is set when
@@ -75,7 +80,7 @@ int flight_lock_look(struct l1 *l1, const struct l1_key *key, char *owner, uint6
 /* A place to wait for news of a key: flight_nudges, flight_wait_nudge. 1; 0: there is no room for one. */
 int flight_watch(struct l1 *l1, const struct l1_key *key, struct flight_ref *ref);
 
-/* Whoever waits for this key's flight looks again (a value has come from elsewhere). */
+/* Whoever leads this key's flight and waits for another host looks again (a value has come from there); event loops are woken. */
 void flight_nudge(struct l1 *l1, const struct l1_key *key);
 
 #endif

@@ -172,6 +172,8 @@ static force_inline int l1_get(const struct l1_view *view, const void *key, size
         int made;
         if (lean || !surely_there(quick->s, slot, shape))
             return L1_ASK;
+        value->codec = entry_codec(what);
+        value->tier = LIBCACHE_TIER_L1;
         made = l1_reserve(view->l1, value, size);
         if (made != LIBCACHE_OK)
             return made;

@@ -37,6 +37,7 @@ enum hook_point {
     HOOK_OWED_WRITTEN,    /* an owed name is written, not yet counted */
     HOOK_OWED_TOLD,       /* Redis was told what it is owed, which is not yet noted */
     HOOK_FLIGHT_TAKEN,    /* a flight's fields are written, its word not yet */
+    HOOK_LOOKED,          /* a load has looked in Redis, where there is no L1; its flight is not yet taken */
     HOOK_ALL_POINTS
 };
 
@@ -57,6 +58,20 @@ enum guard {
     GUARD_STALENESS,      /* what the last news does not cover is not served for longer than max_staleness */
     GUARD_SPACE_HORIZON,  /* marks of a namespace from before it was registered here are not known here */
     GUARD_OWED,           /* what Redis could not be told is kept for later */
+    GUARD_COMMIT,         /* what a load commits is judged by the load's stamp */
+    GUARD_LEAD_STAMP,     /* which is taken before the source can be read: when the load is begun, */
+    GUARD_BYPASS_STAMP,   /* or given to who waits no longer, */
+    GUARD_REFRESH_STAMP,  /* also when an older value is refreshed, */
+    GUARD_BATCH_STAMP,    /* and when many are loaded at once */
+    GUARD_COPY_GENERATION,/* a copy from Redis is overtaken by changes since Redis was asked, not since it answered */
+    GUARD_LATE_MARKS,     /* a value within its grace is given out only if no mark has overtaken it */
+    GUARD_SOFT,           /* past its soft TTL a value is STALE */
+    GUARD_GRACE,          /* past its TTL it is there for the load functions only */
+    GUARD_FLIGHT,         /* who asks while another leads does not lead */
+    GUARD_FLIGHT_END,     /* a leader who comes too late does not end another's flight */
+    GUARD_FLIGHT_LEASE,   /* a leader is believed for his lease only */
+    GUARD_WAIT,           /* nobody waits for a leader for longer than he is ready to */
+    GUARD_REDIS_LEASE,    /* while another host has the lease in Redis, this one does not lead */
     GUARDS
 };
 

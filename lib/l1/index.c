@@ -178,8 +178,10 @@ static __attribute__((noinline)) struct place make_place(struct shard *sh, const
         }
     slot = load_relaxed(&best.bucket->slot[best.i]);
     index_publish(best, 0);
-    if (ring_entry(sh, slot_ring(slot), slot_offset(slot), &e, &p))
+    if (ring_entry(sh, slot_ring(slot), slot_offset(slot), &e, &p)) {
         stripe_bury(sh, slot_ring(slot), &e, p);
+        bump(sh->s->space[e.ns].evictions, 1);
+    }
     bump(sh->s->evictions, 1);
     bump(sh->s->conflicts, 1);
     return best;

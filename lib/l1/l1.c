@@ -68,7 +68,7 @@ struct l1_view l1_view_of(struct l1 *l1, uint32_t ns, uint64_t soft_ttl_ms, uint
 {
     return (struct l1_view){ .quick = l1->quick,
                              .stripes = l1->stripes,
-                             .lean = 1,
+                             .lean = l1->read_only ? 0 : VIEW_LEAN,
                              .mark_all = &l1->head->mark_all,
                              .mark = &l1->spaces[ns].mark,
                              .soft_ttl_ms = soft_ttl_ms,
@@ -108,6 +108,8 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
     l1->marks = (struct mark_set *)(void *)(l1->segment.base + l1->layout.marks_at);
     l1->flights = (struct flight *)(void *)(l1->segment.base + l1->layout.flights_at);
     l1->wakers = (struct waker_place *)(void *)(l1->segment.base + l1->layout.wakers_at);
+    l1->metrics = (struct metrics_area *)(void *)(l1->segment.base + l1->layout.metrics_at);
+    l1->read_only = options->wish.read_only;
     l1->start_pid = 0;
     l1->stripes = l1->layout.stripes;
     l1->seed = l1->head->seed;
@@ -116,7 +118,7 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
     l1->clock_arg = options->clock_arg;
     l1->lock_wait_ms = options->lock_wait_ms;
     l1->allocator = options->allocator;
-    l1->max_stale_ms = options->max_stale_ms;
+    l1->max_stale_ms = l1->read_only && !l1->layout.upper_bytes ? 0 : options->max_stale_ms;
     l1->lock_fallbacks = 0;
     if (!make_shards(l1)) {
         segment_close(&l1->segment);

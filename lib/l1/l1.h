@@ -15,6 +15,7 @@
 #include "l1/hook.h"
 #include "l1/segment.h"
 #include "libcache.h"
+#include "metrics/counters.h"
 
 #include <time.h>
 
@@ -64,7 +65,9 @@ struct l1 {
     struct mark_set *marks;
     struct flight *flights;
     struct waker_place *wakers;
-    uint64_t start;       /* when process `start_pid` began; relaxed */
+    struct metrics_area *metrics;
+    int read_only;  /* mapped so: whatever would change something is EACCESS */
+    uint64_t start; /* when process `start_pid` began; relaxed */
     uint32_t start_pid;
     struct layout layout; /* copy of the segment's */
     const libcache_allocator *allocator;
@@ -132,11 +135,15 @@ static force_inline uint64_t l1_time(const struct l1 *l1) /* the same, inlined *
     return now < ENTRY_TIME_MAX ? now : ENTRY_TIME_MAX;
 }
 
+#define VIEW_LEAN 1
+#define VIEW_TIMED 2
+
 /* What a look-up in one namespace needs, side by side: copies that never change, so that no hit computes them anew. */
 struct l1_view {
     struct quick *quick;
     uint64_t stripes;
-    int lean;                        /* relaxed: 0 once a get has needed more than the lean half of hit.h can do */
+    int lean; /* relaxed: VIEW_LEAN, until a get has needed more than the lean half of hit.h can do;
+                                        VIEW_TIMED: the next get is to be timed */
     const uint64_t *mark_all, *mark; /* invalidations that concern the namespace */
     uint64_t soft_ttl_ms, grace_ms;  /* the policy's, 0: none */
     int timed;                       /* 1: a hit needs the time even if the entry does not expire */
@@ -228,15 +235,22 @@ void *l1_upper(const struct l1 *l1);
 
 /*
  * Namespaces (spaces.c). Gives the id of a name, registering it when new: OK, ENAME (no room) or EBUSY. share_percent 0:
- * as it is (100 when new). grace_ms: what every caller says is the policy of all. Entries' expiries include it.
+ * as it is (100 when new). *grace_ms 0: as it is, and told (0 when new); else the policy of all from now on. Entries' expiries
+ * include it, so that who stores or reads with another one takes them for older or younger than they are.
  */
-int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint64_t grace_ms, uint32_t *id);
+int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint64_t *grace_ms, uint32_t *id);
 /* The id of a name that is registered. 1 when it is. */
 int l1_find_space(const struct l1 *l1, const char *name, size_t size, uint32_t *id);
+/* How many there are: ids are 0 to that. */
+uint32_t l1_spaces_used(const struct l1 *l1);
 /* The name of an id, valid while the segment is open; NULL: there is no such id. */
 const char *l1_space_name(const struct l1 *l1, uint32_t id);
 
+/* Why a key's look-up ends with a miss; see docs/metrics.md. No lock, and a guess when it races with writers. */
+enum miss l1_why(const struct l1 *l1, const struct l1_key *key);
+
 /* Tools (tools.c). */
+void l1_space_use(const struct l1 *l1, uint32_t id, struct space_use *out);
 int l1_iterate(struct l1 *l1, libcache_cursor *cursor, libcache_entry *entry, uint32_t *ns);
 void l1_stats(const struct l1 *l1, libcache_stats *stats);
 

@@ -2,6 +2,7 @@
 #include "l1/layout.h"
 
 #include "base/hash.h"
+#include "metrics/counters.h"
 
 #define MARKS_SHARE 128       /* of the memory */
 #define SMALL_SHARE 10        /* of a region: 10 % for newcomers (S3-FIFO, Yang et al., SOSP 2023) */
@@ -40,8 +41,11 @@ int layout_compute(struct layout *l)
     l->wakers_at = l->flights_at + l->flights * sizeof(struct flight);
     l->spaces_at = round_up(l->wakers_at + WAKER_PLACES * sizeof(struct waker_place), PLATFORM_LINE);
     l->marks_at = round_up(l->spaces_at + (uint64_t)l->spaces * sizeof(struct space), PLATFORM_LINE);
-    l->blocks_at = l->marks_at + l->mark_sets * sizeof(struct mark_set);
-    l->block_bytes = round_up(sizeof(struct stripe) + (uint64_t)l->spaces * 8, 2 * PLATFORM_LINE);
+    l->metrics_at = round_up(l->marks_at + l->mark_sets * sizeof(struct mark_set), 2 * PLATFORM_LINE);
+    l->metrics_bytes = metrics_area_bytes(l->total_bytes, l->spaces);
+    l->blocks_at = l->metrics_at + l->metrics_bytes;
+    l->block_bytes =
+        round_up(sizeof(struct stripe) + (uint64_t)l->spaces * sizeof(struct space_use), 2 * PLATFORM_LINE);
     l->regions_at = round_up(l->blocks_at + l->stripes * l->block_bytes, 4096);
     if (l->regions_at + l->stripes * REGION_MIN_BYTES > l->total_bytes)
         return 0;
@@ -55,9 +59,23 @@ int layout_compute(struct layout *l)
 
 uint32_t layout_struct_word(void)
 {
-    const uint64_t sizes[] = { sizeof(pthread_mutex_t), sizeof(struct segment_head), sizeof(struct space),
-                               sizeof(struct mark_set), sizeof(struct bucket), sizeof(struct stripe), sizeof(struct flight),
-                               offsetof(struct stripe, ring), offsetof(struct stripe, generation), GENERATIONS,
-                               MARK_WAYS, BUCKET_SLOTS, SMALL_SHARE, MARKS_SHARE };
+    const uint64_t sizes[] = { sizeof(pthread_mutex_t),
+                               sizeof(struct segment_head),
+                               sizeof(struct space),
+                               sizeof(struct mark_set),
+                               sizeof(struct bucket),
+                               sizeof(struct stripe),
+                               sizeof(struct flight),
+                               offsetof(struct stripe, ring),
+                               offsetof(struct stripe, generation),
+                               GENERATIONS,
+                               MARK_WAYS,
+                               BUCKET_SLOTS,
+                               SMALL_SHARE,
+                               MARKS_SHARE,
+                               sizeof(struct metrics_area),
+                               sizeof(struct counter_block),
+                               sizeof(struct space_use),
+                               COUNTERS };
     return (uint32_t)hash_bytes(sizes, sizeof sizes, SEGMENT_FORMAT);
 }

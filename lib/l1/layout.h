@@ -2,12 +2,12 @@
  * What lies where in a segment. Everything here may be mapped at different addresses in different processes: offsets
  * only, no pointers. SPDX-License-Identifier: MIT
  *
- *      +------+-------+-----------+--------+------------------+-----------+-----------+- - - -+
- *      | head | upper | spaces    | marks  | stripe blocks    | region 0  | region 1  |       |
- *      +------+-------+-----------+--------+------------------+-----------+-----------+- - - -+
- *      what   not ours: names and  tag      locks, words,      the logs and the index of
- *      it is  for who   namespace  marks    generations        each stripe:
- *             uses L1   marks                                | small | main ->      <- index |
+ *      +------+-------+-----------+--------+---------+------------------+-----------+-----------+- - - -+
+ *      | head | upper | spaces    | marks  | metrics | stripe blocks    | region 0  | region 1  |       |
+ *      +------+-------+-----------+--------+---------+------------------+-----------+-----------+- - - -+
+ *      what   not ours: names and  tag      counters   locks, words,      the logs and the index of
+ *      it is  for who   namespace  marks    and times  generations        each stripe:
+ *             uses L1   marks                                           | small | main ->      <- index |
  *                       (the table of flights lies before them)
  *
  * All places are computed from six numbers in the head (total bytes, stripes, namespaces, largest value, verify, upper), once,
@@ -23,7 +23,7 @@
 #include "base/platform.h"
 
 #define SEGMENT_MAGIC UINT64_C(0x3165686361636269) /* "ibcache1" */
-#define SEGMENT_FORMAT 2u
+#define SEGMENT_FORMAT 3u
 #define SEGMENT_NAME_MAX 64
 #define SPACE_NAME_MAX 100
 #define SPACES_MAX 4095
@@ -130,6 +130,12 @@ struct ring_state {
     uint64_t ahead_hash;
 };
 
+/* What a namespace has in a stripe. */
+struct space_use {
+    uint64_t bytes, entries; /* live ones */
+    uint64_t evictions;
+};
+
 /* The block of one stripe. Who has `lock` writes everything; readers read the second line only. */
 struct stripe {
     pthread_mutex_t lock;
@@ -155,7 +161,7 @@ struct stripe {
 
     uint32_t generation[GENERATIONS] __attribute__((aligned(PLATFORM_LINE))); /* by key hash; read without the lock */
     uint64_t key_position[GENERATIONS]; /* of the latest change of a key there that had a position */
-    uint64_t space_bytes[]; /* live bytes by namespace */
+    struct space_use space[];           /* by namespace */
 };
 
 _Static_assert(sizeof(struct bucket) == PLATFORM_LINE, "a bucket is one cache line");
@@ -164,8 +170,9 @@ _Static_assert(sizeof(struct flight) % 16 == 0, "flights are aligned");
 _Static_assert(sizeof(struct space) == 128, "documented in libcache.h: 128 bytes a namespace");
 _Static_assert(sizeof(struct segment_head) <= HEAD_BYTES, "head has its page");
 _Static_assert(offsetof(struct stripe, shape) % PLATFORM_LINE == 0, "readers' line is its own");
-_Static_assert(offsetof(struct stripe, ring) - offsetof(struct stripe, shape) == PLATFORM_LINE, "readers' line is its own");
-_Static_assert(offsetof(struct stripe, space_bytes) % 8 == 0, "words are aligned");
+_Static_assert(offsetof(struct stripe, ring) - offsetof(struct stripe, shape) == PLATFORM_LINE,
+               "readers' line is its own");
+_Static_assert(offsetof(struct stripe, space) % 8 == 0, "words are aligned");
 
 /* Where things are, as computed from the head's numbers. */
 struct layout {
@@ -173,9 +180,10 @@ struct layout {
     uint32_t stripes, spaces, verify, upper_bytes;
     uint64_t mark_sets;                 /* a power of two */
     uint32_t flights;
-    uint64_t upper_at, flights_at, wakers_at, spaces_at, marks_at, blocks_at, block_bytes, regions_at, region_bytes;
-    uint64_t small_bytes;               /* of a region; main and index share the rest */
-    unsigned ring_shift[2];             /* a lap of offsets is 1 << ring_shift, at least the ring's bytes */
+    uint64_t upper_at, flights_at, wakers_at, spaces_at, marks_at, metrics_at, metrics_bytes, blocks_at, block_bytes,
+        regions_at, region_bytes;
+    uint64_t small_bytes;   /* of a region; main and index share the rest */
+    unsigned ring_shift[2]; /* a lap of offsets is 1 << ring_shift, at least the ring's bytes */
 };
 
 /* Computes *layout from its first six fields. 0: they make no sense together. */

@@ -3,7 +3,8 @@
  *
  *      slot --> tail --> header, key --> value copied --> tail again, shape again --> uses
  *
- * A reader writes nothing to the segment but at most one plain byte (uses), takes no lock, pin or count, so a reader that
+ * A reader writes nothing to the segment but at most one plain byte (uses) and a counter of his own (metrics/counters.h; he who only
+ * looks at the segment not even those), takes no lock or pin, so a reader that
  * is killed leaves nothing behind. What keeps it right:
  *
  *   1. A slot is published (release) after the entry's bytes; it is read with acquire. So the bytes are there.
@@ -75,13 +76,15 @@ static force_inline int out_of_touch(const struct l1 *l1, const struct entry *e,
 static force_inline int judge_at(const struct l1 *l1, const unsigned char *p, const struct entry *e, uint64_t soft_ttl_ms,
                                  uint64_t now, unsigned flags)
 {
-    if (entry_expired(e, now) || unlikely(!stripe_vouch(l1, p, e)) || unlikely(out_of_touch(l1, e, now)))
+    if (entry_expired(e, now) ||
+        unlikely(!stripe_vouch(l1, p, e) && !(broken(GUARD_LATE_MARKS) && entry_late(e, now, l1_grace(l1, e->ns)))) ||
+        unlikely(out_of_touch(l1, e, now)))
         return LIBCACHE_MISS;
     if (unlikely(entry_late(e, now, l1_grace(l1, e->ns))))
-        return (flags & L1_LATE) && !(e->flags & ENTRY_NEGATIVE) ? LIBCACHE_STALE : LIBCACHE_MISS;
+        return guard(GUARD_GRACE, flags & L1_LATE) && !(e->flags & ENTRY_NEGATIVE) ? LIBCACHE_STALE : LIBCACHE_MISS;
     if (unlikely(e->flags & ENTRY_NEGATIVE))
         return LIBCACHE_NEGATIVE;
-    return soft_ttl_ms && now >= e->created + soft_ttl_ms ? LIBCACHE_STALE : LIBCACHE_HIT;
+    return soft_ttl_ms && !guard(GUARD_SOFT, now < e->created + soft_ttl_ms) ? LIBCACHE_STALE : LIBCACHE_HIT;
 }
 
 /* The same now; the clock is asked only where it matters. */
@@ -162,6 +165,8 @@ static force_inline int copy_value(const struct l1 *l1, const struct stripe *s, 
         int result;
         if (!still_there(s, f->r, f->offset, f->shape))
             return RACED; /* do not ask the host for a size that is nonsense */
+        value->codec = f->e.codec;
+        value->tier = LIBCACHE_TIER_L1;
         result = l1_reserve(l1, value, size);
         if (result != LIBCACHE_OK)
             return result;
@@ -266,7 +271,10 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
         }
         stripe_unlock(&sh);
         if (result == RACED && memory_wanted) {
-            int made = l1_reserve(l1, value, size);
+            int made;
+            value->codec = f.e.codec;
+            value->tier = LIBCACHE_TIER_L1;
+            made = l1_reserve(l1, value, size);
             if (made != LIBCACHE_OK)
                 return made;
             reserved = size;
@@ -308,7 +316,8 @@ int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, li
                     continue;
                 return copied;
             }
-            count_use(&place.bucket->uses[place.i]);
+            if (likely(!l1->read_only))
+                count_use(&place.bucket->uses[place.i]);
         } else if (!still_there(sh->s, f.r, f.offset, f.shape)) {
             continue;
         }
@@ -316,7 +325,61 @@ int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, li
             describe(l1, value, &f.e, now, flags);
         return result;
     }
-    return get_locked(l1, key, soft_ttl_ms, value, flags);
+    return l1->read_only ? LIBCACHE_MISS : get_locked(l1, key, soft_ttl_ms, value, flags);
+}
+
+/* Of an entry of the key that is no hit. COLD: it is one, by now. */
+static enum miss why_not(const struct l1 *l1, const struct found *f, uint64_t now)
+{
+    uint64_t tags[LIBCACHE_TAGS_MAX];
+    size_t n = f->e.n_tags < LIBCACHE_TAGS_MAX ? f->e.n_tags : LIBCACHE_TAGS_MAX;
+
+    if (entry_expired(&f->e, now) || entry_late(&f->e, now, l1_grace(l1, f->e.ns)))
+        return MISS_EXPIRED;
+    shared_copy_out(tags, f->p + f->e.tags_at, n * sizeof tags[0]);
+    switch (l1_judge(l1, f->e.ns, tags, n, f->e.stamp)) {
+    case LIBCACHE_MISS: return MISS_INVALIDATED;
+    case LIBCACHE_STALE: return MISS_UNVOUCHED;
+    default: return out_of_touch(l1, &f->e, now) ? MISS_UNVOUCHED : MISS_COLD;
+    }
+}
+
+/* 1: a slot says that the key, by its tag, was there and was evicted. */
+static int left_a_ghost(const struct shard *sh, const struct l1_key *key)
+{
+    uint64_t shape = load_acquire(&sh->s->shape);
+
+    if (!shape_sane(shape, sh->region_bytes / sizeof(struct bucket)))
+        return 0;
+    for (int k = 0; k < 2; k++) {
+        const struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), shape));
+        for (unsigned bits = bucket_match(b, key->hash); bits; bits &= bits - 1) {
+            uint64_t slot = load_relaxed(&b->slot[__builtin_ctz(bits)]);
+            if (slot && load_acquire(&sh->s->tail[slot_ring(slot)]) > slot_offset(slot))
+                return 1;
+        }
+    }
+    return 0;
+}
+
+enum miss l1_why(const struct l1 *l1, const struct l1_key *key)
+{
+    const struct shard *sh = l1_shard(l1, key->hash);
+
+    for (int races = 0; races < RACES_MAX; races++) {
+        struct found f;
+        struct place place;
+        enum miss why;
+        int result = find(sh, key, &f, &place);
+        if (result == LIBCACHE_MISS)
+            return left_a_ghost(sh, key) ? MISS_EVICTED : MISS_COLD;
+        if (result == RACED)
+            continue;
+        why = why_not(l1, &f, l1_now(l1));
+        if (still_there(sh->s, f.r, f.offset, f.shape))
+            return why;
+    }
+    return MISS_COLD;
 }
 
 int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, unsigned flags)
@@ -329,7 +392,7 @@ int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, 
 
     for (int races = 0; result == RACED; races++) {
         if (races == RACES_MAX) {
-            if (stripe_lock(&sh, flags & LIBCACHE_NO_WAIT) != LIBCACHE_OK)
+            if (l1->read_only || stripe_lock(&sh, flags & LIBCACHE_NO_WAIT) != LIBCACHE_OK)
                 return LIBCACHE_MISS;
             locked = 1;
         }

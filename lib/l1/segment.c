@@ -10,6 +10,8 @@
  *   alive   every process that uses the segment holds a shared flock on it; the kernel drops it when the process dies.
  *           Who gets it exclusively knows that nobody is using the segment, and may make locks anew or replace it.
  *   replace under the exclusive flock: unlink, start again.
+ *   look    read-only: checked like a joiner's, but no flock: a looker is no user, keeps nobody from replacing the file, and has the
+ *           old one's memory if that happens.
  *
  * Its memory is allocated when it is made: a full /dev/shm is an error then, not a SIGBUS later. A forked child shares its
  * parent's open file and so its flock, which lasts until the last of them is gone.
@@ -59,7 +61,7 @@ static int system_error(libcache_error *error, const char *call, const char *pat
 }
 
 /* Address space for `bytes` on a huge page's boundary. */
-static void *map_aligned(uint64_t bytes, int flags, int fd, int huge)
+static void *map_aligned(uint64_t bytes, int flags, int fd, int protection, int huge)
 {
     uint64_t extra = huge ? HUGE_BYTES : 0;
     unsigned char *at, *place;
@@ -75,7 +77,7 @@ static void *map_aligned(uint64_t bytes, int flags, int fd, int huge)
         if (end < place + bytes + extra)
             munmap(end, (size_t)(place + bytes + extra - end));
     }
-    if (mmap(at, bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
+    if (mmap(at, bytes, protection, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
         munmap(at, bytes);
         return NULL;
     }
@@ -84,13 +86,14 @@ static void *map_aligned(uint64_t bytes, int flags, int fd, int huge)
     return at;
 }
 
-static int segment_map(struct segment *s, uint64_t bytes, int huge_pages, libcache_error *error)
+static int segment_map(struct segment *s, uint64_t bytes, const struct segment_wish *wish, libcache_error *error)
 {
+    int huge_pages = wish->read_only ? LIBCACHE_HUGE_OFF : wish->huge_pages;
     int huge = huge_pages == LIBCACHE_HUGE_ON || (huge_pages == LIBCACHE_HUGE_AUTO && bytes >= HUGE_AUTO_BYTES);
     int flags = s->kind == LIBCACHE_PRIVATE ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
                 : s->kind == LIBCACHE_SHARED ? MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
 
-    s->base = map_aligned(bytes, flags, s->fd, huge);
+    s->base = map_aligned(bytes, flags, s->fd, wish->read_only ? PROT_READ : PROT_READ | PROT_WRITE, huge);
     if (!s->base)
         return error_set(error, LIBCACHE_ENOMEM, "mmap of %llu bytes: %m", (unsigned long long)bytes);
     return LIBCACHE_OK;
@@ -135,7 +138,7 @@ static int head_check(struct segment *s, const struct segment_wish *wish, uint64
     s->layout.upper_bytes = head->upper_bytes;
     if (s->layout.total_bytes != file_bytes || !layout_compute(&s->layout) || !head->epoch)
         return error_set(error, LIBCACHE_ECORRUPT, "segment %s: its head contradicts itself", wish->name);
-    if (head->identity != wish->identity)
+    if (!wish->any_identity && head->identity != wish->identity)
         return error_set(error, LIBCACHE_EINCOMPATIBLE, "segment %s: holds entries of another identity", wish->name);
     if (wish->attach)
         return LIBCACHE_OK;
@@ -166,7 +169,7 @@ static int named_make(struct segment *s, const struct segment_wish *wish, const 
         return errno == ENOSPC ? error_set(error, LIBCACHE_ENOMEM, "segment %s: %s has no room for %llu bytes", wish->name,
                                            FOLDER, (unsigned long long)s->layout.total_bytes)
                                : system_error(error, "fallocate", path);
-    result = segment_map(s, s->layout.total_bytes, wish->huge_pages, error);
+    result = segment_map(s, s->layout.total_bytes, wish, error);
     if (result != LIBCACHE_OK)
         return result;
     head_fill(s, wish);
@@ -190,9 +193,9 @@ static int lock_shared(int fd, unsigned wait_ms)
 static int named_join(struct segment *s, const struct segment_wish *wish, const char *path, libcache_error *error)
 {
     struct stat st;
-    int result, exclusive;
+    int result, exclusive = 0;
 
-    s->fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    s->fd = open(path, (wish->read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (s->fd < 0) {
         if (errno == ENOENT)
             return LIBCACHE_ENOTFOUND;
@@ -204,10 +207,12 @@ static int named_join(struct segment *s, const struct segment_wish *wish, const 
     if (fstat(s->fd, &st) < 0)
         return system_error(error, "fstat", path);
     if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 0177))
-        return error_set(error, LIBCACHE_EACCESS, "segment %s: %s must be a regular file of ours with mode 0600 (it has %o)",
-                         wish->name, path, (unsigned)st.st_mode & 07777);
-    exclusive = flock(s->fd, LOCK_EX | LOCK_NB) == 0;
-    if (!exclusive && !lock_shared(s->fd, wish->lock_wait_ms))
+        return error_set(error, LIBCACHE_EACCESS,
+                         "segment %s: %s must be a regular file of ours with mode 0600 (it has %o)", wish->name, path,
+                         (unsigned)st.st_mode & 07777);
+    if (!wish->read_only)
+        exclusive = flock(s->fd, LOCK_EX | LOCK_NB) == 0;
+    if (!wish->read_only && !exclusive && !lock_shared(s->fd, wish->lock_wait_ms))
         return error_set(error, LIBCACHE_EBUSY, "segment %s: another process has been opening it for %u ms", wish->name,
                          wish->lock_wait_ms);
     if (fstat(s->fd, &st) < 0)
@@ -219,7 +224,7 @@ static int named_join(struct segment *s, const struct segment_wish *wish, const 
     if (st.st_size < (off_t)SEGMENT_MIN_BYTES)
         result = error_set(error, LIBCACHE_ECORRUPT, "segment %s: too short to be one", wish->name);
     else {
-        result = segment_map(s, (uint64_t)st.st_size, wish->huge_pages, error);
+        result = segment_map(s, (uint64_t)st.st_size, wish, error);
         s->layout.total_bytes = (uint64_t)st.st_size; /* what to unmap */
         if (result == LIBCACHE_OK)
             result = head_check(s, wish, (uint64_t)st.st_size, error);
@@ -279,12 +284,13 @@ int segment_open(struct segment *s, const struct segment_wish *wish, libcache_er
     memset(s, 0, sizeof *s);
     s->fd = -1;
     s->kind = wish->kind;
+    s->read_only = wish->read_only;
     if (wish->kind == LIBCACHE_NAMED) {
         result = named_open(s, wish, error);
     } else {
         s->layout = wish->layout;
         s->made = s->sole = 1;
-        result = segment_map(s, s->layout.total_bytes, wish->huge_pages, error);
+        result = segment_map(s, s->layout.total_bytes, wish, error);
         if (result == LIBCACHE_OK)
             head_fill(s, wish);
     }
@@ -301,7 +307,7 @@ void segment_let_in(struct segment *s)
         while (flock(s->fd, LOCK_SH) < 0 && errno == EINTR)
             ;
     s->sole = 0;
-    s->used = 1;
+    s->used = !s->read_only;
 }
 
 /*

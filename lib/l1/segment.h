@@ -9,21 +9,24 @@
 struct segment {
     unsigned char *base;
     struct layout layout;
-    int kind;                    /* enum libcache_segment_kind */
-    int fd;                      /* of a named segment, holding a shared flock; else -1 */
-    int sole;                    /* nobody else was using it when we opened it: locks may be made anew */
-    int made;                    /* we made it: everything beyond the head is zero */
-    int used;                    /* segment_let_in was called */
-    unsigned char *awake;        /* a byte that is 1, but 0 in a child just forked (MADV_WIPEONFORK); NULL: not to be had */
-    int repairer;                /* pid of who is seeing to a fork's consequences; 0: nobody */
+    int kind; /* enum libcache_segment_kind */
+    int fd;   /* of a named segment, holding a shared flock; else -1 */
+    int sole; /* nobody else was using it when we opened it: locks may be made anew */
+    int made; /* we made it: everything beyond the head is zero */
+    int used; /* segment_let_in was called, and not read-only */
+    int read_only;
+    unsigned char *awake; /* a byte that is 1, but 0 in a child just forked (MADV_WIPEONFORK); NULL: not to be had */
+    int repairer;         /* pid of who is seeing to a fork's consequences; 0: nobody */
 };
 
 /* What a segment is to be; head fields are taken from here when it is made. */
 struct segment_wish {
     int kind;
     const char *name;
-    struct layout layout;  /* the six numbers; ignored when attach */
-    int attach;            /* join only, whatever its numbers */
+    struct layout layout; /* the six numbers; ignored when attach */
+    int attach;           /* join only, whatever its numbers */
+    int read_only;        /* attach, and map for reading only: no lock, no change */
+    int any_identity;     /* attach whatever the entries are about */
     int huge_pages;
     unsigned lock_wait_ms;
     uint64_t identity, seed, epoch, origin_ms;

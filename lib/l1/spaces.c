@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-static uint32_t spaces_used(const struct l1 *l1)
+uint32_t l1_spaces_used(const struct l1 *l1)
 {
     uint32_t used = load_acquire(&l1->head->spaces_used);
     return used < l1->layout.spaces ? used : l1->layout.spaces;
@@ -34,7 +34,7 @@ static int space_find(const struct l1 *l1, uint32_t used, const char *name, size
 
 int l1_find_space(const struct l1 *l1, const char *name, size_t size, uint32_t *id)
 {
-    return space_find(l1, spaces_used(l1), name, size, id);
+    return space_find(l1, l1_spaces_used(l1), name, size, id);
 }
 
 /*
@@ -57,10 +57,10 @@ static int space_begin(struct l1 *l1, struct space *space)
     return LIBCACHE_OK;
 }
 
-int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint64_t grace_ms, uint32_t *id)
+int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint64_t *grace_ms, uint32_t *id)
 {
     size_t size = strlen(name);
-    uint32_t used = spaces_used(l1);
+    uint32_t used = l1_spaces_used(l1);
     int died = 0, result = LIBCACHE_OK;
 
     l1_notice_fork(l1);
@@ -68,7 +68,7 @@ int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint64_t g
         result = lock_take(&l1->head->spaces_lock, l1->lock_wait_ms, &died);
         if (result != LIBCACHE_OK)
             return result;
-        used = spaces_used(l1);
+        used = l1_spaces_used(l1);
         if (!space_find(l1, used, name, size, id)) {
             if (used == l1->layout.spaces) {
                 result = LIBCACHE_ENAME;
@@ -90,8 +90,10 @@ int l1_space(struct l1 *l1, const char *name, unsigned share_percent, uint64_t g
         result = space_begin(l1, &l1->spaces[*id]);
     if (result == LIBCACHE_OK && share_percent)
         store_relaxed(&l1->spaces[*id].share, (uint8_t)share_percent);
-    if (result == LIBCACHE_OK)
-        store_relaxed(&l1->spaces[*id].grace_ms, grace_ms);
+    if (result == LIBCACHE_OK && *grace_ms)
+        store_relaxed(&l1->spaces[*id].grace_ms, *grace_ms);
+    else if (result == LIBCACHE_OK)
+        *grace_ms = load_relaxed(&l1->spaces[*id].grace_ms);
     return result;
 }
 
@@ -100,7 +102,7 @@ const char *l1_space_name(const struct l1 *l1, uint32_t id)
     const struct space *space = &l1->spaces[id];
 
     /* A name is written once and padded with zeroes; only a scribbler could have taken its end away. */
-    if (id >= spaces_used(l1) || !memchr(space->name, '\0', sizeof space->name))
+    if (id >= l1_spaces_used(l1) || !memchr(space->name, '\0', sizeof space->name))
         return NULL;
     return space->name;
 }

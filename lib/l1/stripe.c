@@ -22,6 +22,13 @@ void stripe_make(struct shard *sh)
     index_make(sh);
 }
 
+/* Its live entries, that is. */
+static void stripe_forget_space(struct stripe *s, uint32_t ns)
+{
+    store_relaxed(&s->space[ns].bytes, 0);
+    store_relaxed(&s->space[ns].entries, 0);
+}
+
 void stripe_reset(struct shard *sh)
 {
     struct stripe *s = sh->s;
@@ -39,7 +46,7 @@ void stripe_reset(struct shard *sh)
     fence_release();
     store_relaxed(&s->live_entries, 0);
     for (uint32_t i = 0; i < sh->l1->layout.spaces; i++)
-        store_relaxed(&s->space_bytes[i], 0);
+        stripe_forget_space(s, i);
     s->soonest = s->soonest_round = s->walk_bucket = 0;
     s->walk_position = s->walk_clean = l1_position(sh->l1);
     s->main_filled = 0;
@@ -147,7 +154,7 @@ int stripe_recount(struct shard *sh)
     uint64_t live[2] = { 0, 0 }, entries = 0;
 
     for (uint32_t i = 0; i < sh->l1->layout.spaces; i++)
-        store_relaxed(&s->space_bytes[i], 0);
+        stripe_forget_space(s, i);
     s->soonest = s->soonest_round = 0;
     for (uint32_t b = 0; b < n; b++)
         for (int i = 0; i < BUCKET_SLOTS; i++) {
@@ -162,7 +169,8 @@ int stripe_recount(struct shard *sh)
                 return 0;
             entries++;
             live[r] += e.bytes;
-            bump(s->space_bytes[e.ns], e.bytes);
+            bump(s->space[e.ns].bytes, e.bytes);
+            bump(s->space[e.ns].entries, 1);
             if (e.expiry && (!s->soonest || e.expiry < s->soonest))
                 s->soonest = s->soonest_round = e.expiry;
         }

@@ -65,14 +65,16 @@ static force_inline void stripe_count_in(struct shard *sh, enum ring r, uint32_t
 {
     bump(sh->s->live_entries, 1);
     bump(sh->s->ring[r].live, bytes);
-    bump(sh->s->space_bytes[ns], bytes);
+    bump(sh->s->space[ns].bytes, bytes);
+    bump(sh->s->space[ns].entries, 1);
 }
 
 static force_inline void stripe_count_out(struct shard *sh, enum ring r, uint32_t ns, uint64_t bytes)
 {
     bump(sh->s->live_entries, -1);
     bump(sh->s->ring[r].live, -bytes);
-    bump(sh->s->space_bytes[ns], -bytes);
+    bump(sh->s->space[ns].bytes, -bytes);
+    bump(sh->s->space[ns].entries, -1);
 }
 
 /* The same, and its bytes stay until the tail passes. No slot leads to it any more. */

@@ -76,12 +76,24 @@ int l1_iterate(struct l1 *l1, libcache_cursor *cursor, libcache_entry *entry, ui
     return LIBCACHE_MISS;
 }
 
+void l1_space_use(const struct l1 *l1, uint32_t id, struct space_use *out)
+{
+    memset(out, 0, sizeof *out);
+    for (uint32_t i = 0; i < l1->stripes; i++) {
+        const struct space_use *use = &l1->shards[i].s->space[id];
+        out->bytes += load_relaxed(&use->bytes);
+        out->entries += load_relaxed(&use->entries);
+        out->evictions += load_relaxed(&use->evictions);
+    }
+}
+
 void l1_stats(const struct l1 *l1, libcache_stats *stats)
 {
     uint32_t used = load_acquire(&l1->head->spaces_used);
 
     stats->lock_fallbacks = load_relaxed(&l1->lock_fallbacks);
     stats->memory_bytes = l1->layout.total_bytes;
+    stats->metrics_bytes = l1->layout.metrics_bytes;
     stats->position = l1_position(l1);
     stats->stripes = l1->stripes;
     stats->namespaces = used < l1->layout.spaces ? used : l1->layout.spaces;

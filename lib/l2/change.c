@@ -1,5 +1,5 @@
 /*
- * Everything that changes Redis: by scripts, one step each on the server. SPDX-License-Identifier: MIT
+ * What changes Redis, but for storing (store.c): by scripts, one step each on the server. SPDX-License-Identifier: MIT
  *
  * An answer begins with a code, then epoch, position and token of the history afterwards. None of these is sent a second
  * time when its connection dies: what came of it is unknown then, and the caller is told so.
@@ -34,11 +34,6 @@ struct change {
     libcache_slice argv[12];
 };
 
-static libcache_slice ttl_slice(char *bytes, uint64_t ttl_ms)
-{
-    return slice_decimal(bytes, ttl_ms == LIBCACHE_FOREVER ? 0 : ttl_ms ? ttl_ms : 1);
-}
-
 /* Fills argv[3..9]: meta, log, key, fresh epoch, token, length of the log, names. `names` has NAME_BYTES_MAX. */
 static void begin_change(struct l2 *l2, struct change *c, const struct l2_key *key, int quiet, unsigned char *names)
 {
@@ -59,88 +54,6 @@ static void begin_change(struct l2 *l2, struct change *c, const struct l2_key *k
 static libcache_slice slot_slice(char *bytes, const struct l2_key *key)
 {
     return (libcache_slice){ bytes, name_slot_field(bytes, key->ns, key->key) };
-}
-
-/* ---- Storing -------------------------------------------------------------------------------------------------- */
-
-struct stored {
-    struct change change;
-    unsigned char epoch[8], names[NAME_BYTES_MAX];
-    char stamp[DECIMAL_BYTES];
-    libcache_slice argv[14];
-    unsigned char *envelope;
-};
-
-static int begin_store(struct l2 *l2, const struct l2_store *item, struct stored *s, struct script_call *call)
-{
-    struct change *c = &s->change;
-    size_t size = envelope_size(item->envelope);
-
-    s->envelope = memory_get(l2->allocator, size);
-    if (!s->envelope)
-        return LIBCACHE_ENOMEM;
-    envelope_pack(item->envelope, s->envelope);
-    begin_change(l2, c, &item->key, item->quiet, s->names);
-    memcpy(s->argv, c->argv, sizeof c->argv);
-    call->argv = s->argv;
-    call->n_keys = 3;
-    if (item->how == L2_FILL) {
-        call->script = SCRIPT_FILL;
-        call->argc = 11;
-        s->argv[6] = slice_u64(s->epoch, item->since.epoch);
-        s->argv[7] = slice_decimal(s->stamp, item->since.position);
-        s->argv[8] = slot_slice(c->slot, &item->key);
-        s->argv[9] = ttl_slice(c->ttl, item->ttl_ms);
-        s->argv[10] = (libcache_slice){ s->envelope, size };
-    } else {
-        call->script = SCRIPT_SET;
-        call->argc = 14;
-        s->argv[10] = slot_slice(c->slot, &item->key);
-        s->argv[11] = ttl_slice(c->ttl, item->ttl_ms);
-        s->argv[12] = (libcache_slice){ item->how == L2_ADD ? "1" : "0", 1 };
-        s->argv[13] = (libcache_slice){ s->envelope, size };
-    }
-    return LIBCACHE_OK;
-}
-
-static int stored_result(const struct l2_store *item, int code)
-{
-    if (code < 0)
-        return code;
-    if (code == CODE_YES)
-        return LIBCACHE_OK;
-    return item->how == L2_FILL ? LIBCACHE_FENCED : item->how == L2_ADD ? LIBCACHE_EXISTS : LIBCACHE_EPROTOCOL;
-}
-
-int l2_store(struct l2 *l2, struct l2_store *items, size_t n, uint64_t deadline)
-{
-    struct stored *stored = memory_get(l2->allocator, n * (sizeof *stored + sizeof(struct script_call)));
-    struct script_call *calls;
-    struct script_answers answers;
-    int result = LIBCACHE_OK;
-
-    for (size_t i = 0; i < n && !stored; i++)
-        items[i].result = LIBCACHE_ENOMEM;
-    if (!stored)
-        return LIBCACHE_ENOMEM;
-    calls = (struct script_call *)(void *)(stored + n);
-    for (size_t i = 0; i < n; i++)
-        stored[i].envelope = NULL;
-    script_answers_init(&answers, l2->allocator);
-    for (size_t i = 0; i < n && result == LIBCACHE_OK; i++)
-        result = begin_store(l2, &items[i], &stored[i], &calls[i]);
-    if (result == LIBCACHE_OK)
-        result = script_run(l2->transport, calls, n, &answers, deadline);
-    for (size_t i = 0; i < n; i++) {
-        memset(&items[i].now, 0, sizeof items[i].now);
-        items[i].result = result;
-        if (result == LIBCACHE_OK)
-            items[i].result = stored_result(&items[i], read_answer(&answers.first.item[i], 4, &items[i].now));
-        memory_free(l2->allocator, stored[i].envelope);
-    }
-    script_answers_free(&answers);
-    memory_free(l2->allocator, stored);
-    return result;
 }
 
 /* ---- Invalidating ----------------------------------------------------------------------------------------------- */
@@ -223,7 +136,7 @@ int l2_invalidate(struct l2 *l2, const struct name *names, size_t n, unsigned ch
     }
     call = (struct script_call){ SCRIPT_INVALIDATE, 2 + n_keys, 5 + n_keys + 4 + n, argv };
     script_answers_init(&answers, l2->allocator);
-    result = script_run(l2->transport, &call, 1, &answers, deadline);
+    result = script_run(l2->transport, &call, 1, 0, &answers, deadline);
     if (result == LIBCACHE_OK) {
         int code = read_answer(&answers.first.item[0], 4, now);
         if (code < 0)
@@ -270,7 +183,7 @@ static int run_one(struct l2 *l2, const struct script_call *call, struct history
     int code;
 
     script_answers_init(&answers, l2->allocator);
-    code = script_run(l2->transport, call, 1, &answers, deadline);
+    code = script_run(l2->transport, call, 1, 0, &answers, deadline);
     if (code == LIBCACHE_OK) {
         const struct reply *r = &answers.first.item[0];
         code = read_answer(r, 4, now);
@@ -293,7 +206,7 @@ int l2_touch(struct l2 *l2, const struct l2_key *key, uint64_t ttl_ms, int quiet
     int code;
 
     begin_change(l2, &c, key, quiet, names);
-    c.argv[10] = ttl_slice(c.ttl, ttl_ms);
+    c.argv[10] = slice_ttl(c.ttl, ttl_ms);
     code = run_one(l2, &call, now, NULL, deadline);
     return code < 0 ? code : code == CODE_YES ? LIBCACHE_OK : LIBCACHE_MISS;
 }
@@ -315,7 +228,7 @@ static int make_counter(struct l2 *l2, const struct l2_key *key, int quiet, stru
 
     memset(&e, 0, sizeof e);
     replies_init(&replies, l2->allocator);
-    result = l2_get(l2, key, 1, NULL, &replies, deadline);
+    result = l2_get(l2, key, 1, NULL, NULL, &replies, deadline);
     if (result == LIBCACHE_OK)
         result = l2_found(l2, &replies, 0, key, &e);
     if (result == LIBCACHE_HIT) {
@@ -377,7 +290,7 @@ int l2_increment(struct l2 *l2, const struct l2_key *key, const struct envelope 
         args[6] = l2->scratch;
         memcpy(args + 7, c.argv + 6, 4 * sizeof *args);
         args[11] = slot_slice(c.slot, key);
-        args[12] = ttl_slice(c.ttl, ttl_ms);
+        args[12] = slice_ttl(c.ttl, ttl_ms);
         args[13] = (libcache_slice){ number, decimal_write(number, delta) };
         args[14] = (libcache_slice){ subtract ? "1" : "0", 1 };
         args[15] = (libcache_slice){ packed, size };

@@ -31,6 +31,11 @@ libcache_slice slice_decimal(char *bytes, uint64_t n)
     return (libcache_slice){ bytes + at, DECIMAL_BYTES - at };
 }
 
+libcache_slice slice_ttl(char *bytes, uint64_t ttl_ms)
+{
+    return slice_decimal(bytes, ttl_ms == LIBCACHE_FOREVER ? 0 : ttl_ms ? ttl_ms : 1);
+}
+
 int reply_decimal(const struct reply *reply, uint64_t *out)
 {
     uint64_t n = 0;
@@ -130,6 +135,7 @@ static int greeted(void *arg, const struct reply *replies, size_t n)
     if (r->items[5].size)
         known = name_get_u64((const unsigned char *)r->items[5].text);
     see_clock(l2, ms, l2->clock_ms(l2->clock_arg));
+    store_relaxed(&l2->told, 0); /* it may be another server, or one that was restarted */
     return l2->contact(l2->arg, &now, (enum l2_contact)how, known);
 }
 
@@ -266,24 +272,60 @@ static void take_history(struct replies *out, struct history *now)
         memset(now, 0, sizeof *now);
 }
 
-int l2_get(struct l2 *l2, const struct l2_key *keys, size_t n, struct history *now, struct replies *out, uint64_t deadline)
+/* The first answer is that of the leases; it is taken off. 0: the server did not know the script, so nothing was done. */
+static int take_leases(struct replies *out, struct l2_leases *leases)
 {
-    const libcache_slice history[] = { LIBCACHE_STR("HMGET"), l2->meta, LIBCACHE_STR("epoch"), LIBCACHE_STR("seq"),
-                                       LIBCACHE_STR("token") };
+    if (reply_is_error(&out->item[0], "NOSCRIPT"))
+        return 0;
+    lease_answer(leases, &out->item[0]);
+    out->n--;
+    memmove(out->item, out->item + 1, out->n * sizeof *out->item);
+    return 1;
+}
+
+/* What is asked of Redis, in this order: leases are taken before values are read. lease: NULL, or the call for them. */
+static int add_gets(struct l2 *l2, struct request *request, const struct l2_key *keys, size_t n, const struct script_call *lease,
+                    int whole, int history)
+{
+    const libcache_slice argv[] = { LIBCACHE_STR("HMGET"), l2->meta, LIBCACHE_STR("epoch"), LIBCACHE_STR("seq"),
+                                    LIBCACHE_STR("token") };
+    int result = lease ? script_add(request, lease, whole) : LIBCACHE_OK;
+
+    if (n == 1 && result == LIBCACHE_OK)
+        result = add_get(l2, request, keys);
+    for (size_t from = 0; n > 1 && from < n && result == LIBCACHE_OK; from += KEYS_PER_COMMAND)
+        result = add_mget(l2, request, keys + from, n - from < KEYS_PER_COMMAND ? n - from : KEYS_PER_COMMAND);
+    return history && result == LIBCACHE_OK ? request_add(request, 5, argv) : result;
+}
+
+/* Asks, and once more with the whole script where the server does not know it. */
+static int exchange_gets(struct l2 *l2, const struct l2_key *keys, size_t n, struct l2_leases *leases, int history,
+                         struct replies *out, uint64_t deadline)
+{
     struct request request;
-    int result = LIBCACHE_OK;
+    struct script_call call;
+    void *memory = leases ? lease_call(l2, leases, "take", &call) : NULL;
+    int result = leases && !memory ? LIBCACHE_ENOMEM : LIBCACHE_OK, done = 0;
 
     request_init(&request, l2->allocator);
-    if (n == 1)
-        result = add_get(l2, &request, keys);
-    else
-        for (size_t from = 0; from < n && result == LIBCACHE_OK; from += KEYS_PER_COMMAND)
-            result = add_mget(l2, &request, keys + from, n - from < KEYS_PER_COMMAND ? n - from : KEYS_PER_COMMAND);
-    if (result == LIBCACHE_OK && now)
-        result = request_add(&request, 5, history);
-    if (result == LIBCACHE_OK)
-        result = transport_exchange(l2->transport, &request, out, deadline, EXCHANGE_REPEATABLE);
+    for (int whole = 0; whole < 2 && !done && result == LIBCACHE_OK; whole++) {
+        replies_free(out);
+        request_clear(&request);
+        result = add_gets(l2, &request, keys, n, memory ? &call : NULL, whole, history);
+        if (result == LIBCACHE_OK)
+            result = transport_exchange(l2->transport, &request, out, deadline, EXCHANGE_REPEATABLE);
+        done = !leases || (result == LIBCACHE_OK && take_leases(out, leases));
+    }
     request_free(&request);
+    memory_free(l2->allocator, memory);
+    return result == LIBCACHE_OK && !done ? LIBCACHE_EPROTOCOL : result;
+}
+
+int l2_get(struct l2 *l2, const struct l2_key *keys, size_t n, struct history *now, struct l2_leases *leases, struct replies *out,
+           uint64_t deadline)
+{
+    int result = exchange_gets(l2, keys, n, leases, now != NULL, out, deadline);
+
     if (result == LIBCACHE_OK && now)
         take_history(out, now);
     if (result == LIBCACHE_OK && n > 1)

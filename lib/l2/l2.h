@@ -49,11 +49,37 @@ struct l2_key {
     libcache_slice ns, key;
 };
 
+enum l2_leased {
+    L2_LEASE_UNKNOWN,  /* Redis did not say */
+    L2_LEASE_OURS,
+    L2_LEASE_ANOTHERS,
+    L2_LEASE_NEEDLESS  /* a value is there that stays fresh: nobody has it */
+};
+
+#define L2_OWNER_BYTES 32u
+
+/* The lease of a load: of all hosts that want it, who has it loads. */
+struct l2_lease {
+    struct l2_key key;
+    const char *owner;   /* L2_OWNER_BYTES */
+    uint64_t ahead_ms;   /* what stays fresh for longer than this needs no load */
+    int waits;           /* who does not get it waits, and is woken by a name in the log (NAME_WAKE) */
+    enum l2_leased got;  /* the answer when it is taken */
+};
+
+struct l2_leases {
+    struct l2_lease *item;
+    size_t n;
+    uint64_t ttl_ms, soft_ttl_ms, grace_ms; /* of the lease; of values (soft 0: none) */
+    struct history now;                     /* the answer; epoch 0: none */
+};
+
 /*
- * Gets n values into `out`; l2_found says what the i-th is. now: NULL, or where the history stood after that, by the same round trip
- * (epoch 0: not known). OK or an error of transport_exchange.
+ * Gets n values into `out`; l2_found says what the i-th is. In the same round trip: leases (NULL: none) are tried to be taken before
+ * that, and now (NULL: not wanted) is where the history stood after it (epoch 0: not known). OK or an error of transport_exchange.
  */
-int l2_get(struct l2 *l2, const struct l2_key *keys, size_t n, struct history *now, struct replies *out, uint64_t deadline);
+int l2_get(struct l2 *l2, const struct l2_key *keys, size_t n, struct history *now, struct l2_leases *leases, struct replies *out,
+           uint64_t deadline);
 
 /* HIT (*envelope is filled, its slices point into the reply), MISS, or EPROTOCOL (not ours). */
 int l2_found(struct l2 *l2, const struct replies *replies, size_t i, const struct l2_key *key, struct envelope *envelope);
@@ -89,8 +115,8 @@ struct l2_store {
     struct history now;   /* with OK and not FILL: position is that of the change (quiet: the latest) */
 };
 
-/* Stores n values. OK: see each result; else nothing is known to have been stored. */
-int l2_store(struct l2 *l2, struct l2_store *items, size_t n, uint64_t deadline);
+/* Stores n values and then gives back leases (NULL: none). OK: see each result; else nothing is known to have been stored. */
+int l2_store(struct l2 *l2, struct l2_store *items, size_t n, struct l2_leases *done, uint64_t deadline);
 
 /* Deletes the keys among n names and gives all of them one position. gone[i] (NULL: not wanted): 1 if the i-th name is a
  * key that had a value. */
@@ -107,13 +133,10 @@ int l2_touch(struct l2 *l2, const struct l2_key *key, uint64_t ttl_ms, int quiet
 int l2_increment(struct l2 *l2, const struct l2_key *key, const struct envelope *envelope, uint64_t ttl_ms, int64_t delta,
                  int subtract, int quiet, int64_t *out, struct history *now, uint64_t deadline);
 
-/* ---- Locks and leases ----------------------------------------------------------------------------------- */
-
-#define L2_OWNER_BYTES 32u
+/* ---- Locks --------------------------------------------------------------------------------------------------- */
 
 struct l2_lock {
     struct l2_key name;
-    int is_lease;              /* of a load: a name beside the value's */
     const char *owner;         /* L2_OWNER_BYTES */
     uint64_t ttl_ms;           /* TAKE, KEEP */
 };

@@ -1,4 +1,4 @@
-/* Between l2.c, change.c and log.c only. SPDX-License-Identifier: MIT */
+/* Between the files of l2 that speak of values, changes, leases and the log only. SPDX-License-Identifier: MIT */
 #ifndef L2_INTERNAL_H
 #define L2_INTERNAL_H
 #include "l2/l2.h"
@@ -23,6 +23,7 @@ struct l2 {
     uint64_t (*random)(void *arg);
     void *random_arg;
     const libcache_allocator *allocator;
+    uint32_t told;           /* 1: the server knows what store.c needs, as far as we know; relaxed atomics */
     uint64_t clock_ahead_ms; /* Redis's clock less ours, modulo 2^64; relaxed atomics */
 };
 
@@ -31,12 +32,19 @@ uint64_t l2_random(const struct l2 *l2); /* never 0 */
 /* Arguments made of numbers, in memory of the caller: 8 bytes, or DECIMAL_BYTES. */
 libcache_slice slice_u64(unsigned char *bytes, uint64_t n);
 libcache_slice slice_decimal(char *bytes, uint64_t n);
+libcache_slice slice_ttl(char *bytes, uint64_t ttl_ms); /* as the scripts take it: 0 is for ever */
 
 /* 1: the answer is a number that is not negative. */
 int reply_decimal(const struct reply *reply, uint64_t *out);
 
 /* The code with which a script's answer begins, and the history that follows it; or an error. */
 int read_answer(const struct reply *r, size_t least, struct history *now);
+
+/* lease.c: the call for all of them; its memory, to be freed, or NULL. */
+void *lease_call(struct l2 *l2, const struct l2_leases *leases, const char *what, struct script_call *call);
+
+/* What came of it. */
+void lease_answer(struct l2_leases *leases, const struct reply *answer);
 
 /* Three answers in a row: epoch, position, token. All nil: epoch 0. 0: they make no sense. */
 int reply_history(const struct reply *epoch, struct history *out);

@@ -1,8 +1,7 @@
 /*
- * Locks, leases of loads and rates: small keys with an end, outside of the cache's history. SPDX-License-Identifier: MIT
+ * Locks and rates: small keys with an end, outside of the cache's history. SPDX-License-Identifier: MIT
  *
- * A lease saves work and proves nothing: who has lost it (its time was up, Redis was restarted) loads on, and his store is judged by
- * stamps like any other. A lock is what the application makes of it; as every lock with an end it is advisory once that has come.
+ * A lock is what the application makes of it; as every lock with an end it is advisory once that has come.
  */
 #include "l2/l2_internal.h"
 
@@ -22,8 +21,8 @@ int l2_lock(struct l2 *l2, const struct l2_lock *lock, enum l2_lock_step step, s
     int code;
 
     memset(state, 0, sizeof *state);
-    name_beside(&key, l2->prefix, lock->is_lease ? "lease" : "lock", lock->name.ns, lock->name.key);
-    name_beside(&waits, l2->prefix, lock->is_lease ? "lease-waits" : "lock-waits", lock->name.ns, lock->name.key);
+    name_beside(&key, l2->prefix, "lock", lock->name.ns, lock->name.key);
+    name_beside(&waits, l2->prefix, "lock-waits", lock->name.ns, lock->name.key);
     name_write(names, &name);
     argv[3] = l2->meta;
     argv[4] = l2->log;
@@ -37,7 +36,7 @@ int l2_lock(struct l2 *l2, const struct l2_lock *lock, enum l2_lock_step step, s
     argv[12] = (libcache_slice){ lock->owner, L2_OWNER_BYTES };
     argv[13] = slice_decimal(ttl, lock->ttl_ms ? lock->ttl_ms : 1);
     script_answers_init(&answers, l2->allocator);
-    code = script_run(l2->transport, &call, 1, &answers, deadline);
+    code = script_run(l2->transport, &call, 1, 0, &answers, deadline);
     if (code == LIBCACHE_OK) {
         const struct reply *r = &answers.first.item[0];
         code = read_answer(r, 6, &state->now);
@@ -68,7 +67,7 @@ int l2_rate(struct l2 *l2, const struct l2_key *name, uint64_t window_ms, uint64
     argv[5] = (libcache_slice){ key.bytes, key.size };
     argv[6] = slice_decimal(window, window_ms);
     script_answers_init(&answers, l2->allocator);
-    result = script_run(l2->transport, &call, 1, &answers, deadline);
+    result = script_run(l2->transport, &call, 1, 0, &answers, deadline);
     if (result == LIBCACHE_OK) {
         const struct reply *r = &answers.first.item[0];
         if (r->kind == REPLY_ERROR)

@@ -122,7 +122,7 @@ int l2_prune(struct l2 *l2, uint64_t keep, uint64_t *cursor, uint64_t deadline)
     argv[5] = slice_decimal(keep_digits, keep);
     argv[6] = slice_decimal(cursor_digits, *cursor);
     script_answers_init(&answers, l2->allocator);
-    result = script_run(l2->transport, &call, 1, &answers, deadline);
+    result = script_run(l2->transport, &call, 1, 0, &answers, deadline);
     if (result == LIBCACHE_OK) {
         const struct reply *r = &answers.first.item[0];
         if (r->kind == REPLY_ERROR)

@@ -190,13 +190,14 @@ static void set_free(struct pool *pool, struct slot *slot)
         pthread_cond_signal(&pool->freed);
 }
 
-static void count_bytes(struct pool *pool, struct connection *connection)
+static void count_traffic(struct pool *pool, struct connection *connection)
 {
     if (!connection)
         return;
     pool->stats.bytes_out += connection->bytes_out;
     pool->stats.bytes_in += connection->bytes_in;
-    connection->bytes_out = connection->bytes_in = 0;
+    pool->stats.busy_ns += connection->busy_ns;
+    connection->bytes_out = connection->bytes_in = connection->busy_ns = 0;
 }
 
 /* The oldest idle slot, now BUSY, when there are more than pool_min and it is too old. */
@@ -217,7 +218,7 @@ static void leave_and_retire(struct pool *pool, struct slot *slot)
 {
     struct connection *connection = slot->connection;
 
-    count_bytes(pool, connection);
+    count_traffic(pool, connection);
     slot->connection = NULL;
     pool->n_leaving++;
     leave(pool);
@@ -316,7 +317,7 @@ void pool_checkin(struct pool *pool, struct slot *slot, uint64_t now_ms)
         leave_and_retire(pool, slot);
         return;
     }
-    count_bytes(pool, slot->connection);
+    count_traffic(pool, slot->connection);
     slot->idle_since_ms = now_ms;
     slot->deaths = pool->deaths;
     pool->idle[pool->n_idle++] = slot;
@@ -331,7 +332,7 @@ void pool_replace(struct pool *pool, struct slot *slot)
     struct connection *connection = slot->connection;
 
     enter(pool);
-    count_bytes(pool, connection);
+    count_traffic(pool, connection);
     pool->deaths++;
     slot->connection = NULL;
     slot->reused = 0;

@@ -18,6 +18,7 @@ static const struct {
 #define SCRIPT_increment SCRIPT_INCREMENT
 #define SCRIPT_replace SCRIPT_REPLACE
 #define SCRIPT_prune SCRIPT_PRUNE
+#define SCRIPT_lease SCRIPT_LEASE
 #define SCRIPT_lock SCRIPT_LOCK
 #define SCRIPT_rate SCRIPT_RATE
 #include "l2/scripts.inc"
@@ -92,15 +93,18 @@ static int run_unknown(struct transport *transport, const struct script_call *ca
     return result;
 }
 
-int script_run(struct transport *transport, const struct script_call *calls, size_t n, struct script_answers *answers,
+int script_run(struct transport *transport, const struct script_call *calls, size_t n, int whole, struct script_answers *answers,
                uint64_t deadline)
 {
     struct request request;
+    unsigned told = whole ? 0 : ~0u;
     int result = LIBCACHE_OK;
 
     request_init(&request, answers->first.allocator);
-    for (size_t i = 0; i < n && result == LIBCACHE_OK; i++)
-        result = script_add(&request, &calls[i], 0);
+    for (size_t i = 0; i < n && result == LIBCACHE_OK; i++) {
+        result = script_add(&request, &calls[i], !(told >> calls[i].script & 1));
+        told |= 1u << calls[i].script;
+    }
     if (result == LIBCACHE_OK)
         result = transport_exchange(transport, &request, &answers->first, deadline, 0);
     if (result == LIBCACHE_OK)

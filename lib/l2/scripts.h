@@ -4,7 +4,7 @@
 #include "l2/transport.h"
 
 enum script { SCRIPT_HELLO, SCRIPT_INVALIDATE, SCRIPT_SET, SCRIPT_FILL, SCRIPT_TOUCH, SCRIPT_INCREMENT, SCRIPT_REPLACE, SCRIPT_PRUNE,
-              SCRIPT_LOCK, SCRIPT_RATE, SCRIPTS };
+              SCRIPT_LEASE, SCRIPT_LOCK, SCRIPT_RATE, SCRIPTS };
 
 /* A call of a script: argv[0..2] is left free for the command; keys follow, then arguments. */
 struct script_call {
@@ -29,10 +29,10 @@ void script_answers_init(struct script_answers *answers, const libcache_allocato
 void script_answers_free(struct script_answers *answers);
 
 /*
- * Runs n calls in one exchange; those that the server did not know are sent again with their text. OK: answers->first.item
- * has n answers. Else as transport_exchange.
+ * Runs n calls in one exchange; those that the server did not know are sent again with their text, after the others were done: where
+ * their order matters, whole 1 sends the texts at once. OK: answers->first.item has n answers. Else as transport_exchange.
  */
-int script_run(struct transport *transport, const struct script_call *calls, size_t n, struct script_answers *answers,
+int script_run(struct transport *transport, const struct script_call *calls, size_t n, int whole, struct script_answers *answers,
                uint64_t deadline);
 
 #endif

@@ -25,6 +25,8 @@ struct transport_options {
     void *random_arg;
     void (*log)(void *arg, int level, const char *message); /* may be NULL */
     void *log_arg;
+    void (*timed)(void *arg, uint64_t ns); /* told how long each exchange took that got a connection's place. May be NULL */
+    void *timed_arg;
     struct breaker *breaker;             /* in memory that processes may share, all zero at first; outlives it */
     /*
      * What is said on every new connection, after AUTH and SELECT and in one write with them: `greet` adds commands,
@@ -81,7 +83,7 @@ int connection_exchange(struct connection *connection, const struct request *req
 
 struct transport_stats {
     uint64_t connects, connect_failures, exchanges, failures, timeouts, protocol_errors, denied, retries, pool_waits,
-        pool_refusals, bytes_out, bytes_in;
+        pool_refusals, bytes_out, bytes_in, busy_ns;
     unsigned connections; /* open now, in this process */
 };
 

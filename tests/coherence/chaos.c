@@ -182,9 +182,11 @@ static void evict(struct coordinator *c)
 
 static void pause_redis(struct coordinator *c)
 {
+    store_word(&c->arena->stopped_ns, now_ns());
     redis_server_pause(&c->redis);
     watch(c, between(c, 50, STOP_MAX_MS));
     redis_server_resume(&c->redis);
+    store_word(&c->arena->stopped_ns, now_ns());
 }
 
 static void kill_clients(struct coordinator *c)
@@ -365,6 +367,7 @@ int chaos_strike(struct coordinator *c)
     if (recover(c) != 0)
         return 1;
     note(&c->arena->history, c->arena, WORKERS_MAX, EVENT_RECOVERED, 0, action);
+    store_word(&c->arena->calm_ns, now_ns());
     store_word(&c->arena->chaos, 0);
     return watch(c, between(c, 100, 1200));
 }

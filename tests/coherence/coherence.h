@@ -21,6 +21,20 @@
  * What errors is not covered (until a later success covers it). Floors only ever rise, so a process may be killed or
  * stopped between an invalidation's return and the raise: the check is then weaker, never wrong.
  *
+ * That holds for whatever is given out as HIT, NEGATIVE or STALE, by a get or by any of the load functions. An old value is one that
+ * has been there for long, not one that was invalidated: STALE obeys the same floors. Besides (loads.c, loaders.c, leads.c):
+ *
+ *   age           of what one namespace gives out: HIT up to its soft TTL, STALE after that, up to its end, or, by the load functions,
+ *                 to the end of its grace
+ *   flight        loaders of one key do not overlap on a host, from the row's reading to the commit, unless one was told BYPASS, is
+ *                 dead, or has outlived its lease; nor on all hosts where the policy has the lease in Redis and nothing
+ *                 has happened to Redis
+ *   wait          who waits is told to go on when the last leader has ended or his lease is over, and never after wait_ms
+ *   load          who ran a loader gets its very value; ELOAD is given only after a load that failed, and no error but that
+ *
+ * Loaders read the row when they begin, and are slow, fail, give up, forget their token, come back long after their lease is over,
+ * or are killed. A version that is a multiple of 16 is a row that is missing: it is stored as NEGATIVE, and its version is in the flags.
+ *
  * Two exceptions, both argued where they are made:
  *   - An explicit set is the last writer's. A key that is set has one writer at a time, and when nobody can know whether
  *     a set was done (error, killed) it has none until it must have been: `doubt`, in floors.c.
@@ -40,8 +54,10 @@ enum {
     HOSTS_MAX = 8,
     WORKERS_MAX = 24,
     KEYS_MAX = 4096,
-    SPACES = 2,
-    GROUPS = 16,        /* tags "group": every key has one */
+    SPACES = 3,
+    SPACE_AGING = 2,    /* the one with a soft TTL, a grace, early refresh and the lease in Redis */
+    HOT_KEYS = 24,      /* that most of the traffic is for */
+    GROUPS = 16,        /* tags "group": every key that is not quiet has one */
     PAIRS = 8,          /* tags "pair": every third key has one too */
     EVENTS = 1024,      /* remembered of a key: a second or so of a busy one */
     SLICES = 64,        /* of the common floor */
@@ -52,11 +68,21 @@ enum {
     BACKOFF_MAX_MS = 500,
     DOUBT_MS = 5000,    /* longer than Redis is ever stopped */
     LENIENT_MS = 2500,  /* a breaker's longest pause, a few times over */
-    STOP_MAX_MS = 3000  /* Redis is never stopped for longer */
+    STOP_MAX_MS = 3000, /* Redis is never stopped for longer */
+    LEASE_MS = 300,     /* load_timeout */
+    FAILED_MS = 60,     /* load_backoff */
+    SOFT_MS = 80,       /* of SPACE_AGING, and so on */
+    AGING_TTL_MS = 700,
+    GRACE_MS = 1500,
+    STALL_MS = 100,     /* more than a call takes when all is well */
+    AGE_SLACK_MS = 300  /* from the making of a value to its arrival, and the clocks' grain */
 };
 
 /* What a worker may be told to do wrong, to see that the checker notices. */
-enum sabotage { SABOTAGE_NONE, SABOTAGE_NO_STAMP, SABOTAGE_LATE_STAMP, SABOTAGE_NO_PUBLISH, SABOTAGE_FORGET };
+enum sabotage {
+    SABOTAGE_NONE, SABOTAGE_NO_STAMP, SABOTAGE_LATE_STAMP, SABOTAGE_NO_PUBLISH, SABOTAGE_FORGET, SABOTAGE_EARLY_ROW,
+    SABOTAGE_LATE_RECHECK
+};
 
 struct settings {
     uint64_t seed;
@@ -75,7 +101,8 @@ struct settings {
 enum event_type {
     EVENT_NONE, EVENT_DB_WRITE, EVENT_DELETE, EVENT_DELETED, EVENT_TAGS, EVENT_TAGS_DONE, EVENT_SPACE, EVENT_SPACE_DONE,
     EVENT_ALL, EVENT_ALL_DONE, EVENT_SET, EVENT_SET_DONE, EVENT_STAMP, EVENT_DB_READ, EVENT_STORE, EVENT_STORED,
-    EVENT_HIT, EVENT_CHAOS, EVENT_RECOVERED, EVENT_BORN, EVENT_DEAD
+    EVENT_HIT, EVENT_BEGIN, EVENT_BEGUN, EVENT_WAITED, EVENT_RECHECKED, EVENT_COMMIT, EVENT_COMMITTED, EVENT_ABORT, EVENT_GET_OR_LOAD,
+    EVENT_GOT, EVENT_CHAOS, EVENT_RECOVERED, EVENT_BORN, EVENT_DEAD
 };
 
 struct event {
@@ -101,6 +128,10 @@ struct key_state {
     uint64_t acked;               /* highest covered version, on whichever host */
     uint64_t copied;              /* `acked` when the last copy of Redis was begun */
     uint64_t settled;             /* common floor: what has left the slices */
+    uint64_t leads[HOSTS_MAX];    /* who runs a loader for a host, and for all: see leads.c */
+    uint64_t lead_of_all;
+    uint64_t led_until_ns[HOSTS_MAX]; /* nobody leads whose lease ends later */
+    uint64_t failed_ns[HOSTS_MAX];    /* the last load that failed */
     uint64_t slices[SLICES];      /* number of the slice of time << 40 | highest version covered in it */
     struct history history;
 };
@@ -108,6 +139,7 @@ struct key_state {
 /* One writer each; the coordinator adds them up. */
 struct counts {
     uint64_t reads, hits_l1, hits_l2, misses, loads, stored, fenced, load_errors, writes, write_errors;
+    uint64_t stale, negatives, leads, refreshes, waits, bypasses, failures, refused, late_ends, batches, loaders, shared_leads;
     uint64_t calm_errors;         /* of writes and loads outside of chaos */
     uint64_t errors[24];          /* by code */
     uint64_t slowest_read_ns, slowest_write_ns, slowest_open_ns;
@@ -121,7 +153,7 @@ struct worker_state {
     uint64_t beat_ns;             /* atomic: last sign of life */
     uint64_t writing;             /* atomic: in a write; see pause_writers */
     uint64_t stops;               /* atomic: odd while stopped by a signal */
-    uint64_t killed;              /* by the coordinator, on purpose */
+    uint64_t killed;              /* atomic: on purpose, by the coordinator or by itself */
     int doing;                    /* atomic: enum event_type, for the report of a hang */
 };
 
@@ -148,6 +180,9 @@ struct arena {
     uint64_t stop;                /* atomic: all workers end */
     uint64_t pause_writers;       /* atomic: no write begins */
     uint64_t chaos;               /* atomic: not 0 from the begin of an action until all hosts are well again */
+    uint64_t calm_ns;             /* atomic: when chaos was last over */
+    uint64_t stopped_ns;          /* atomic: when a process was last stopped or continued; 0: none ever */
+    uint64_t stalled_ns;          /* atomic: when a call last took long, as on a machine that has too much to do */
     uint64_t lenient_until_ns;    /* atomic */
     uint64_t died[POINTS_MAX];    /* atomic: workers that killed themselves, by enum hook_point */
     uint64_t lags[LAGS];          /* atomic: how long news took, by bucket */
@@ -215,8 +250,10 @@ struct payload {
     uint32_t key, worker, origin, size;
 };
 
+int row_is_missing(uint64_t version);
 int key_is_set(unsigned key);
 unsigned key_space(unsigned key);
+int key_is_quiet(unsigned key); /* seldom changed, so that its values may get old; its tag is its own */
 int key_has_tag(unsigned key, unsigned tag); /* groups, then pairs */
 size_t key_text(char text[32], unsigned key);
 size_t tag_text(char text[32], unsigned tag);
@@ -224,6 +261,9 @@ unsigned key_tags(unsigned tags[2], unsigned key);
 
 /* Fills in check, size and what follows the head; gives the size. `bytes` has VALUE_BYTES_MAX. */
 size_t payload_finish(void *bytes, const struct payload *head);
+
+/* The head of a NEGATIVE, which has no value but tells its version. NULL, or what is wrong with it. */
+const char *payload_of_missing(const libcache_value *value, unsigned key, struct payload *head);
 
 /* NULL, or what is wrong with it. */
 const char *payload_check(const libcache_value *value, unsigned key, struct payload *head);

@@ -18,6 +18,12 @@ struct counts counts_sum(const struct arena *arena)
         sum.loads += one->loads, sum.stored += one->stored, sum.fenced += one->fenced;
         sum.load_errors += one->load_errors, sum.writes += one->writes, sum.write_errors += one->write_errors;
         sum.calm_errors += one->calm_errors;
+        sum.stale += one->stale, sum.negatives += one->negatives, sum.leads += one->leads,
+            sum.refreshes += one->refreshes;
+        sum.waits += one->waits, sum.bypasses += one->bypasses, sum.failures += one->failures,
+            sum.refused += one->refused;
+        sum.late_ends += one->late_ends, sum.batches += one->batches, sum.loaders += one->loaders;
+        sum.shared_leads += one->shared_leads;
         for (int code = 0; code < 24; code++)
             sum.errors[code] += one->errors[code];
         if (one->slowest_read_ns > sum.slowest_read_ns)
@@ -61,6 +67,9 @@ static const char *const event_names[] = {
     [EVENT_ALL] = "invalidate all ...", [EVENT_ALL_DONE] = "... all invalidated", [EVENT_SET] = "set ...",
     [EVENT_SET_DONE] = "... set", [EVENT_STAMP] = "load: stamp taken", [EVENT_DB_READ] = "load: row read",
     [EVENT_STORE] = "load: store ...", [EVENT_STORED] = "load: ... stored", [EVENT_HIT] = "read",
+    [EVENT_BEGIN] = "load: begin ...", [EVENT_BEGUN] = "load: ... begun", [EVENT_WAITED] = "load: waited",
+    [EVENT_RECHECKED] = "load: rechecked", [EVENT_COMMIT] = "load: commit ...", [EVENT_COMMITTED] = "load: ... committed",
+    [EVENT_ABORT] = "load: abort", [EVENT_GET_OR_LOAD] = "get or load ...", [EVENT_GOT] = "... got or loaded",
     [EVENT_CHAOS] = "CHAOS", [EVENT_RECOVERED] = "all are well after", [EVENT_BORN] = "worker begins",
     [EVENT_DEAD] = "worker is killed",
 };
@@ -89,8 +98,11 @@ static void print_event(const struct arena *arena, const struct event *e, uint64
     case EVENT_TAGS: case EVENT_SPACE:
         snprintf(more, sizeof more, "no. %" PRId64, e->more);
         break;
+    case EVENT_BEGIN:
+        snprintf(more, sizeof more, "flags %" PRIx64, (uint64_t)e->more);
+        break;
     case EVENT_DELETED: case EVENT_TAGS_DONE: case EVENT_SPACE_DONE: case EVENT_ALL_DONE: case EVENT_SET_DONE:
-    case EVENT_STORED:
+    case EVENT_STORED: case EVENT_BEGUN: case EVENT_WAITED: case EVENT_RECHECKED: case EVENT_COMMITTED: case EVENT_GOT:
         snprintf(more, sizeof more, "%" PRId64 " (%s)", e->more, libcache_describe((int)e->more));
         break;
     default:
@@ -205,6 +217,12 @@ void report_summary(struct coordinator *c)
     printf("loads %" PRIu64 ": stored %.1f %%, fenced %.1f %%, errors %.1f %%; writes %" PRIu64 ": errors %.1f %%\n",
            all.loads, percent(all.stored, all.loads), percent(all.fenced, all.loads),
            percent(all.load_errors, all.loads), all.writes, percent(all.write_errors, all.writes));
+    printf("load functions: %" PRIu64 " leads, %" PRIu64 " refreshes, %" PRIu64 " waits, %" PRIu64 " bypasses, %" PRIu64
+           " batches; %" PRIu64 " failed, %" PRIu64 " refused, %" PRIu64 " ended after their lease\n",
+           all.leads, all.refreshes, all.waits, all.bypasses, all.batches, all.failures, all.refused, all.late_ends);
+    printf("loaders watched for overlap %" PRIu64 ", on all hosts %" PRIu64 "; given out as stale %" PRIu64
+           ", as missing %" PRIu64 "\n",
+           all.loaders, all.shared_leads, all.stale, all.negatives);
     for (int code = 1; code < 24; code++)
         if (all.errors[code])
             printf("  %8" PRIu64 "  %s\n", all.errors[code], libcache_describe(-code));

@@ -22,6 +22,11 @@ int dice_chance(uint64_t *dice, unsigned percent)
     return dice_below(dice, 100) < percent;
 }
 
+int row_is_missing(uint64_t version)
+{
+    return version % 16 == 0;
+}
+
 int key_is_set(unsigned key)
 {
     return key % 4 == 3;
@@ -32,8 +37,17 @@ unsigned key_space(unsigned key)
     return key / 4 % SPACES;
 }
 
+int key_is_quiet(unsigned key)
+{
+    return key_space(key) == SPACE_AGING && key >= HOT_KEYS;
+}
+
 unsigned key_tags(unsigned tags[2], unsigned key)
 {
+    if (key_is_quiet(key)) {
+        tags[0] = GROUPS + PAIRS + key;
+        return 1;
+    }
     tags[0] = key * 7 % GROUPS;
     tags[1] = GROUPS + key / 3 % PAIRS;
     return key % 3 == 0 ? 2 : 1;
@@ -52,7 +66,9 @@ size_t key_text(char text[32], unsigned key)
 
 size_t tag_text(char text[32], unsigned tag)
 {
-    return (size_t)(tag < GROUPS ? snprintf(text, 32, "group:%u", tag) : snprintf(text, 32, "pair:%u", tag - GROUPS));
+    return (size_t)(tag < GROUPS           ? snprintf(text, 32, "group:%u", tag)
+                    : tag < GROUPS + PAIRS ? snprintf(text, 32, "pair:%u", tag - GROUPS)
+                                           : snprintf(text, 32, "own:%u", tag - GROUPS - PAIRS));
 }
 
 static uint64_t sum_of(const void *bytes, size_t size)
@@ -89,7 +105,17 @@ const char *payload_check(const libcache_value *value, unsigned key, struct payl
         return "it is of another key";
     if (value->codec != (uint8_t)head->version || value->flags != (uint32_t)(head->version ^ key))
         return "codec or flags are of another value";
-    if (value->tier != LIBCACHE_TIER_L1 && value->tier != LIBCACHE_TIER_L2)
-        return "it is from no tier";
+    if (row_is_missing(head->version))
+        return "the row was missing then";
     return NULL;
+}
+
+const char *payload_of_missing(const libcache_value *value, unsigned key, struct payload *head)
+{
+    memset(head, 0, sizeof *head);
+    head->key = key;
+    head->version = value->flags ^ key;
+    if (value->codec != (uint8_t)head->version)
+        return "codec or flags are of another value";
+    return row_is_missing(head->version) ? NULL : "the row was not missing then";
 }

@@ -1,5 +1,6 @@
 /*
- * A worker: one process of one host. It reads, keeps up to eight loads open at a time, and changes things (writes.c).
+ * A worker: one process of one host. It reads (reads.c), loads in all ways that there are (here: up to eight at a time with stamps of
+ * its own), and changes things (writes.c).
  * SPDX-License-Identifier: MIT
  */
 #include "coherence/worker.h"
@@ -41,15 +42,21 @@ struct call call_begin(struct worker *w, enum event_type doing)
 
 /*
  * Who was stopped meanwhile is excused. While another process of the host is stopped, locks may have to be waited for. Time
- * that this thread spent waiting for a processor (counted from up to 20 ms before the call) is not libcache's.
+ * that this thread spent waiting for a processor (counted from up to 20 ms before the call) is not libcache's. When all is well, Redis
+ * answers each time.
  */
-uint64_t call_end(struct worker *w, const struct call *call, unsigned key, unsigned locks, const char *what)
+uint64_t call_end_within(struct worker *w, const struct call *call, unsigned key, unsigned locks, uint64_t wait_ms,
+                         unsigned exchanges, const char *what)
 {
     const struct settings *s = &w->arena->settings;
-    uint64_t took_ns = now_ns() - call->begun_ns, allowed_ms = s->timeout_ms + s->time_slack_ms, waited_ns;
+    uint64_t took_ns = now_ns() - call->begun_ns, allowed_ms = s->time_slack_ms + wait_ms, waited_ns;
     uint64_t stops = load_word(&w->state->stops), host_stops = load_word(&w->host_state->stops);
+    int calm = !load_word(&w->arena->chaos) && load_word(&w->arena->calm_ns) < call->begun_ns;
 
+    allowed_ms += (uint64_t)s->timeout_ms * (calm ? 1 : exchanges);
     __atomic_store_n(&w->state->doing, EVENT_NONE, __ATOMIC_RELAXED);
+    if (took_ns > (wait_ms + STALL_MS) * 1000000)
+        store_word(&w->arena->stalled_ns, now_ns());
     if (stops != call->own_stops || stops % 2)
         return 0;
     if (host_stops != call->host_stops || host_stops & 0xff)
@@ -77,6 +84,7 @@ libcache_set_options set_options(struct tag_texts *tags, unsigned key, uint64_t 
     options.n_tags = n;
     options.codec = (uint8_t)version;
     options.user_flags = (uint32_t)(version ^ key);
+    options.flags = row_is_missing(version) ? LIBCACHE_NEG : 0;
     return options;
 }
 
@@ -134,7 +142,7 @@ static void store(struct worker *w, struct load *load)
     if (w->arena->settings.sabotage != SABOTAGE_NO_STAMP)
         options.stamp = &load->stamp;
     if (dice_chance(&w->dice, 2) && w->arena->settings.with_redis)
-        options.flags = LIBCACHE_SKIP_L1;
+        options.flags |= LIBCACHE_SKIP_L1;
     note(history, w->arena, w->number, EVENT_STORE, load->version, 0);
     call = call_begin(w, EVENT_STORE);
     result = libcache_set(w->spaces[key_space(load->key)], text, key_size, w->bytes, size, &options);
@@ -158,7 +166,7 @@ static void go_on_loading(struct worker *w)
         store(w, load);
 }
 
-static void begin_load(struct worker *w, unsigned key)
+void begin_load(struct worker *w, unsigned key)
 {
     struct load *load = &w->loads[dice_below(&w->dice, OPEN_LOADS)];
 
@@ -172,163 +180,11 @@ static void begin_load(struct worker *w, unsigned key)
     }
 }
 
-/* ---- Reads ---------------------------------------------------------------------------------------------------------- */
-
-unsigned pick_key(struct worker *w)
-{
-    unsigned keys = w->arena->settings.keys, hot = keys < 24 ? keys : 24;
-    return (unsigned)dice_below(&w->dice, dice_chance(&w->dice, 60) ? hot : keys);
-}
-
-static void too_old(struct worker *w, const char *rule, unsigned key, const struct floors *floors, uint64_t floor,
-                    const libcache_value *value, const struct payload *head)
-{
-    uint64_t raised = load_word(&w->arena->keys[key].own_ns[w->host]);
-    int slow_load = rule[1] == '1' && head->origin == ORIGIN_LOAD && raised && head->stored_ns > raised;
-
-    violate_versions(
-        w->arena, rule, key, head->version, floor,
-        "host %u, worker %u is given version %llu by L%d, but the floor was %llu when the read began (own %llu, common"
-            " %llu)%s.\n  The value is of a %s by worker %u that began %.3f ms before the read and was stored %.3f ms before"
-            " it;\n  host %u last raised its own floor %.3f ms before the read",
-            w->host, w->number, (unsigned long long)head->version, value->tier, (unsigned long long)floor,
-            (unsigned long long)floors->own, (unsigned long long)floors->common, slow_load ? ": G3" : "",
-            head->origin == ORIGIN_LOAD ? "load" : "set", head->worker,
-            ((double)floors->begun_ns - (double)head->begun_ns) / 1e6,
-            ((double)floors->begun_ns - (double)head->stored_ns) / 1e6, w->host,
-            raised ? ((double)floors->begun_ns - (double)raised) / 1e6 : 0);
-}
-
-static void check_hit(struct worker *w, unsigned key, const struct floors *floors, const libcache_value *value,
-                      struct payload *head)
-{
-    struct key_state *k = &w->arena->keys[key];
-    const char *wrong = payload_check(value, key, head);
-
-    if (wrong) {
-        violate(w->arena, "foreign", key, "a value of %zu bytes that L%d gives to host %u: %s (key %u, version %llu)",
-                value->size, value->tier, w->host, wrong, head->key, (unsigned long long)head->version);
-        return;
-    }
-    if (load_word(&k->seen[w->host]) != head->version) {
-        store_word(&k->seen[w->host], head->version);
-        note(&k->history, w->arena, w->number, EVENT_HIT, head->version, value->tier);
-    }
-    if (head->version > load_word(&k->db))
-        violate(w->arena, "foreign", key, "host %u is given version %llu, which does not exist yet", w->host,
-                (unsigned long long)head->version);
-    if (head->version < floors->own)
-        too_old(w, "G1", key, floors, floors->own, value, head);
-    else if (head->version < floors->common)
-        too_old(w, "G2", key, floors, floors->common, value, head);
-}
-
-/* What a read has given. 1: a miss. */
-static int check(struct worker *w, unsigned key, const struct floors *floors, int result, const libcache_value *value,
-                 struct payload *head)
-{
-    struct counts *counts = &w->state->counts;
-
-    counts->reads++;
-    if (result == LIBCACHE_HIT) {
-        check_hit(w, key, floors, value, head);
-        counts->hits_l1 += value->tier == LIBCACHE_TIER_L1;
-        counts->hits_l2 += value->tier == LIBCACHE_TIER_L2;
-        if (value->tier == LIBCACHE_TIER_L1)
-            __atomic_store_n(&w->host_state->hit_ns, floors->begun_ns, __ATOMIC_RELAXED);
-        return 0;
-    }
-    if (result != LIBCACHE_MISS)
-        violate(w->arena, "G6", key, "a read gives %d: %s", result, libcache_describe(result));
-    counts->misses++;
-    return 1;
-}
-
-static int get(struct worker *w, unsigned key, unsigned flags, struct payload *head)
-{
-    char text[32];
-    size_t size = key_text(text, key);
-    struct floors floors = floors_now(w->arena, w->host, key);
-    struct call call = call_begin(w, EVENT_HIT);
-    int result = libcache_get(w->spaces[key_space(key)], text, size, &w->values[0], flags);
-    uint64_t took_ns = call_end(w, &call, key, 2, "get");
-
-    if (took_ns > w->state->counts.slowest_read_ns)
-        w->state->counts.slowest_read_ns = took_ns;
-    return check(w, key, &floors, result, &w->values[0], head);
-}
-
-static void read_one(struct worker *w)
-{
-    unsigned key = pick_key(w), flags = 0;
-    struct payload head;
-
-    if (w->arena->settings.with_redis && dice_chance(&w->dice, 3))
-        flags = dice_chance(&w->dice, 50) ? LIBCACHE_SKIP_L1 : LIBCACHE_READ_ONLY;
-    if (dice_chance(&w->dice, 5))
-        flags |= LIBCACHE_TIMES;
-    if (get(w, key, flags, &head))
-        begin_load(w, key);
-}
-
-static void read_many(struct worker *w)
-{
-    unsigned n = 1 + (unsigned)dice_below(&w->dice, BATCH), space = (unsigned)dice_below(&w->dice, SPACES);
-    unsigned keys[BATCH] = { 0 };
-    char texts[BATCH][32];
-    libcache_slice slices[BATCH];
-    struct floors floors[BATCH];
-    int results[BATCH], result;
-    struct payload head;
-    struct call call;
-
-    for (unsigned i = 0; i < n; i++) {
-        do
-            keys[i] = pick_key(w);
-        while (key_space(keys[i]) != space);
-        slices[i] = (libcache_slice){ texts[i], key_text(texts[i], keys[i]) };
-        floors[i] = floors_now(w->arena, w->host, keys[i]);
-    }
-    call = call_begin(w, EVENT_HIT);
-    result = libcache_get_many(w->spaces[space], slices, n, w->values, results, NULL, 0);
-    call_end(w, &call, keys[0], 2 * n, "get_many");
-    if (result != LIBCACHE_OK)
-        violate(w->arena, "G6", keys[0], "get_many gives %d: %s", result, libcache_describe(result));
-    for (unsigned i = 0; i < n && result == LIBCACHE_OK; i++)
-        if (check(w, keys[i], &floors[i], results[i], &w->values[i], &head))
-            begin_load(w, keys[i]);
-}
-
-/* ---- How long news takes ------------------------------------------------------------------------------------------------ */
-
-/*
- * A writer asks every other host, by `mail`: when do you stop giving less than this version of this key? Whoever gets it
- * there reads the key until it is so. One word, so that the killed leave nothing half done: microseconds << 32 |
- * version << 12 | key.
- */
-static void probe(struct worker *w)
-{
-    uint64_t mail = __atomic_exchange_n(&w->host_state->mail, 0, __ATOMIC_ACQ_REL);
-    unsigned key = (unsigned)(mail & (KEYS_MAX - 1)), stale = 0;
-    uint64_t version = mail >> 12 & 0xfffff, asked_us = mail >> 32, until_ns = now_ns() + UINT64_C(3000000000), us;
-    struct payload head = { 0 };
-
-    if (!mail)
-        return;
-    while (!get(w, key, 0, &head) && head.version < version) {
-        stale = 1;
-        if (load_word(&w->arena->stop) || load_word(&w->arena->chaos) || now_ns() > until_ns)
-            return;
-    }
-    us = (now_ns() / 1000 - asked_us) & 0xffffffff;
-    if (!load_word(&w->arena->chaos) && !load_word(&w->arena->stop))
-        lags_add(w->arena, us * 1000, (int)stale);
-}
-
 /* ---- Death at a point of its own choice (lib/l1/hook.h) --------------------------------------------------------------- */
 
 #ifdef LIBCACHE_HOOKS
 static struct arena *where_to_note;
+static struct worker_state *whose_end;
 static int last_point; /* atomic, both: its thread comes by, too */
 static uint64_t countdown;
 
@@ -337,6 +193,7 @@ static void die_here(enum hook_point point)
     if ((int)point != __atomic_load_n(&last_point, __ATOMIC_RELAXED) || __atomic_sub_fetch(&countdown, 1, __ATOMIC_RELAXED))
         return;
     __atomic_fetch_add(&where_to_note->died[point], 1, __ATOMIC_RELAXED);
+    store_word(&whose_end->killed, 1);
     kill(getpid(), SIGKILL);
 }
 
@@ -347,6 +204,7 @@ static void choose_death(struct worker *w)
                                                  : dice_below(&w->dice, HOOK_POINTS));
 
     where_to_note = w->arena;
+    whose_end = w->state;
     __atomic_store_n(&last_point, HOOK_ALL_POINTS, __ATOMIC_RELAXED);
     store_word(&countdown, 1 + dice_below(&w->dice, UINT64_C(1) << dice_below(&w->dice, 7)));
     __atomic_store_n(&last_point, point, __ATOMIC_RELAXED);
@@ -361,11 +219,28 @@ static void choose_death(struct worker *w)
 
 /* ---- The process ------------------------------------------------------------------------------------------------------ */
 
+static int open_space(struct worker *w, int space, libcache_error *error)
+{
+    static const char *const names[SPACES] = { "even", "odd", "aging" };
+    libcache_policy policy = LIBCACHE_POLICY_INIT;
+
+    policy.ttl_ms = 600 * 1000;
+    policy.load_timeout_ms = LEASE_MS;
+    policy.load_backoff_ms = FAILED_MS;
+    if (space == SPACE_AGING) {
+        policy.ttl_ms = AGING_TTL_MS;
+        policy.soft_ttl_ms = SOFT_MS;
+        policy.grace_ms = GRACE_MS;
+        policy.early_percent = 200;
+        policy.load_lease = LIBCACHE_LEASE_REDIS;
+    }
+    return libcache_open_namespace(&w->spaces[space], w->cache, names[space], &policy, error);
+}
+
 static void open_cache(struct worker *w)
 {
     const struct settings *s = &w->arena->settings;
     libcache_options options = LIBCACHE_OPTIONS_INIT;
-    libcache_policy policy = LIBCACHE_POLICY_INIT;
     libcache_error error = { 0 };
     uint64_t begun_ns = now_ns(), took_ns;
     int result;
@@ -388,13 +263,16 @@ static void open_cache(struct worker *w)
         options.listener = w->host % 2 ? LIBCACHE_LISTEN_ON_CALLS : LIBCACHE_LISTEN_IN_THREAD;
         options.log_length = 2000;
     }
-    policy.ttl_ms = 600 * 1000;
+    if (w->number % 2) {
+        options.execute = execute;
+        options.execute_arg = w;
+    }
     do { /* another one is opening the segment, and may be stopped */
         result = libcache_open(&w->cache, &options, &error);
     } while (result == LIBCACHE_EBUSY && !load_word(&w->arena->stop) && now_ns() - begun_ns < UINT64_C(5000000000));
     for (int i = 0; i < SPACES && result == LIBCACHE_OK; i++)
         do
-            result = libcache_open_namespace(&w->spaces[i], w->cache, i ? "odd" : "even", &policy, &error);
+            result = open_space(w, i, &error);
         while (result == LIBCACHE_EBUSY && !load_word(&w->arena->stop));
     if (result != LIBCACHE_OK && !load_word(&w->arena->stop))
         violate(w->arena, "open", KEYS_MAX, "host %u: open gives %d: %s", w->host, result, error.text);
@@ -405,19 +283,38 @@ static void open_cache(struct worker *w)
 
 static void work(struct worker *w)
 {
-    uint64_t roll = dice_below(&w->dice, 1000);
+    uint64_t roll = dice_below(&w->dice, 1000), begun_ns = now_ns();
 
-    if (roll < 620)
+    if (roll < 560)
         read_one(w);
-    else if (roll < 690)
+    else if (roll < 610)
         read_many(w);
-    else if (roll < 860)
+    else if (roll < 700)
         go_on_loading(w);
+    else if (roll < 850)
+        go_on_with_tokens(w);
+    else if (roll < 865)
+        begin_token(w, pick_key(w));
     else if (roll < 900)
+        get_or_load(w, pick_key(w));
+    else if (roll < 915)
+        get_or_load_many(w);
+    else if (roll < 940)
+        run_jobs(w);
+    else if (roll < 980)
         change_something(w);
-    else if (roll < 903)
+    else if (roll < 983)
         libcache_sweep(w->cache, 50, NULL);
-    probe(w);
+    probe(w, now_ns() - begun_ns > 2000000);
+}
+
+/* Naps of a millisecond, as an event loop has them. */
+static void rest(struct worker *w)
+{
+    struct pollfd news = { w->load_fd, POLLIN, 0 };
+
+    if (poll(&news, 1, 1) > 0)
+        look_after_waiting(w);
 }
 
 void worker_run(struct arena *arena, unsigned number)
@@ -435,14 +332,16 @@ void worker_run(struct arena *arena, unsigned number)
     if (s->die)
         choose_death(&w);
     open_cache(&w);
+    w.load_fd = w.cache && dice_chance(&w.dice, 50) ? libcache_load_fd(w.cache) : -1;
     for (uint64_t i = 1; !load_word(&arena->stop); i++) {
         store_word(&w.state->beat_ns, now_ns());
         work(&w);
         if (s->die && i % 64 == 0) /* who has not come by there yet tries elsewhere */
             choose_death(&w);
         if (s->pace && i % s->pace == 0)
-            poll(NULL, 0, 1);
+            rest(&w);
     }
+    run_jobs(&w);
     for (int i = 0; i < BATCH; i++)
         libcache_release_value(&w.values[i]);
     libcache_close(w.cache);

@@ -177,7 +177,7 @@ static int set_new(struct worker *w, unsigned key, uint64_t version)
 
     key_size = key_text(text, key);
     if (w->arena->settings.with_redis && dice_chance(&w->dice, 10))
-        options.flags = LIBCACHE_SKIP_L1;
+        options.flags |= LIBCACHE_SKIP_L1;
     cover_add(w, key);
     note(history, w->arena, w->number, EVENT_SET, version, 0);
     call = call_begin(w, EVENT_SET);
@@ -217,9 +217,9 @@ static void change(struct worker *w, unsigned key)
         done = delete_one(w, key);
     } else if (roll < 780) {
         done = delete_some(w, key);
-    } else if (roll < 988) {
+    } else if (roll < 990 || (roll < 998 && key_space(key) == SPACE_AGING && dice_chance(&w->dice, 75))) {
         done = invalidate_tags(w, key);
-    } else if (roll < 997) {
+    } else if (roll < 998) {
         done = invalidate_space(w, key);
     } else {
         done = invalidate_all(w, key);
@@ -230,11 +230,21 @@ static void change(struct worker *w, unsigned key)
         ask_others(w, key, version);
 }
 
+/* Most of those that would be quiet are let be. */
+static unsigned pick_key_to_change(struct worker *w)
+{
+    unsigned key = pick_key(w);
+
+    while (key_is_quiet(key) && dice_chance(&w->dice, 90))
+        key = pick_key(w);
+    return key;
+}
+
 /* Nothing is changed while the coordinator wants it so; it waits for `writing` to be 0. */
 void change_something(struct worker *w)
 {
     store_word(&w->state->writing, 1);
     if (!load_word(&w->arena->pause_writers))
-        change(w, pick_key(w));
+        change(w, pick_key_to_change(w));
     store_word(&w->state->writing, 0);
 }

@@ -15,13 +15,17 @@ static const char *const guards[GUARDS] = {
     [GUARD_COPY_STAMP] = "copy-stamp", [GUARD_EPOCH] = "epoch", [GUARD_LOAD_EPOCH] = "load-epoch", [GUARD_DROP] = "drop",
     [GUARD_ORDER] = "order", [GUARD_OWN_HOST] = "own-host", [GUARD_TOKEN] = "token", [GUARD_GAP] = "gap",
     [GUARD_STALENESS] = "staleness", [GUARD_SPACE_HORIZON] = "space-horizon", [GUARD_OWED] = "owed",
+    [GUARD_COMMIT] = "commit", [GUARD_LEAD_STAMP] = "lead-stamp", [GUARD_BYPASS_STAMP] = "bypass-stamp",
+    [GUARD_REFRESH_STAMP] = "refresh-stamp", [GUARD_BATCH_STAMP] = "batch-stamp", [GUARD_COPY_GENERATION] = "copy-generation",
+    [GUARD_LATE_MARKS] = "late-marks", [GUARD_SOFT] = "soft", [GUARD_GRACE] = "grace", [GUARD_FLIGHT] = "flight",
+    [GUARD_FLIGHT_END] = "flight-end", [GUARD_FLIGHT_LEASE] = "flight-lease", [GUARD_WAIT] = "wait", [GUARD_REDIS_LEASE] = "redis-lease",
 };
 
 /* A condition in a script, and what stands there instead when it is broken. */
 static const struct {
     const char *name, *condition, *instead;
 } lines[] = {
-    { "key-slot", "or tonumber(h[4] or 0) > stamp", "" },
+    { "key-slot", "or tonumber(slot or 0) > stamp", "" },
     { "newest-stamp", "s1 + s2 * 4294967296 > stamp or ", "" },
     { "fill-epoch", "h[1] ~= ARGV[1] or ", "" },
     { "hello", "seq < known or (token and token ~= ARGV[5])", "false" },

@@ -49,16 +49,22 @@ int source_load(void *arg, const libcache_slice *key, libcache_loaded *out)
 
 int source_load_many(void *arg, const libcache_slice *keys, size_t n, libcache_loaded *out, int *results)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* several threads may be here */
     struct source *source = arg;
+    char asked[sizeof source->asked] = "";
     size_t at = 0;
 
     ADD(source->calls);
-    source->asked[0] = '\0';
     for (size_t i = 0; i < n; i++) {
         ADD(source->keys);
-        if (at + keys[i].size + 2 < sizeof source->asked)
-            at += (size_t)snprintf(source->asked + at, sizeof source->asked - at, "%s%.*s", i ? " " : "", (int)keys[i].size,
+        if (at + keys[i].size + 2 < sizeof asked)
+            at += (size_t)snprintf(asked + at, sizeof asked - at, "%s%.*s", i ? " " : "", (int)keys[i].size,
                                    (const char *)keys[i].data);
+    }
+    pthread_mutex_lock(&lock);
+    memcpy(source->asked, asked, sizeof asked);
+    pthread_mutex_unlock(&lock);
+    for (size_t i = 0; i < n; i++) {
         if (source->text)
             give(source, &out[i]);
         if (source->fails_for && keys[i].size == strlen(source->fails_for) &&
@@ -184,6 +190,48 @@ void asker_end(struct asker *asker, int result, const char *text)
         ck_assert_str_eq(asker->text, text);
 }
 
+/* ---- An executor ------------------------------------------------------------------------------------------------------------ */
+
+static int take_job(void *executor, void (*job)(void *), void *arg)
+{
+    struct executor *x = executor;
+    int refused;
+
+    pthread_mutex_lock(&x->lock);
+    refused = x->refuses || x->n == JOBS_MAX;
+    if (!refused) {
+        x->job[x->n] = job;
+        x->arg[x->n++] = arg;
+        x->taken++;
+    }
+    pthread_mutex_unlock(&x->lock);
+    return refused;
+}
+
+void executor_prepare(struct executor *executor, struct rig *rig)
+{
+    memset(executor, 0, sizeof *executor);
+    pthread_mutex_init(&executor->lock, NULL);
+    rig->options.execute = take_job;
+    rig->options.execute_arg = executor;
+}
+
+int run_job(struct executor *x)
+{
+    void (*job)(void *) = NULL;
+    void *arg = NULL;
+
+    pthread_mutex_lock(&x->lock);
+    if (x->n) {
+        job = x->job[--x->n];
+        arg = x->arg[x->n];
+    }
+    pthread_mutex_unlock(&x->lock);
+    if (job)
+        job(arg);
+    return job != NULL;
+}
+
 /* ---- Batches --------------------------------------------------------------------------------------------------------------- */
 
 void *fetch_batch(void *arg)
@@ -226,6 +274,21 @@ void ck_batch(struct batch *b, int result, const char *results, const char *text
                           "key %c is \"%.*s\"", b->letters[i], (int)b->values[i].size, (char *)b->values[i].data);
     }
     batch_free(b);
+}
+
+int stands_alone(libcache_ns *ns, const char *letters, char one)
+{
+    for (const char *c = letters; *c; c++) {
+        libcache_stamp before, after;
+        if (*c == one)
+            continue;
+        ck_result(libcache_take_stamp(ns, c, 1, &before), LIBCACHE_OK);
+        libcache_delete(ns, &one, 1, LIBCACHE_SKIP_L2);
+        ck_result(libcache_take_stamp(ns, c, 1, &after), LIBCACHE_OK);
+        if (before.generation != after.generation)
+            return 0;
+    }
+    return 1;
 }
 
 void ck_fetch_many(libcache_ns *ns, const char *letters, struct source *source, int result, const char *results,

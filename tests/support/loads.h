@@ -38,7 +38,7 @@ struct source {
     const char *fails_for;    /* in a batch: a key that fails with -7 */
     unsigned calls, keys;     /* atomic, as are all that follow: of the loader; keys that it was asked for */
     unsigned given, released; /* pieces of memory */
-    char asked[400];          /* keys of the last call of a batch, with blanks between */
+    char asked[400];          /* keys of the last call of a batch, with blanks between: whole once all of them are given */
 };
 
 int source_load(void *source, const libcache_slice *key, libcache_loaded *out);
@@ -87,6 +87,26 @@ void asker_start(struct asker *asker);
 /* Waits for its end, and fails the test unless it was given this. */
 void asker_end(struct asker *asker, int result, const char *text);
 
+/* ---- An executor ------------------------------------------------------------------------------------------------------ */
+
+enum { JOBS_MAX = 8 };
+
+/* Keeps jobs until they are run, by the test or by its threads. */
+struct executor {
+    pthread_mutex_t lock;
+    void (*job[JOBS_MAX])(void *arg);
+    void *arg[JOBS_MAX];
+    unsigned n, taken, refuses, kept, dropped; /* taken: ever */
+    int stop;
+    pthread_t thread[2];
+};
+
+/* Empties it and makes it the executor of a rig that is to be opened. */
+void executor_prepare(struct executor *executor, struct rig *rig);
+
+/* Runs one job. 0: there is none. */
+int run_job(struct executor *x);
+
 /* ---- Batches ---------------------------------------------------------------------------------------------------------- */
 
 enum { BATCH_MAX = 40 };
@@ -113,6 +133,12 @@ void *fetch_batch(void *batch);
 
 /* Fails the test unless each key has its result, h(it) s(tale) n(egative) e(load) ?(any other), and hits and stale ones are `text`. Frees. */
 void ck_batch(struct batch *batch, int result, const char *results, const char *text);
+
+/*
+ * 1: no other of these keys shares a small counter in the segment with `one`, so that what overtakes its load overtakes it alone. Which do
+ * is by a random seed: open again where they do. (Deletes `one` on this host.)
+ */
+int stands_alone(libcache_ns *ns, const char *letters, char one);
 
 /* All of it. */
 void ck_fetch_many(libcache_ns *ns, const char *letters, struct source *source, int result, const char *results, const char *text);

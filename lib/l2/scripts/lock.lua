@@ -1,4 +1,4 @@
--- Locks and leases: one key with an owner and an end, and a note by who waits for it.
+-- Locks of the application: one key with an owner and an end, and a note by who waits for it.
 -- KEYS: meta, log, lock, who waits  ARGV: fresh epoch, token, length of the log, names for the log, what, owner, ttl in ms
 -- what: take, keep (from now on for ttl), free, break (whoever has it), look. Answers code, epoch, seq, token, owner, ms left.
 -- When it is given back and somebody waits, they are woken through the log: nobody polls, and nobody is told where nobody waits.

@@ -44,11 +44,16 @@ local function script_part(epoch, stamp, born, expiry)
   return '\143LC\1' .. struct.pack('<I4', fold) .. epoch .. struct.pack('<I4I4I4I4I4I4', s1, s2, b1, b2, x1, x2)
 end
 
+-- Writes a value. In one call of a script the epoch and the time of birth are the same for all, and most often all else as well.
+local written = {}
 local function write(key, epoch, stamp, born, ttl, rest)
-  local expiry = 0
-  if ttl > 0 then expiry = born + ttl end
-  local bytes = script_part(epoch, stamp, born, expiry) .. rest
-  if ttl > 0 then redis.call('SET', key, bytes, 'PX', string.format('%.0f', ttl)) else redis.call('SET', key, bytes) end
+  if written.stamp ~= stamp or written.ttl ~= ttl then
+    local expiry = 0
+    if ttl > 0 then expiry = born + ttl end
+    written = {stamp = stamp, ttl = ttl, head = script_part(epoch, stamp, born, expiry), px = string.format('%.0f', ttl)}
+  end
+  local bytes = written.head .. rest
+  if ttl > 0 then redis.call('SET', key, bytes, 'PX', written.px) else redis.call('SET', key, bytes) end
 end
 
 -- The head of a valid envelope, decoded, or nil

@@ -1,0 +1,11 @@
+<?php
+
+namespace App\Models;
+
+class User extends Model
+{
+    public function cacheTags(): array
+    {
+        return [self::tag($this->tenant_id, 'users')];
+    }
+}
