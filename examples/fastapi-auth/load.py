@@ -1,6 +1,6 @@
 """Measures the service without a cache, with cache-aside by redis-py, and with libcache; prints one table.
 
-    python load.py [--rounds 2] [--workers 2] [--clients 8] [--seconds 5] [--users 200]
+    python load.py [--json] [--rounds 2] [--workers 2] [--clients 8] [--seconds 5] [--users 200]
 
 Each round (they take turns, so that no kind has a quiet minute to itself) starts a Redis and a server with several workers of its own, on
 unix sockets in a temporary folder, fills a database, warms up, and sends the same mix of requests: a few users ask often, most seldom
@@ -188,6 +188,14 @@ def table(rounds, options):
     return "\n".join(lines)
 
 
+def lines_of_json(rounds):
+    for r in rounds:
+        for what, times in r.times.items():
+            figures = {"p50_ms": round(percentile(times, 0.5), 3), "p95_ms": round(percentile(times, 0.95), 3)}
+            yield json.dumps({"bench": f"python service, {what}", "engine": KINDS[r.kind], **figures})
+        yield json.dumps({"bench": "python service", "engine": KINDS[r.kind], "requests_per_s": round(r.rate), "hit_rate": r.hit_rate})
+
+
 def measure(options):
     """By kind, everything measured."""
     rounds = {kind: [] for kind in KINDS}
@@ -210,8 +218,13 @@ def main(arguments=None):
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--users", type=int, default=200)
+    parser.add_argument("--json", action="store_true", help="a line for each kind and request instead of the table")
     options = parser.parse_args(arguments)
-    print(table(measure(options), options))
+    found = measure(options)
+    if options.json:
+        print("\n".join(lines_of_json(found)))
+    else:
+        print(table(found, options))
 
 
 if __name__ == "__main__":
