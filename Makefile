@@ -296,8 +296,8 @@ python: ## Build the Python module (build/python/release/lib: add it to PYTHONPA
 test-python: ## Build and test the Python module
 	+@bindings/python/run-tests.sh
 
-bench-python: python ## Compare the Python module with dict, cachetools, pickle and redis-py
-	@/usr/bin/python3 bench/python/bench_core.py --path $(BUILD)/python/release/lib
+bench-python: ## Compare the Python module with dict, cachetools, pickle and redis-py, and a service that uses it
+	+@BUILD=$(BUILD) bench/python/run.sh
 
 asan ubsan tsan portable hooks debug: ## Build and run the tests in this variant
 	+@tests/run.sh variant $@
