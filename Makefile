@@ -165,7 +165,7 @@ L1_LINKER := $(if $(filter %.cc,$(ENGINES)),$(CXX),$(CC))
 
 # ---- Building ------------------------------------------------------------------------------------------------
 
-.PHONY: all help static shared tool programs bench-programs php test-php python test-python test check demo bench deps bench-deps install uninstall \
+.PHONY: all help static shared tool programs bench-programs php test-php python test-python bench-python test check demo bench deps bench-deps install uninstall \
 	asan ubsan tsan portable hooks debug valgrind fuzz coherence model demo-program lint lint-size lint-banned lint-cppcheck lint-tidy \
 	lint-analyzer format coverage docs dist clean print-tests print-hook-tests print-fuzzers print-coherence print-tool tool-programs \
 	hook-programs FORCE
@@ -295,6 +295,9 @@ python: ## Build the Python module (build/python/release/lib: add it to PYTHONPA
 
 test-python: ## Build and test the Python module
 	+@bindings/python/run-tests.sh
+
+bench-python: ## Compare the Python module with dict, cachetools, pickle and redis-py, and a service that uses it
+	+@BUILD=$(BUILD) bench/python/run.sh
 
 asan ubsan tsan portable hooks debug: ## Build and run the tests in this variant
 	+@tests/run.sh variant $@

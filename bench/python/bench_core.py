@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The Python module beside dict, cachetools, pickle and redis-py, in one process and one run.
 
-    bench_core.py [--quick] [--path FOLDER]     FOLDER: where the built package lies, if it is not installed
+    bench_core.py [--quick] [--json] [--path FOLDER]     FOLDER: where the built package lies, if it is not installed
+
+--json: a line for each figure, for bench/report.py; what is aimed at goes to standard error then.
 
 Contestants of a table take turns, round by round, so that what else the machine does hits them alike; the figure is the median of the
 rounds. Lines end in what is aimed at and whether it was reached; the exit status does not depend on it. The tables of Redis are taken with
@@ -23,6 +25,7 @@ from pathlib import Path
 
 arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 arguments.add_argument("--quick", action="store_true", help="fewer rounds")
+arguments.add_argument("--json", action="store_true", help="lines of JSON")
 arguments.add_argument("--path")
 arguments.add_argument("--cores", action="store_true", help="do not bind the Redis part to one core")
 options = arguments.parse_args()
@@ -31,6 +34,7 @@ if options.path:
 
 import libcache  # noqa: E402
 
+SAYS = sys.stderr if options.json else sys.stdout
 ROUNDS = 5 if options.quick else 21
 clock = time.perf_counter_ns
 
@@ -50,14 +54,16 @@ def compare(title, contestants, rounds=ROUNDS):
         for name, measure in contestants.items():
             samples[name].append(measure())
     medians = {name: statistics.median(values) for name, values in samples.items()}
-    print(f"\n{title}")
+    print(f"\n{title}", file=SAYS)
     for name, median in medians.items():
-        print(f"    {name:34} {median:12,.0f} ns {1e9 / median:14,.0f} /s")
+        print(f"    {name:34} {median:12,.0f} ns {1e9 / median:14,.0f} /s", file=SAYS)
+        if options.json:
+            print(json.dumps({"bench": f"python, {title}", "engine": name, "ns": round(median, 1)}))
     return medians
 
 
 def aim(what, ratio, most):
-    print(f"    {what:48} {ratio:6.2f}   aim {most}: {'reached' if ratio <= most else 'MISSED'}")
+    print(f"    {what:48} {ratio:6.2f}   aim {most}: {'reached' if ratio <= most else 'MISSED'}", file=SAYS)
 
 
 ROW = {
@@ -88,7 +94,7 @@ def hits():
         other.update(plain)
         contestants["cachetools.TTLCache[]"] = lambda: repeat(other.__getitem__, key, n)
     except ImportError:
-        print("skipped: cachetools is not installed")
+        print("skipped: cachetools is not installed", file=SAYS)
 
     async def awaited():
         get = ns.aio.get
@@ -204,23 +210,23 @@ def remote(server):
     try:
         import uvloop
     except ImportError:
-        print("skipped: uvloop is not installed")
+        print("skipped: uvloop is not installed", file=SAYS)
         return
     loop = uvloop.new_event_loop()
     loop.run_until_complete(in_one_loop("uvloop"))
     loop.close()
 
 
-print(f"Python {sys.version.split()[0]}, libcache {libcache.__version__}; ns a call, medians of {ROUNDS} rounds taken in turns")
+print(f"Python {sys.version.split()[0]}, libcache {libcache.__version__}; ns a call, medians of {ROUNDS} rounds taken in turns", file=SAYS)
 hits()
 rows()
 if not shutil.which("redis-server"):
-    print("skipped: there is no redis-server")
+    print("skipped: there is no redis-server", file=SAYS)
 else:
     try:
         import redis.asyncio  # noqa: F401
     except ImportError:
-        print("skipped: python3-redis is not installed")
+        print("skipped: python3-redis is not installed", file=SAYS)
     else:
         if not options.cores:
             os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

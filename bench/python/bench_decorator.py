@@ -1,14 +1,17 @@
 """Hits of decorated functions, beside what else is used for that: cachetools, functools.lru_cache, a bare call.
 
-    python bench/python/bench_decorator.py [--quick]
+    python bench/python/bench_decorator.py [--quick] [--json]
 
-All are measured in one run, in turns, and the median of the turns counts; it is processor time, so that a busy machine disturbs less. The last
-lines say whether what must be reached is reached, and so does the exit status.
+--json: a line for each figure, for bench/report.py, instead of tables.
+
+All are measured in one run, in turns, and the median of the turns counts; it is processor time, so that a busy machine disturbs less. The
+last lines say whether what must be reached is reached, and so does the exit status.
 """
 
 import argparse
 import asyncio
 import functools
+import json
 import statistics
 import sys
 import threading
@@ -17,7 +20,10 @@ import time
 import libcache
 
 TEXT = "x" * 100
-ROW = {"id": 42, "name": "Ada", "email": "ada@example.org", "active": True, "score": 1.5, "tags": ["a", "b"], "org": {"id": 7, "name": "x"}, "n": None}
+ROW = {
+    "id": 42, "name": "Ada", "email": "ada@example.org", "active": True, "score": 1.5, "tags": ["a", "b"],
+    "org": {"id": 7, "name": "x"}, "n": None,
+}  # fmt: skip
 MUST = (
     ("decorated sync hit, int argument", "libcache", "cachetools.cached(TTLCache, lock)", 0.6),
     ("decorated async hit, int argument", "libcache", "bare coroutine", 2.0),
@@ -90,6 +96,7 @@ def medians(functions, measure, calls, turns):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="some seconds only")
+    parser.add_argument("--json", action="store_true", help="lines of JSON")
     options = parser.parse_args()
     calls, turns = (20_000, 5) if options.quick else (100_000, 11)
     found = {}
@@ -102,10 +109,13 @@ def main():
             ):
                 figures = medians(functions, measure, calls, turns)
                 found.setdefault(kind, figures)
+                if options.json:
+                    for name, ns in figures.items():
+                        print(json.dumps({"bench": f"python decorated {kind} hit, {title}", "engine": name, "ns": round(ns, 1)}))
+                    continue
                 print(f"\ndecorated {kind} hit, {title}: ns a call")
                 for name, ns in figures.items():
                     print(f"    {name:36}{ns:8.0f}")
-    print()
     failed = False
     for title, ours, theirs, most in MUST:
         figures = found["sync" if "sync hit" in title and "async" not in title else "async"]
@@ -113,7 +123,8 @@ def main():
             continue
         ratio = figures[ours] / figures[theirs]
         failed |= ratio > most
-        print(f"{title}: {ratio:.2f} x {theirs}; must be <= {most:g}: {'reached' if ratio <= most else 'MISSED'}")
+        print(f"{title}: {ratio:.2f} x {theirs}; must be <= {most:g}: {'reached' if ratio <= most else 'MISSED'}",
+              file=sys.stderr if options.json else sys.stdout)  # fmt: skip
     return 1 if failed else 0
 
 

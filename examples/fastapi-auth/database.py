@@ -9,7 +9,8 @@ from sqlalchemy import Column, Float, ForeignKey, Integer, String, create_engine
 from sqlalchemy.orm import Session, declarative_base, relationship, sessionmaker
 
 Base = declarative_base()
-engine = create_engine(f"sqlite:///{os.environ.get('AUTH_DATABASE', 'auth.sqlite')}", connect_args={"check_same_thread": False, "timeout": 20})
+PATH = os.environ.get("AUTH_DATABASE", "auth.sqlite")
+engine = create_engine(f"sqlite:///{PATH}", connect_args={"check_same_thread": False, "timeout": 20})
 open_session = sessionmaker(engine, expire_on_commit=False)
 
 SESSION_SECONDS = 24 * 3600
@@ -69,7 +70,8 @@ def read_session(db: Session, token: str):
 
 def read_profile(db: Session, user_id: int):
     user = db.get(User, user_id)
-    return {"id": user.id, "email": user.email, "name": user.name, "organization": {"id": user.organization.id, "name": user.organization.name}}
+    organization = {"id": user.organization.id, "name": user.organization.name}
+    return {"id": user.id, "email": user.email, "name": user.name, "organization": organization}
 
 
 def read_organization(db: Session, organization_id: int):
@@ -82,7 +84,7 @@ def read_settings(db: Session, organization_id: int):
     return {setting.name: setting.value for setting in db.query(Setting).filter_by(organization_id=organization_id)}
 
 
-# ---- What is changed ------------------------------------------------------------------------------------------------------------------------
+# ---- What is changed -----------------------------------------------------------------------------------------------------------------
 
 
 def log_in(db: Session, email: str, password: str):
@@ -114,5 +116,7 @@ def fill(organizations: int = 10, users: int = 200):
             db.add(Organization(id=o, name=f"Organization {o}", plan="team" if o % 2 else "free"))
             db.add_all(Setting(organization_id=o, name=f"setting-{s:02}", value=f"value {s} of {o}") for s in range(20))
         for u in range(1, users + 1):
-            db.add(User(id=u, organization_id=u % organizations + 1, email=f"user{u}@example.org", name=f"User {u}", password=hash_password("password", f"salt{u}")))
+            password = hash_password("password", f"salt{u}")
+            organization = u % organizations + 1
+            db.add(User(id=u, organization_id=organization, email=f"user{u}@example.org", name=f"User {u}", password=password))
         db.commit()

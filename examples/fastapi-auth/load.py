@@ -1,10 +1,11 @@
 """Measures the service without a cache, with cache-aside by redis-py, and with libcache; prints one table.
 
-    python load.py [--rounds 2] [--workers 2] [--clients 8] [--seconds 5] [--users 200]
+    python load.py [--json] [--rounds 2] [--workers 2] [--clients 8] [--seconds 5] [--users 200]
 
-Each round (they take turns, so that no kind has a quiet minute to itself) starts a Redis and a server with several workers of its own, on unix sockets in a temporary folder, fills a database, warms up, and sends
-the same mix of requests: a few users ask often, most seldom (Zipf). Times are those of a client on the same machine: with few cores, clients,
-workers and Redis share them. The hit rate is that of the reads that the service makes: Redis' own count, or libcache's over all workers.
+Each round (they take turns, so that no kind has a quiet minute to itself) starts a Redis and a server with several workers of its own, on
+unix sockets in a temporary folder, fills a database, warms up, and sends the same mix of requests: a few users ask often, most seldom
+(Zipf). Times are those of a client on the same machine: with few cores, clients, workers and Redis share them. The hit rate is that of
+the reads that the service makes: Redis' own count, or libcache's over all workers.
 """
 
 import argparse
@@ -34,7 +35,8 @@ class Connection:
     async def ask(self, method, path, token=None, body=None):
         data = b"" if body is None else json.dumps(body).encode()
         authorization = f"Authorization: Bearer {token}\r\n" if token else ""
-        head = f"{method} {path} HTTP/1.1\r\nHost: auth\r\n{authorization}Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+        about = f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: auth\r\n{authorization}{about}\r\n"
         self.writer.write(head.encode() + data)
         lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
@@ -77,8 +79,8 @@ class Round:
         subprocess.run(run, cwd=HERE, env=environment, check=True)
         redis = ["redis-server", "--port", "0", "--unixsocket", self.redis_socket, "--save", "", "--appendonly", "no", "--dir", self.folder]
         server = [
-            sys.executable, "-m", "gunicorn.app.wsgiapp", "service:app", "-w", str(self.options.workers), "-k", "uvicorn.workers.UvicornWorker",
-            "-b", f"unix:{self.socket}", "--log-level", "warning",
+            sys.executable, "-m", "gunicorn.app.wsgiapp", "service:app", "-w", str(self.options.workers),
+            "-k", "uvicorn.workers.UvicornWorker", "-b", f"unix:{self.socket}", "--log-level", "warning",
         ]  # fmt: skip
         self.processes.append(subprocess.Popen(redis, stdout=subprocess.DEVNULL))
         self.processes.append(subprocess.Popen(server, cwd=HERE, env=environment))
@@ -144,7 +146,8 @@ class Round:
     async def counts(self):
         """Hits and misses."""
         if self.kind == "redis":
-            info = subprocess.run(["redis-cli", "-s", self.redis_socket, "info", "stats"], capture_output=True, text=True, check=True).stdout
+            command = ["redis-cli", "-s", self.redis_socket, "info", "stats"]
+            info = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             figures = dict(line.split(":", 1) for line in info.split() if ":" in line)
             return int(figures["keyspace_hits"]), int(figures["keyspace_misses"])
         if self.kind == "libcache":
@@ -173,7 +176,8 @@ def percentile(times, share):
 
 
 def table(rounds, options):
-    lines = [f"{options.workers} workers, {options.clients} clients, {options.rounds} x {options.seconds:g} s, {options.users} users; milliseconds", ""]
+    title = f"{options.workers} workers, {options.clients} clients, {options.users} users, {options.rounds} x {options.seconds:g} s"
+    lines = [f"{title}; milliseconds", ""]
     lines.append(f"{'':18}" + "".join(f"{KINDS[r.kind]:>24}" for r in rounds))
     lines.append(f"{'':18}" + f"{'p50':>16}{'p95':>8}" * len(rounds))
     for what in MIX:
@@ -182,6 +186,14 @@ def table(rounds, options):
     lines.append(f"{'requests/s':18}" + "".join(f"{r.rate:>24.0f}" for r in rounds))
     lines.append(f"{'hit rate':18}" + "".join(f"{'-' if r.hit_rate is None else format(r.hit_rate, '.2%'):>24}" for r in rounds))
     return "\n".join(lines)
+
+
+def lines_of_json(rounds):
+    for r in rounds:
+        for what, times in r.times.items():
+            figures = {"p50_ms": round(percentile(times, 0.5), 3), "p95_ms": round(percentile(times, 0.95), 3)}
+            yield json.dumps({"bench": f"python service, {what}", "engine": KINDS[r.kind], **figures})
+        yield json.dumps({"bench": "python service", "engine": KINDS[r.kind], "requests_per_s": round(r.rate), "hit_rate": r.hit_rate})
 
 
 def measure(options):
@@ -206,8 +218,13 @@ def main(arguments=None):
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--users", type=int, default=200)
+    parser.add_argument("--json", action="store_true", help="a line for each kind and request instead of the table")
     options = parser.parse_args(arguments)
-    print(table(measure(options), options))
+    found = measure(options)
+    if options.json:
+        print("\n".join(lines_of_json(found)))
+    else:
+        print(table(found, options))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def query(function, *args):
     return run_in_threadpool(run)
 
 
-# ---- What is cached -----------------------------------------------------------------------------------------------------------------------
+# ---- What is cached ------------------------------------------------------------------------------------------------------------------
 
 
 @sessions.cached(secret="token", negative=lambda session: session is None, tags=["session:{token}", "user:{result[user_id]}"])
@@ -80,7 +80,7 @@ async def settings_of(organization_id: int):
     return await query(database.read_settings, organization_id)
 
 
-# ---- The service ----------------------------------------------------------------------------------------------------------------------------
+# ---- The service ---------------------------------------------------------------------------------------------------------------------
 
 
 async def bearer(credentials: HTTPAuthorizationCredentials = Depends(HTTPBearer())) -> str:

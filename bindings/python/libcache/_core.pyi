@@ -69,12 +69,26 @@ class Load:
     # True: stored. False: not (invalidated meanwhile, too big, or Redis did not take it); the value is yours to use all the same.
     # An EncodeError leaves the load open.
     def commit(
-        self, value: Any, ttl: Seconds | None = ..., tags: Iterable[Key] = ..., *, negative: bool = ..., store: bool = ..., raised: bool = ...
+        self,
+        value: Any,
+        ttl: Seconds | None = ...,
+        tags: Iterable[Key] = ...,
+        *,
+        negative: bool = ...,
+        store: bool = ...,
+        raised: bool = ...,
     ) -> bool: ...
     # failed: nobody tries again for the policy's load_backoff; else the next one tries at once.
     def abort(self, failed: bool = ...) -> None: ...
     def commit_async(
-        self, value: Any, ttl: Seconds | None = ..., tags: Iterable[Key] = ..., *, negative: bool = ..., store: bool = ..., raised: bool = ...
+        self,
+        value: Any,
+        ttl: Seconds | None = ...,
+        tags: Iterable[Key] = ...,
+        *,
+        negative: bool = ...,
+        store: bool = ...,
+        raised: bool = ...,
     ) -> Awaitable[bool]: ...
     # Does not wait: the rest is done behind. Safe in a cancelled task.
     def abort_soon(self, failed: bool = ...) -> None: ...
@@ -196,8 +210,9 @@ class Namespace:
     def incr(self, key: Key, delta: int = ..., ttl: Seconds | None = ..., tags: Iterable[Key] = ...) -> int: ...
     def decr(self, key: Key, delta: int = ..., ttl: Seconds | None = ..., tags: Iterable[Key] = ...) -> int: ...
     def clear(self) -> None: ...
-    # (HIT or STALE, value, load or None, flags), (NEGATIVE, None, load or None, 0), (LEAD or BYPASS, None, load, 0). A load that is not None
-    # must be ended. flags 1: the value is an exception, as committed with raised=True. Raises LoadError when a load failed lately and nothing stale is there. wait: longest wait for somebody else's load.
+    # (HIT or STALE, value, load or None, flags), (NEGATIVE, None, load or None, 0), (LEAD or BYPASS, None, load, 0). A load that is
+    # not None must be ended. flags 1: the value is an exception, as committed with raised=True. Raises LoadError when a load failed
+    # lately and nothing stale is there. wait: longest wait for somebody else's load.
     def begin(self, key: Key, wait: Seconds | None = ..., *, refresh: bool = ...) -> tuple[int, Any, Load | None, int]: ...
     def dumps(self, value: Any, /) -> tuple[bytes, int]: ...  # as it would be stored: bytes and codec byte
     def loads(self, data: Any, codec: int, /) -> Any: ...

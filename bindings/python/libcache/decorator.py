@@ -47,7 +47,7 @@ class CacheInfo(NamedTuple):
     errors: int  # runs that raised
 
 
-# ---- What type checkers see -------------------------------------------------------------------------------------------------------------
+# ---- What type checkers see ----------------------------------------------------------------------------------------------------------
 
 
 class CachedFunction(Protocol[P, R_co]):
@@ -95,7 +95,7 @@ class Decorator(Protocol):
     def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
 
 
-# ---- Methods ------------------------------------------------------------------------------------------------------------------------------
+# ---- Methods -------------------------------------------------------------------------------------------------------------------------
 
 
 class BoundCached:
@@ -141,7 +141,7 @@ class BoundCached:
         return self.__func__.cache_key(self.__self__, *args, **kwargs)
 
 
-# ---- Names --------------------------------------------------------------------------------------------------------------------------------
+# ---- Names ---------------------------------------------------------------------------------------------------------------------------
 
 _local_functions: weakref.WeakValueDictionary[tuple[int, str, str], Any] = weakref.WeakValueDictionary()
 
@@ -167,7 +167,8 @@ def _claim_name(ns: Namespace, name: str, function: Any, cached: Any) -> None:
         same = getattr(before, "__code__", None) is getattr(function, "__code__", None)
         if not same or any(a is not b for a, b in zip(_cells(before), _cells(function))):
             raise ValueError(
-                f"two functions are called {name}, and would share their entries: give each one a name=, or, if they are to share, both the same"
+                f"two functions are called {name}, and would share their entries: give each one a name=, or, if they are to "
+                "share, both the same"
             )
     _local_functions[place] = cached
 
@@ -183,7 +184,7 @@ def _name_of(function: Any, given: Optional[str], version: Union[str, int, None]
     return given if version is None else f"{given}@{version}"
 
 
-# ---- The decorator --------------------------------------------------------------------------------------------------------------------------
+# ---- The decorator -------------------------------------------------------------------------------------------------------------------
 
 
 def _check_function(function: Any) -> None:
@@ -300,7 +301,8 @@ def cached(
     tags        templates ("user:{user_id}", "org:{result[org_id]}"), or a function of a `Call` that gives tags
     key         a template, or a function of the arguments. Default: the function's name and all its arguments
     refresh     seconds: an older value is given out at once and refreshed behind. Default: the namespace's soft_ttl
-    lock        one load at a time for a key (in all processes; on all hosts where the namespace's load_lease says so). False: each for itself
+    lock        one load at a time for a key (in all processes; on all hosts where the namespace's load_lease says so). False: each for
+                itself
     wait        longest wait for somebody else's load, then load too. Default: the namespace's load_timeout
     exclude     parameters, by name or type, that are no part of the key
     secret      parameters that are in the key as a digest only

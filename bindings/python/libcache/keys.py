@@ -1,8 +1,8 @@
 """How the arguments of a call become a key that is the same in every process, and different for different arguments.
 
-A key of a decorated function reads `app.users.profile(user_id,full)i42,T`: the function's name, the parameters that count, and each argument with
-its type. The bytes are written by the C module (`_core.KeyPlan`); this file reads signatures and says what stands for objects that are no
-builtin type. What cannot be a key is an error, never a guess: no `repr`, `id` or `hash` of anything is used.
+A key of a decorated function reads `app.users.profile(user_id,full)i42,T`: the function's name, the parameters that count, and each
+argument with its type. The bytes are written by the C module (`_core.KeyPlan`); this file reads signatures and says what stands for
+objects that are no builtin type. What cannot be a key is an error, never a guess: no `repr`, `id` or `hash` of anything is used.
 """
 
 from __future__ import annotations
@@ -327,7 +327,7 @@ def look_up(field: str, values: dict[str, Any]) -> Any:
     return value
 
 
-# ---- Plans ------------------------------------------------------------------------------------------------------------------------------
+# ---- Plans ---------------------------------------------------------------------------------------------------------------------------
 
 _Kind = inspect.Parameter
 
@@ -359,7 +359,7 @@ def _excludes(exclude: Iterable[Any], names: list[str], function_name: str) -> t
 
 
 def _left_out_by_annotation(function: Callable[..., Any], rule: Callable[[type], Rule]) -> set[str]:
-    """Parameters that are declared to be of a type that is left out. Annotations that mean nothing (yet) are passed over: values are looked at."""
+    """Parameters that are declared to be of a type that is left out. Annotations that mean nothing (yet) are passed over."""
     try:
         hints = typing.get_type_hints(function)
     except Exception:

@@ -1,9 +1,10 @@
 """What is behind a decorated function when memory does not have the value: waiting, loading, storing, refreshing.
 
-Who leads, who waits, what is fenced and what may be stored is decided by the library, through `begin` and `commit`; here is only what Python adds:
+Who leads, who waits, what is fenced and what may be stored is decided by the library, through `begin` and `commit`; here is only what
+Python adds:
 
-- A load runs in the task or thread of its caller, with that caller's arguments. If it is cancelled, the load is given up and the next of those who
-  wait leads, with arguments of its own: a cancelled request harms nobody, and nobody uses a session of a request that has gone.
+- A load runs in the task or thread of its caller, with that caller's arguments. If it is cancelled, the load is given up and the next of
+  those who wait leads, with arguments of its own: a cancelled request harms nobody, and nobody uses a session of a request that has gone.
 - What a load raises goes to the calls of this process that waited for it, and to nobody who comes after.
 - A stale value is given out at once and refreshed behind: in the event loop, or for sync functions in a thread.
 """

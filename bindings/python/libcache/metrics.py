@@ -1,7 +1,7 @@
 """Figures of a service, correct over all its workers, and their text for Prometheus.
 
-The counters lie in a small shared segment of their own (a cache as any other, that nothing is evicted from), beside the cache's: every worker
-of the host adds to the same numbers, at once and atomically, and any worker can tell them. A worker that dies takes nothing along.
+The counters lie in a small shared segment of their own (a cache as any other, that nothing is evicted from), beside the cache's: every
+worker of the host adds to the same numbers, at once and atomically, and any worker can tell them. A worker that dies takes nothing along.
 
 A cache that is private to its process has private figures; `Metrics.scope` says which it is.
 """
@@ -122,8 +122,9 @@ class Metrics:
         count, total = sum(buckets.values()), figures.get("us", 0)
         p50, p95, p99 = (percentile(buckets, share) for share in (0.5, 0.95, 0.99))
         return Performance(
-            route, count, total / count / 1000 if count else 0.0, p50, p95, p99, figures.get("slow", 0), figures.get("errors", 0), buckets, total
-        )
+            route, count, total / count / 1000 if count else 0.0, p50, p95, p99, figures.get("slow", 0), figures.get("errors", 0),
+            buckets, total,
+        )  # fmt: skip
 
     def _counters(self, ns: Any) -> Iterator[tuple[str, int]]:
         names = {entry.key.decode("utf-8", "replace") for entry in self._store.entries() if entry.namespace == ns.name}

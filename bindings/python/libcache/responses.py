@@ -7,8 +7,8 @@
 The dependencies of the route run before, as ever: who may not ask is not answered from the cache. The key is made of the arguments that the
 endpoint is given, its dependencies' values among them, and of the request headers named by `vary`.
 
-An endpoint may return a value, which FastAPI turns into an answer each time (response_model filters it as before), or a `Response` with a body,
-which is kept as it is.
+An endpoint may return a value, which FastAPI turns into an answer each time (response_model filters it as before), or a `Response` with a
+body, which is kept as it is.
 """
 
 from __future__ import annotations
@@ -164,11 +164,11 @@ def cached_response(
 
     vary         request headers that the answer depends on; their values are in the key, as a digest
     private      Cache-Control says private: browsers may keep it, proxies must not
-    credentials  False: a request with Authorization or Cookie is not answered from the cache, nor kept in it, unless `vary` names that header.
-                 True: the answer does not depend on them but through the endpoint's arguments
+    credentials  False: a request with Authorization or Cookie is not answered from the cache, nor kept in it, unless `vary` names that
+                 header. True: the answer does not depend on them but through the endpoint's arguments
     max_age      seconds for Cache-Control. Default: what is left of the TTL
-    The rest as for `Namespace.cached`. The decorated endpoint has `invalidate(**arguments)`: a coroutine function that deletes an answer, in all its
-    variants.
+    The rest as for `Namespace.cached`. The decorated endpoint has `invalidate(**arguments)`: a coroutine function that deletes an answer,
+    in all its variants.
     """
     headers = tuple(header.lower() for header in ([vary] if isinstance(vary, str) else vary))
 
@@ -201,7 +201,8 @@ def cached_response(
             return f"@{ns.name}/{own_name}/" + digest(key).decode("ascii")
 
         kept = cached(
-            ns, ttl=ttl, tags=_call_tags(tags, signature, own_tag), exclude=[*left_out, _SEEN], secret=[_VARY], refresh=refresh, name=own_name,
+            ns, ttl=ttl, tags=_call_tags(tags, signature, own_tag), exclude=[*left_out, _SEEN], secret=[_VARY], refresh=refresh,
+            name=own_name,
             store=lambda record: record[0] is not None,
         )(load)  # fmt: skip
         life = ns.policy()["ttl"] if ttl is None else _seconds(ttl)

@@ -119,11 +119,11 @@ class PerformanceMiddleware:
             log.warning("slow request: %s %s took %.1f ms, status %d", method, route, seconds * 1000, status)
 
 
-# ---- Routes -----------------------------------------------------------------------------------------------------------------------------
+# ---- Routes --------------------------------------------------------------------------------------------------------------------------
 
 
 class Readiness:
-    """Whether the service can serve. A Redis that is away makes it slower, not unready: every worker that fell out for that would make it worse."""
+    """Whether the service can serve. A Redis that is away makes it slower, not unready."""
 
     TIMEOUT = 0.2  # seconds, for Redis and for each check
     FRESH = 1.0  # seconds for which an answer is given again
@@ -218,7 +218,7 @@ def performance_figures(metrics: Metrics) -> dict[str, Any]:
     }
 
 
-# ---- The application ----------------------------------------------------------------------------------------------------------------------
+# ---- The application -----------------------------------------------------------------------------------------------------------------
 
 
 async def get_cache(connection: HTTPConnection) -> Cache:
@@ -240,8 +240,8 @@ def lifespan(
 ) -> Callable[[Any], contextlib.AbstractAsyncContextManager[None]]:
     """For `FastAPI(lifespan=lifespan(cache))`, or to be entered by one of your own: `async with lifespan(cache)(app)`.
 
-    `app.state.cache` is the cache; every `interval` seconds this worker's figures are added to those of all. close: the cache is closed at the
-    end.
+    `app.state.cache` is the cache; every `interval` seconds this worker's figures are added to those of all. close: the cache is closed
+    at the end.
     """
 
     @contextlib.asynccontextmanager
@@ -274,8 +274,8 @@ def setup(
 ) -> Metrics:
     """All of it for one application, at the place where it is made: the middleware, the routes, `app.state.cache`, the lifespan.
 
-    paths: `metrics_path`, `performance_path`, `ready_path`; None leaves one out. checks: coroutine functions by name that must give true for
-    `/ready` to be 200. A lifespan, or startup and shutdown handlers, that the application has already run inside of this one.
+    paths: `metrics_path`, `performance_path`, `ready_path`; None leaves one out. checks: coroutine functions by name that must give true
+    for `/ready` to be 200. A lifespan, or startup and shutdown handlers, that the application has already run inside of this one.
     """
     metrics = metrics if metrics is not None else Metrics(cache, slow_ms=slow_ms)
     app.state.cache = cache

@@ -527,7 +527,7 @@ PyObject *cache_rate_hit_async(PyObject *self, PyObject *const *args, Py_ssize_t
     return req_send(cache, r);
 }
 
-/* ---- The type ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- The type -----------------------------------------------------------------------------------------------------------------*/
 
 static PyMethodDef aio_methods[] = {
     { "get", (PyCFunction)(void (*)(void))aio_get, METH_FASTCALL, "get(key, default=None)" },

@@ -8,16 +8,15 @@
  * So a hit runs no line of Python. All that may wait, load or fail is in Python: miss and aged are libcache/loads.py's.
  *
  * To everybody who looks, it is a function: it has __code__, __defaults__, __globals__ and the rest of the function that it wraps
- * (inspect, asyncio and FastAPI find out with these what it is), and says so as its __class__, as wrapt's wrappers do: Starlette takes for an
- * endpoint what isinstance says is a function.
+ * (inspect, asyncio and FastAPI find out with these what it is), and says so as its __class__, as wrapt's wrappers do: Starlette
+ * takes for an endpoint what isinstance says is a function.
  */
 #include "_core_key.h"
 
 #include <structmember.h>
 
 struct cached {
-    PyObject_HEAD
-    vectorcallfunc call;
+    PyObject_HEAD vectorcallfunc call;
     struct state *st;
     struct ns *ns;
     struct plan *plan;
@@ -27,10 +26,10 @@ struct cached {
     PyObject *bind;     /* bind(self, object): what obj.method is when it is not called at once */
     PyObject *dict;
     PyObject *weakrefs;
-    uint64_t hits;      /* atomic */
+    uint64_t hits;       /* atomic */
     uint64_t refresh_ms; /* 0: none */
     int is_async;
-    int closely;        /* the namespace refreshes early: each hit is a begin's to judge */
+    int closely; /* the namespace refreshes early: each hit is a begin's to judge */
 };
 
 static void count_hit(struct cached *cached)
@@ -43,10 +42,11 @@ static void count_hit(struct cached *cached)
 }
 
 /* Calls miss, or with a value aged. Steals value. */
-static PyObject *call_python(struct cached *cached, PyObject *value, const struct key *key, PyObject *const *args, Py_ssize_t n,
-                             PyObject *kwnames)
+static PyObject *call_python(struct cached *cached, PyObject *value, const struct key *key, PyObject *const *args,
+                             Py_ssize_t n, PyObject *kwnames)
 {
-    PyObject *bytes = PyBytes_FromStringAndSize(key->data, (Py_ssize_t)key->size), *tuple = PyTuple_New(n), *dict = PyDict_New();
+    PyObject *bytes = PyBytes_FromStringAndSize(key->data, (Py_ssize_t)key->size), *tuple = PyTuple_New(n),
+             *dict = PyDict_New();
     PyObject *result = NULL;
 
     if (!bytes || !tuple || !dict)
@@ -83,7 +83,8 @@ static int look_with_age(struct cached *cached, const struct text *k, PyObject *
     libcache_value v = LIBCACHE_VALUE_INIT;
     int found = 0;
 
-    if (libcache_look(ns->handle, k->data, (size_t)k->size, &v, LIBCACHE_TIMES) == LIBCACHE_HIT && !(v.flags & FLAG_RAISED)) {
+    if (libcache_look(ns->handle, k->data, (size_t)k->size, &v, LIBCACHE_TIMES) == LIBCACHE_HIT &&
+        !(v.flags & FLAG_RAISED)) {
         *value = ns_decode_or_miss(ns, v.data, v.size, v.codec);
         found = *value ? 1 + (v.age_ms >= cached->refresh_ms) : PyErr_Occurred() ? -1 : 0;
     }
@@ -103,12 +104,15 @@ static PyObject *cached_call(PyObject *self, PyObject *const *args, size_t nargs
     key_start(&key);
     switch (plan_key(cached->plan, args, n, kwnames, 0, &key)) {
     case KEY_OK: break;
-    case KEY_UNBOUND: key_end(&key); return PyObject_Vectorcall(cached->function, args, nargsf, kwnames); /* it says what is wrong */
+    case KEY_UNBOUND:
+        key_end(&key);
+        return PyObject_Vectorcall(cached->function, args, nargsf, kwnames); /* it says what is wrong */
     case KEY_RAISED: key_end(&key); return NULL;
     }
     text = (struct text){ key.data, (Py_ssize_t)key.size };
-    if (likely(cached->ns->cache->handle != NULL && !cached->closely)) /* one that has been closed is no fault of the call: miss sees to it */
-        found = unlikely(cached->refresh_ms)   ? look_with_age(cached, &text, &value)
+    if (likely(cached->ns->cache->handle != NULL &&
+               !cached->closely)) /* one that has been closed is no fault of the call: miss sees to it */
+        found = unlikely(cached->refresh_ms)         ? look_with_age(cached, &text, &value)
                 : unlikely(cached->ns->memo != NULL) ? look_with_memo(cached, &text, &value)
                                                      : ns_look(cached->ns, NULL, &text, &value);
     if (likely(found == 1)) {
@@ -138,7 +142,8 @@ static PyObject *cached_get(PyObject *self, PyObject *object, PyObject *type)
 static PyObject *cached_class(PyObject *self, void *unused)
 {
     (void)unused;
-    return Py_NewRef((PyObject *)(PyFunction_Check(((struct cached *)self)->function) ? &PyFunction_Type : Py_TYPE(self)));
+    return Py_NewRef(
+        (PyObject *)(PyFunction_Check(((struct cached *)self)->function) ? &PyFunction_Type : Py_TYPE(self)));
 }
 
 static PyObject *cached_hits(PyObject *self, void *unused)
@@ -202,15 +207,16 @@ static void cached_dealloc(PyObject *self)
 
 static PyObject *cached_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "namespace", "plan", "function", "miss", "bind", "is_async", "aged", "refresh", "closely", NULL };
+    static char *names[] = { "namespace", "plan", "function", "miss",    "bind",
+                             "is_async",  "aged", "refresh",  "closely", NULL };
     struct state *st = state_of_type(type);
     PyObject *ns, *plan, *function, *miss, *bind, *aged, *refresh = NULL;
     uint64_t refresh_ms = 0;
     struct cached *cached;
     int is_async, closely = 0;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OOOpO|Op:Cached", names, st->ns_type, &ns, st->plan_type, &plan, &function, &miss,
-                                     &bind, &is_async, &aged, &refresh, &closely) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OOOpO|Op:Cached", names, st->ns_type, &ns, st->plan_type, &plan,
+                                     &function, &miss, &bind, &is_async, &aged, &refresh, &closely) ||
         ms_of(refresh, &refresh_ms, "refresh", 0) < 0)
         return NULL;
     cached = (struct cached *)type->tp_alloc(type, 0);

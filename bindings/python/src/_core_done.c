@@ -5,13 +5,13 @@
  * (CPython 3.10, 3.11) or, where the interpreter asks for tp_iternext (from 3.12 on), StopIteration with the value. It has the methods of a
  * coroutine, so that asyncio.gather, create_task and asyncio.run take it for one.
  *
- * It is not known to the garbage collector: it is made with its value and never changes, so nothing that its value refers to can refer to it.
+ * It is not known to the garbage collector: it is made with its value and never changes, so nothing that its value refers to can
+ * refer to it.
  */
 #include "_core.h"
 
 struct done {
-    PyObject_HEAD
-    PyObject *value; /* NULL: has been given */
+    PyObject_HEAD PyObject *value; /* NULL: has been given */
 };
 
 PyObject *done_new(struct state *st, PyObject *value)
@@ -118,8 +118,12 @@ static PyMethodDef done_methods[] = {
 };
 
 static PyType_Slot done_slots[] = {
-    { Py_tp_dealloc, done_dealloc }, { Py_am_await, done_self }, { Py_am_send, done_am_send },
-    { Py_tp_iter, done_self },       { Py_tp_iternext, done_next }, { Py_tp_methods, done_methods },
+    { Py_tp_dealloc, done_dealloc },
+    { Py_am_await, done_self },
+    { Py_am_send, done_am_send },
+    { Py_tp_iter, done_self },
+    { Py_tp_iternext, done_next },
+    { Py_tp_methods, done_methods },
     { 0, NULL },
 };
 

@@ -142,7 +142,8 @@ static int put_buffer(struct key *key, PyObject *object)
 }
 
 /* Elements of a tuple that nobody changes. */
-static int put_sequence(struct key *key, PyObject *tuple, char open, char close, const struct key_rules *rules, int depth)
+static int put_sequence(struct key *key, PyObject *tuple, char open, char close, const struct key_rules *rules,
+                        int depth)
 {
     if (put_char(key, open) < 0)
         return -1;
@@ -244,7 +245,8 @@ static int put_by_rule(struct key *key, PyObject *object, const struct key_rules
     Py_INCREF(rule);
     if (rule == Py_None) {
         result = put_char(key, '-');
-    } else if (!PyTuple_CheckExact(rule) || PyTuple_GET_SIZE(rule) != 2 || !PyUnicode_Check(PyTuple_GET_ITEM(rule, 0))) {
+    } else if (!PyTuple_CheckExact(rule) || PyTuple_GET_SIZE(rule) != 2 ||
+               !PyUnicode_Check(PyTuple_GET_ITEM(rule, 0))) {
         PyErr_Format(PyExc_SystemError, "bad rule for keys of %.100s", Py_TYPE(object)->tp_name);
     } else if ((name = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(rule, 0), &size)) &&
                (!size || key_put_tagged(key, 'o', name, (size_t)size) == 0)) {
@@ -271,7 +273,9 @@ static int put_container(struct key *key, PyObject *object, const struct key_rul
     }
     if (PyTuple_CheckExact(object))
         return put_sequence(key, object, '(', ')', rules, depth);
-    copy = PyList_CheckExact(object) ? PyList_AsTuple(object) : PyDict_CheckExact(object) ? PyDict_Items(object) : PySequence_List(object);
+    copy = PyList_CheckExact(object)   ? PyList_AsTuple(object)
+           : PyDict_CheckExact(object) ? PyDict_Items(object)
+                                       : PySequence_List(object);
     if (!copy)
         return -1;
     result = PyTuple_CheckExact(copy) ? put_sequence(key, copy, '[', ']', rules, depth)
@@ -294,7 +298,8 @@ int key_encode(struct key *key, PyObject *object, const struct key_rules *rules,
         return key_put_tagged(key, 'b', PyBytes_AS_STRING(object), (size_t)PyBytes_GET_SIZE(object));
     if (PyFloat_CheckExact(object))
         return put_float(key, object);
-    if (PyTuple_CheckExact(object) || PyList_CheckExact(object) || PyDict_CheckExact(object) || PyAnySet_CheckExact(object))
+    if (PyTuple_CheckExact(object) || PyList_CheckExact(object) || PyDict_CheckExact(object) ||
+        PyAnySet_CheckExact(object))
         return put_container(key, object, rules, depth);
     if (PyByteArray_Check(object) || PyMemoryView_Check(object))
         return put_buffer(key, object);

@@ -63,7 +63,8 @@ struct plan;
 enum key_result { KEY_OK = 0, KEY_RAISED = -1, KEY_UNBOUND = 1 /* the function does not take such arguments */ };
 
 /* The key of a call. n: number of positional arguments. lenient: what is left out of the key need not be given. */
-enum key_result plan_key(struct plan *plan, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, int lenient, struct key *key);
+enum key_result plan_key(struct plan *plan, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, int lenient,
+                         struct key *key);
 
 extern PyType_Spec plan_spec, cached_spec;
 

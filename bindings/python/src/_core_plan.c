@@ -26,12 +26,11 @@ enum how {
 };
 
 struct plan {
-    PyObject_HEAD
-    PyObject *prefix;   /* bytes */
+    PyObject_HEAD PyObject *prefix; /* bytes */
     PyObject *names;    /* tuple of str: positional ones first, then keyword-only; without *args and **kwargs */
     PyObject *defaults; /* tuple; `missing` where there is none */
     PyObject *missing;
-    PyObject *how;      /* bytes: a letter for each name, then those of *args and **kwargs */
+    PyObject *how; /* bytes: a letter for each name, then those of *args and **kwargs */
     Py_ssize_t n, positional_only, positional;
     struct key_rules rules, self_rules;
     PyObject *fail;     /* fail(name, error): raises the error that says which argument it was */
@@ -47,7 +46,7 @@ struct plan {
 struct bound {
     PyObject **slot;
     PyObject *own[SLOTS];
-    PyObject *extra;     /* **kwargs: a dict of ours, or NULL */
+    PyObject *extra; /* **kwargs: a dict of ours, or NULL */
 };
 
 static void bound_end(struct bound *b)
@@ -83,7 +82,8 @@ static Py_ssize_t find_name(const struct plan *plan, PyObject *name)
     return -1;
 }
 
-static enum key_result bind_keywords(const struct plan *plan, PyObject *const *values, PyObject *kwnames, struct bound *b)
+static enum key_result bind_keywords(const struct plan *plan, PyObject *const *values, PyObject *kwnames,
+                                     struct bound *b)
 {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); i++) {
         PyObject *name = PyTuple_GET_ITEM(kwnames, i);
@@ -107,8 +107,8 @@ static enum key_result bind_keywords(const struct plan *plan, PyObject *const *v
 }
 
 /* lenient: what is left out need not be given. */
-static enum key_result bind(const struct plan *plan, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, int lenient,
-                            struct bound *b)
+static enum key_result bind(const struct plan *plan, PyObject *const *args, Py_ssize_t n, PyObject *kwnames,
+                            int lenient, struct bound *b)
 {
     Py_ssize_t given = n < plan->positional ? n : plan->positional;
     enum key_result result;
@@ -313,7 +313,8 @@ static int put_custom(const struct plan *plan, PyObject *const *args, Py_ssize_t
     return result;
 }
 
-enum key_result plan_key(struct plan *plan, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, int lenient, struct key *key)
+enum key_result plan_key(struct plan *plan, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, int lenient,
+                         struct key *key)
 {
     struct bound b;
     enum key_result result;
@@ -409,18 +410,19 @@ static int plan_check(const struct plan *plan)
 
 static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "prefix", "names", "defaults", "missing", "how", "positional_only", "positional", "known", "rule",
-                             "known_self", "rule_self", "fail", "digest", "literals", "fields", "text", "escape", "custom", NULL };
+    static char *names[] = { "prefix", "names", "defaults",   "missing",   "how",  "positional_only", "positional",
+                             "known",  "rule",  "known_self", "rule_self", "fail", "digest",          "literals",
+                             "fields", "text",  "escape",     "custom",    NULL };
     PyObject *prefix, *parameters, *defaults, *missing, *how, *known, *rule, *known_self, *rule_self, *fail, *digest;
     PyObject *literals = Py_None, *fields = Py_None, *text = Py_None, *custom = Py_None;
     Py_ssize_t positional_only, positional;
     int escape = 0;
     struct plan *plan;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "SO!O!OSnnO!OO!OOO|OOOpO:KeyPlan", names, &prefix, &PyTuple_Type, &parameters,
-                                     &PyTuple_Type, &defaults, &missing, &how, &positional_only, &positional, &PyDict_Type, &known,
-                                     &rule, &PyDict_Type, &known_self, &rule_self, &fail, &digest, &literals, &fields, &text,
-                                     &escape, &custom))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "SO!O!OSnnO!OO!OOO|OOOpO:KeyPlan", names, &prefix, &PyTuple_Type,
+                                     &parameters, &PyTuple_Type, &defaults, &missing, &how, &positional_only,
+                                     &positional, &PyDict_Type, &known, &rule, &PyDict_Type, &known_self, &rule_self,
+                                     &fail, &digest, &literals, &fields, &text, &escape, &custom))
         return NULL;
     if (literals != Py_None && (!PyTuple_Check(literals) || !PyBytes_Check(fields))) {
         PyErr_SetString(PyExc_TypeError, "KeyPlan: literals must be a tuple and fields bytes");
@@ -465,7 +467,8 @@ static PyObject *plan_method_key(PyObject *self, PyObject *const *args, Py_ssize
     switch (plan_key((struct plan *)self, args, n, kwnames, 1, &key)) {
     case KEY_OK: result = PyBytes_FromStringAndSize(key.data, (Py_ssize_t)key.size); break;
     case KEY_UNBOUND:
-        PyErr_Format(PyExc_TypeError, "%s does not take these arguments", PyBytes_AS_STRING(((struct plan *)self)->prefix));
+        PyErr_Format(PyExc_TypeError, "%s does not take these arguments",
+                     PyBytes_AS_STRING(((struct plan *)self)->prefix));
         break;
     case KEY_RAISED: break;
     }
@@ -474,7 +477,8 @@ static PyObject *plan_method_key(PyObject *self, PyObject *const *args, Py_ssize
 }
 
 static PyMethodDef plan_methods[] = {
-    { "key", FASTCALL(plan_method_key), "The key of a call with these arguments; what is left out of it need not be given." },
+    { "key", FASTCALL(plan_method_key),
+      "The key of a call with these arguments; what is left out of it need not be given." },
     { NULL, NULL, 0, NULL },
 };
 

@@ -48,6 +48,7 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def cache(self, **options):
+        options.setdefault("redis_timeout", 5)  # on a busy machine it may take long
         return libcache.Cache(self.url, memory_bytes=4 << 20, **options)
 
 

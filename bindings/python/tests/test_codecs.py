@@ -47,8 +47,10 @@ ADA = User("Ada", Color.RED, HOME, [HOME, HOME], {"here": Point(1)}, User("Grace
 @pytest.mark.parametrize(
     ("declared", "value"),
     [
-        (User, ADA), (Optional[User], None), (Optional[User], ADA), (list[User], [ADA, ADA]), (dict[str, list[Point]], {"a": [Point(1, 2)]}),
-        (tuple[Point, ...], (Point(1), Point(2))), (tuple[int, Point], (1, Point(2))), (set[Point], {Point(1), Point(2)}), (Color, Color.BLUE),
+        (User, ADA), (Optional[User], None), (Optional[User], ADA), (list[User], [ADA, ADA]),
+        (dict[str, list[Point]], {"a": [Point(1, 2)]}),
+        (tuple[Point, ...], (Point(1), Point(2))), (tuple[int, Point], (1, Point(2))), (set[Point], {Point(1), Point(2)}),
+        (Color, Color.BLUE),
         (typing.Annotated[Point, "x"], Point(3)), (int, 5), (Any, [1]), (Optional[int], 3), (dict[Color, Point], {Color.RED: Point(5)}),
     ],
 )  # fmt: skip

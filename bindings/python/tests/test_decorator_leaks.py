@@ -28,7 +28,8 @@ def turns_of_functions():
     clock = libcache.TestClock()
     cache = libcache.Cache(memory_bytes=1 << 20, clock=clock)
     ns = cache.namespace("test", ttl=100)
-    find = ns.cached(name="find", tags=["t:{a}"], exclude="c", secret="d")(lambda a, b=2, *args, c=3, d="x", **more: {"a": [b], "args": args})
+    options = {"name": "find", "tags": ["t:{a}"], "exclude": "c", "secret": "d"}
+    find = ns.cached(**options)(lambda a, b=2, *args, c=3, d="x", **more: {"a": [b], "args": args})
     template = ns.cached(name="template", key="x:{a}:{b}", memo=5)(lambda a, b: [a, b])
     typed = ns.cached(name="typed", type=Page)(lambda n: Page(n))
     kept = ns.cached(name="kept", exceptions=KeyError)(fails)

@@ -47,8 +47,8 @@ def test_no_two_lists_of_texts_run_together():
 
     key = plan_of(g).key
     calls = [
-        key("a", "b"), key("ab"), key("a b"), key("a,b"), key("a", "b", ""), key("as1:b"), key(("a", "b")), key(("a",), "b"), key(a="b"), key(b="a"),
-        key("a", b="b"), key({"a": "b"}), key(["a", "b"]), key(),
+        key("a", "b"), key("ab"), key("a b"), key("a,b"), key("a", "b", ""), key("as1:b"), key(("a", "b")), key(("a",), "b"), key(a="b"),
+        key(b="a"),        key("a", b="b"), key({"a": "b"}), key(["a", "b"]), key(),
     ]  # fmt: skip
     assert len(set(calls)) == len(calls)
 
@@ -287,7 +287,7 @@ def test_secrets_are_in_the_key_as_a_digest():
     assert plan.key("a") == plan.key("a") != plan.key("b") != plan.key(b"b")
 
 
-# ---- Templates ----------------------------------------------------------------------------------------------------------------------------
+# ---- Templates -----------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_template_is_the_whole_key():
@@ -341,11 +341,11 @@ def test_a_function_makes_keys():
         plan_of(f, key=42)
 
 
-# ---- For all values -------------------------------------------------------------------------------------------------------------------------
+# ---- For all values ------------------------------------------------------------------------------------------------------------------
 
 scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary(), st.decimals(allow_nan=False), st.uuids(), st.dates(),
-    st.datetimes(), st.timedeltas(),
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary(), st.decimals(allow_nan=False), st.uuids(),
+    st.dates(),    st.datetimes(), st.timedeltas(),
 )  # fmt: skip
 hashables = st.recursive(scalars, lambda inner: st.one_of(st.tuples(inner, inner), st.frozensets(inner, max_size=3)), max_leaves=5)
 values = st.recursive(
@@ -424,7 +424,9 @@ def test_keys_are_the_same_in_every_process():
     found = set()
     for seed in ("0", "1", "12345"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
-        found.add(bytes.fromhex(subprocess.run([sys.executable, "-c", PRINT_KEYS], env=environment, check=True, capture_output=True, text=True).stdout))
+        command = [sys.executable, "-c", PRINT_KEYS]
+        printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+        found.add(bytes.fromhex(printed))
     assert found == {
         b"app.f(*args,**kwargs)(i1,i-5,I0x400000000000000000,f1.1,f1e+300,s2:\xc3\xa9b1:\xffNT<s1:as1:bs1:cs1:d>"
         b"{s1:a[i1,(i2,)]s1:zi1,}o14:__main__.Colors3:redo4:UUIDs32:00000000000000000000000000000005"

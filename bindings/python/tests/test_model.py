@@ -199,7 +199,8 @@ class ModelOfTwoHosts(Model):
 
     def setup_caches(self):
         self.clock = libcache.TestClock()
-        options = {"memory_bytes": 1 << 20, "clock": self.clock, "listen": False, "max_staleness": 3600, "poll_interval": 3000}
+        options = {"memory_bytes": 1 << 20, "clock": self.clock, "listen": False, "max_staleness": 3600, "poll_interval": 3000,
+                   "redis_timeout": 5}
         prefix = f"model-{os.getpid()}-{next(self.runs)}"
         self.cache = libcache.Cache(self.server.url, redis_prefix=prefix, **options)
         self.other = libcache.Cache(self.server.url, redis_prefix=prefix, **options)

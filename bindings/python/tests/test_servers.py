@@ -71,7 +71,8 @@ class Service:
 
     def client(self):
         # No connection is used twice, so that requests go to all workers.
-        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30, limits=httpx.Limits(max_connections=30, max_keepalive_connections=0))
+        limits = httpx.Limits(max_connections=30, max_keepalive_connections=0)
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30, limits=limits)
 
     async def workers(self, client):
         answers = await asyncio.gather(*(client.get("/seen/nobody") for _ in range(24)))
@@ -216,7 +217,7 @@ async def test_redis_killed_under_load_is_no_fault_of_requests(run, own_server):
     assert failed == []
 
 
-# ---- The event loop ---------------------------------------------------------------------------------------------------------------------
+# ---- The event loop ------------------------------------------------------------------------------------------------------------------
 
 
 async def longest_stall(stop):

@@ -17,7 +17,8 @@ import libcache
 from libcache import DecodeError, EncodeError
 from libcache._core import decode, encode, pack, unpack
 
-settings.register_profile("libcache", deadline=None, max_examples=int(os.environ.get("LIBCACHE_TEST_EXAMPLES", 25)), database=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("LIBCACHE_TEST_EXAMPLES", 25))
+settings.register_profile("libcache", deadline=None, max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("libcache")
 
 UTC = datetime.timezone.utc
@@ -54,7 +55,8 @@ def test_what_goes_in_comes_out(value):
 
 
 def test_edges_of_numbers():
-    edges = {sign * (2**bits) + delta for bits in (0, 5, 7, 8, 15, 16, 31, 32, 63, 64, 1000) for delta in (-2, -1, 0, 1) for sign in (1, -1)}
+    powers = [2**bits for bits in (0, 5, 7, 8, 15, 16, 31, 32, 63, 64, 1000)]
+    edges = {sign * power + delta for power in powers for delta in (-2, -1, 0, 1) for sign in (1, -1)}
     for number in edges:
         assert unpack(pack(number)) == number
         assert decode(*encode(number)) == number
@@ -158,7 +160,8 @@ CRAFTED = [
     b"", b"\xc1", b"\xdc", b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xffx", b"\xc6\xff\xff\xff\xffx",
     b"\xc9\xff\xff\xff\xff\x01x", b"\xc7\x00", b"\xc7\x00\x7f", b"\xd4\x01\x01", b"\xd4\x01\xc0", b"\xc7\x02\x01\x90\x90", b"\xa1\xff",
     b"\x81\x90\x01", b"\x81\x80\x01", b"\xd5\x02\x91\x90", b"\x82\x01\x01", b"\xc7\x01\x09-", b"\xc7\x02\x091a", b"\xc7\x00\x09",
-    b"\xd4\x081", b"\xc7\x03\x07abc", b"\xd6\xfe\x00\x00\x00\x00", b"\xd5\xff\x00\x00", b"\xd7\xff" + b"\xff" * 8, b"\xc7\x0c\xff" + b"\x7f" * 12,
+    b"\xd4\x081", b"\xc7\x03\x07abc", b"\xd6\xfe\x00\x00\x00\x00", b"\xd5\xff\x00\x00", b"\xd7\xff" + b"\xff" * 8,
+    b"\xc7\x0c\xff" + b"\x7f" * 12,
     b"\xc7\x0c\xff\x00\x00\x00\x00" + b"\x80" + b"\x00" * 7, b"\xc7\x03\x04abc", b"\xc7\x03\x05abc", b"\xc7\x03\x06\xff\xff\xff",
     b"\xd5\x0b\x91\x01", b"\xc7\x04\x0b\x93\xc0\xc0\xc0", b"\xc7\x0a\x0b\x93\xcf" + b"\xff" * 8, b"\x01\x01", b"\xcb\x00", b"\xcf\x00",
     b"\xc7\xff\x09" + b"1" * 255 + b"x",

@@ -1,4 +1,4 @@
-"""What a type checker makes of decorated functions: test_typing.py has mypy read this, strictly. An ignore that is not needed is an error."""
+"""What a type checker makes of decorated functions: test_typing.py has mypy read this. An ignore that is not needed is an error."""
 
 from __future__ import annotations
 
