@@ -32,7 +32,7 @@ static void stop(int number)
 
 void catch_signals(void)
 {
-    struct sigaction action = { .sa_handler = stop };
+    struct sigaction action = { .sa_handler = stop, .sa_flags = SA_RESTART }; /* a picture is written whole; poll does wake */
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);

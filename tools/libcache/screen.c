@@ -50,7 +50,7 @@ static void give(void)
 
 int screen_open(void)
 {
-    struct sigaction action = { .sa_handler = note };
+    struct sigaction action = { .sa_handler = note, .sa_flags = SA_RESTART };
 
     if (!isatty(STDOUT_FILENO))
         return 0;
