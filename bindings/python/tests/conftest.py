@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -28,8 +29,17 @@ class Server:
             ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--appendonly", "no", "--dir", self.folder],
             stdout=subprocess.DEVNULL,
         )
-        wait_for(lambda: os.path.exists(self.socket) or self.process.poll() is not None)
+        wait_for(lambda: self.answers() or self.process.poll() is not None)
         assert self.process.poll() is None, "redis-server has ended"
+
+    def answers(self):
+        """The socket's file is there a moment before somebody listens."""
+        with socket.socket(socket.AF_UNIX) as s, contextlib.suppress(OSError):
+            s.settimeout(1)
+            s.connect(self.socket)
+            s.sendall(b"PING\r\n")
+            return s.recv(16).startswith(b"+PONG")
+        return False
 
     def kill(self):
         self.process.kill()
