@@ -30,9 +30,9 @@ static void stop(int number)
     stop_asked = number;
 }
 
-void catch_signals(void)
+void catch_signals(int restart)
 {
-    struct sigaction action = { .sa_handler = stop, .sa_flags = SA_RESTART }; /* a picture is written whole; poll does wake */
+    struct sigaction action = { .sa_handler = stop, .sa_flags = restart ? SA_RESTART : 0 };
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);

@@ -388,7 +388,7 @@ int cmd_bench(struct args *args)
     args->memory_bytes = args->memory_bytes ? args->memory_bytes : (uint64_t)64 << 20;
     b.n_keys = args->count ? (size_t)args->count : 100000;
     b.value_bytes = args->size_bytes ? (size_t)args->size_bytes : 100;
-    catch_signals();
+    catch_signals(1);
     code = fill_keys(&b);
     if (code == TOOL_OK && args->json) {
         json_open(NULL, '{');

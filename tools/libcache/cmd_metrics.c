@@ -63,7 +63,7 @@ int cmd_metrics(struct args *args)
     if (code == TOOL_OK && !args->listen)
         fwrite(text.data, 1, text.size, stdout);
     if (code == TOOL_OK && args->listen) {
-        catch_signals();
+        catch_signals(1);
         code = http_serve(args->listen, args->count, answer, args);
     } else if (code == TOOL_OK && args->json && (!text.size || ((char *)text.data)[text.size - 1] != '\n')) {
         putchar('\n');

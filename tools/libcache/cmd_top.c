@@ -348,7 +348,7 @@ int cmd_top(struct args *args)
     code = target_look(&top.target, args);
     if (code != TOOL_OK)
         return code;
-    catch_signals();
+    catch_signals(1);
     top.live = !args->json && !args->once && !args->count && screen_open();
     if (top.live)
         fputs("Measuring ...", stdout), fflush(stdout);

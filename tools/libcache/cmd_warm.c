@@ -272,7 +272,7 @@ int cmd_warm(struct args *args)
     if (code == TOOL_OK)
         code = target_change(&w.target, args);
     if (code == TOOL_OK) {
-        catch_signals();
+        catch_signals(0);
         code = read_lines(&w);
         if (code == TOOL_OK)
             report(&w);

@@ -183,8 +183,9 @@ int find_segment(struct segment_file *out, const char *name);
 uint64_t now_ns(void);
 /* Waits; 0 when a signal asked the program to end. */
 int pause_ms(uint64_t ms);
-/* From then on SIGINT, SIGTERM, SIGHUP and SIGQUIT set this, and end nothing; SIGPIPE is ignored. */
-void catch_signals(void);
+/* From then on SIGINT, SIGTERM, SIGHUP and SIGQUIT set this, and end nothing; SIGPIPE is ignored. restart: 0: they end a read or a
+   write that is waiting; 1: they do not (a poll or a pause they always end). */
+void catch_signals(int restart);
 extern volatile int stop_asked; /* the signal */
 
 /* ---- screen.c ------------------------------------------------------------------------------------------------------------ */
