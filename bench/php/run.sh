@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares the PHP extension with APCu; prints a table of medians, and what must be reached. SPDX-License-Identifier: MIT
 #
-#   bench/php/run.sh [--quick]
+#   bench/php/run.sh [--quick] [--json]
 #
 # APCu has three ways to keep an array (apc.serializer): all are measured, each in a process of its own next to libcache, and
 # the best of them is what libcache is compared with.
@@ -15,4 +15,6 @@ for serializer in default php igbinary; do
         -d apc.entries_hint=65536 -d apc.shm_size=64M -d apc.serializer=$serializer -d extension="$so" \
         bench.php "$@" >"$out/$serializer"
 done
-php -n report.php "$out"/*
+json=
+for word; do [ "$word" = --json ] && json=--json; done
+php -n report.php $json "$out"/*
