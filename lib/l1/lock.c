@@ -19,6 +19,7 @@
 #endif
 
 #define SPIN_PAUSES_MAX 128 /* of the last wait; all of them are twice that */
+#define NAP_MS 5
 
 void lock_make(pthread_mutex_t *lock)
 {
@@ -48,23 +49,46 @@ static int try_for_a_while(pthread_mutex_t *lock)
     return result;
 }
 
+/* So long from now. */
+static struct timespec later(unsigned ms)
+{
+    struct timespec at;
+
+    clock_gettime(WAIT_CLOCK, &at);
+    at.tv_sec += ms / 1000;
+    at.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000;
+    }
+    return at;
+}
+
+/*
+ * Asleep, NAP_MS at a time. Who is woken and killed before he has the lock has taken the news with him: if meanwhile somebody else got
+ * the lock, who knows of nobody that sleeps, then nobody is woken when it is given back. So sleepers look for themselves now and then.
+ */
+static int wait_asleep(pthread_mutex_t *lock, unsigned wait_ms)
+{
+    int result = ETIMEDOUT;
+
+    while (result == ETIMEDOUT && wait_ms) {
+        unsigned nap_ms = wait_ms < NAP_MS ? wait_ms : NAP_MS;
+        struct timespec until = later(nap_ms);
+        result = lock_until(lock, &until);
+        wait_ms -= nap_ms;
+    }
+    return result;
+}
+
 int lock_take(pthread_mutex_t *lock, unsigned wait_ms, int *died)
 {
     int result = pthread_mutex_trylock(lock);
 
     if (result == EBUSY && wait_ms)
         result = try_for_a_while(lock);
-    if (result == EBUSY && wait_ms) {
-        struct timespec until;
-        clock_gettime(WAIT_CLOCK, &until);
-        until.tv_sec += wait_ms / 1000;
-        until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_sec++;
-            until.tv_nsec -= 1000000000;
-        }
-        result = lock_until(lock, &until);
-    }
+    if (result == EBUSY && wait_ms)
+        result = wait_asleep(lock, wait_ms);
     if (result == 0)
         return LIBCACHE_OK;
     if (result == EOWNERDEAD) {
