@@ -23,6 +23,13 @@ if [ ! -f Makefile ] || [ config.m4 -nt configured ] || [ "$(php-config --vernum
         { tail -20 configure.log >&2; exit 1; }
     php-config --vernum >configured
 fi
-env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make >make.log 2>&1 || { cat make.log >&2; exit 1; }
+
+# Writing over a library that a process has mapped kills that process: it is built elsewhere and renamed into place.
+mkdir -p staged modules
+env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make phplibdir="$dir/staged" >make.log 2>&1 || { cat make.log >&2; exit 1; }
 grep -E 'warning:' make.log >&2 || true
+if ! cmp -s staged/libcache.so modules/libcache.so; then
+    cp staged/libcache.so "modules/libcache.so.$$"
+    mv "modules/libcache.so.$$" modules/libcache.so
+fi
 echo "$dir/modules/libcache.so"

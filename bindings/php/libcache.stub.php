@@ -150,6 +150,16 @@ final class Cache
      */
     public function getMany(array $keys, mixed $default = UNKNOWN, int $flags = 0): array {}
 
+    /**
+     * As get(), with when: $age is seconds since the entry was stored, $ttlLeft seconds that it has to live (INF: for ever). Both are
+     * null when it is not there, and so is the result. Does not use the memo (policy "memo").
+     *
+     * @param float|null $age
+     * @param float|null $ttlLeft
+     * @throws Exception EKEY, EINVAL
+     */
+    public function getTimed(string $key, mixed &$age = null, mixed &$ttlLeft = null, int $flags = 0): mixed {}
+
     /** Whether get would find a value, or knows that there is none at the source (setMissing). */
     public function has(string $key, int $flags = 0): bool {}
 
@@ -296,18 +306,42 @@ final class Cache
     public function rateHit(string $name, int $limit, int|float|string $window): array {}
 
     /**
-     * Statistics of this cache: those of this process and those of the segment, by the names of struct libcache_stats.
+     * What this process did with the cache, and figures of its segment, by the names of struct libcache_stats.
      *
      * @return array
      */
     public function stats(): array {}
 
     /**
-     * The same as text for Prometheus (text exposition format 0.0.4).
+     * What all processes of the segment, those that have ended included, did in this namespace since the segment was created: by
+     * the names of struct libcache_ns_stats.
      *
-     * @param array $labels of every sample
+     * @return array
      */
-    public function metrics(array $labels = []): string {}
+    public function namespaceStats(): array {}
+
+    /**
+     * The same, summed over all namespaces, with what concerns none of them.
+     *
+     * @return array
+     */
+    public function sumStats(): array {}
+
+    /**
+     * The same of each namespace of the segment, whoever opened it.
+     *
+     * @return array by name
+     */
+    public function namespaces(): array {}
+
+    /**
+     * All metrics as text, see docs/metrics.md. One process of a host needs to be asked.
+     *
+     * @param string $format "openmetrics": text for Prometheus, to be served as
+     *                       "application/openmetrics-text; version=1.0.0; charset=utf-8"; or "json"
+     * @throws Exception EINVAL: another format
+     */
+    public function metrics(string $format = "openmetrics"): string {}
 
     /**
      * Hears what other hosts have invalidated until this host is up to date, and tells Redis what it is owed. Other calls do
@@ -431,7 +465,9 @@ final class Lock
     private function __construct() {}
 
     /**
-     * Takes the lock, waiting for at most $wait, asleep; it is woken when the lock is given back.
+     * Takes the lock, waiting for at most $wait, asleep; it is woken when the lock is given back. Handlers of signals (with
+     * pcntl_async_signals) and the time limit get through within 100 ms; what a handler throws comes out of this call, and the
+     * lock is not taken then.
      * False: another has it (Cache::lastError() of the cache is 0), or nobody knows.
      */
     public function take(int|float|string $wait = 0): bool {}

@@ -1,5 +1,5 @@
 /* This is a generated file, edit the .stub.php file instead.
- * Stub hash: d11530810cfdf73de53af327808e14cc5183fc2d */
+ * Stub hash: 360e706206454928487dc02c6d594f4cad6bb60b */
 
 ZEND_BEGIN_ARG_INFO_EX(arginfo_class_Libcache_Cache___construct, 0, 0, 0)
 ZEND_END_ARG_INFO()
@@ -28,6 +28,13 @@ ZEND_END_ARG_INFO()
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_class_Libcache_Cache_getMany, 0, 1, IS_ARRAY, 0)
 	ZEND_ARG_TYPE_INFO(0, keys, IS_ARRAY, 0)
 	ZEND_ARG_TYPE_INFO(0, default, IS_MIXED, 0)
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, flags, IS_LONG, 0, "0")
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_class_Libcache_Cache_getTimed, 0, 1, IS_MIXED, 0)
+	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(1, age, IS_MIXED, 0, "null")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(1, ttlLeft, IS_MIXED, 0, "null")
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, flags, IS_LONG, 0, "0")
 ZEND_END_ARG_INFO()
 
@@ -136,8 +143,14 @@ ZEND_END_ARG_INFO()
 
 #define arginfo_class_Libcache_Cache_stats arginfo_class_Libcache_Cache_policy
 
+#define arginfo_class_Libcache_Cache_namespaceStats arginfo_class_Libcache_Cache_policy
+
+#define arginfo_class_Libcache_Cache_sumStats arginfo_class_Libcache_Cache_policy
+
+#define arginfo_class_Libcache_Cache_namespaces arginfo_class_Libcache_Cache_policy
+
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_class_Libcache_Cache_metrics, 0, 0, IS_STRING, 0)
-	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, labels, IS_ARRAY, 0, "[]")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, format, IS_STRING, 0, "\"openmetrics\"")
 ZEND_END_ARG_INFO()
 
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_class_Libcache_Cache_poll, 0, 0, _IS_BOOL, 0)
@@ -240,6 +253,7 @@ ZEND_METHOD(Libcache_Cache, name);
 ZEND_METHOD(Libcache_Cache, policy);
 ZEND_METHOD(Libcache_Cache, get);
 ZEND_METHOD(Libcache_Cache, getMany);
+ZEND_METHOD(Libcache_Cache, getTimed);
 ZEND_METHOD(Libcache_Cache, has);
 ZEND_METHOD(Libcache_Cache, ttlLeft);
 ZEND_METHOD(Libcache_Cache, set);
@@ -260,6 +274,9 @@ ZEND_METHOD(Libcache_Cache, clearAll);
 ZEND_METHOD(Libcache_Cache, lock);
 ZEND_METHOD(Libcache_Cache, rateHit);
 ZEND_METHOD(Libcache_Cache, stats);
+ZEND_METHOD(Libcache_Cache, namespaceStats);
+ZEND_METHOD(Libcache_Cache, sumStats);
+ZEND_METHOD(Libcache_Cache, namespaces);
 ZEND_METHOD(Libcache_Cache, metrics);
 ZEND_METHOD(Libcache_Cache, poll);
 ZEND_METHOD(Libcache_Cache, forgetMemo);
@@ -300,6 +317,7 @@ static const zend_function_entry class_Libcache_Cache_methods[] = {
 	ZEND_ME(Libcache_Cache, policy, arginfo_class_Libcache_Cache_policy, ZEND_ACC_PUBLIC)
 	ZEND_ME(Libcache_Cache, get, arginfo_class_Libcache_Cache_get, ZEND_ACC_PUBLIC)
 	ZEND_ME(Libcache_Cache, getMany, arginfo_class_Libcache_Cache_getMany, ZEND_ACC_PUBLIC)
+	ZEND_ME(Libcache_Cache, getTimed, arginfo_class_Libcache_Cache_getTimed, ZEND_ACC_PUBLIC)
 	ZEND_ME(Libcache_Cache, has, arginfo_class_Libcache_Cache_has, ZEND_ACC_PUBLIC)
 	ZEND_ME(Libcache_Cache, ttlLeft, arginfo_class_Libcache_Cache_ttlLeft, ZEND_ACC_PUBLIC)
 	ZEND_ME(Libcache_Cache, set, arginfo_class_Libcache_Cache_set, ZEND_ACC_PUBLIC)
@@ -320,6 +338,9 @@ static const zend_function_entry class_Libcache_Cache_methods[] = {
 	ZEND_ME(Libcache_Cache, lock, arginfo_class_Libcache_Cache_lock, ZEND_ACC_PUBLIC)
 	ZEND_ME(Libcache_Cache, rateHit, arginfo_class_Libcache_Cache_rateHit, ZEND_ACC_PUBLIC)
 	ZEND_ME(Libcache_Cache, stats, arginfo_class_Libcache_Cache_stats, ZEND_ACC_PUBLIC)
+	ZEND_ME(Libcache_Cache, namespaceStats, arginfo_class_Libcache_Cache_namespaceStats, ZEND_ACC_PUBLIC)
+	ZEND_ME(Libcache_Cache, sumStats, arginfo_class_Libcache_Cache_sumStats, ZEND_ACC_PUBLIC)
+	ZEND_ME(Libcache_Cache, namespaces, arginfo_class_Libcache_Cache_namespaces, ZEND_ACC_PUBLIC)
 	ZEND_ME(Libcache_Cache, metrics, arginfo_class_Libcache_Cache_metrics, ZEND_ACC_PUBLIC)
 	ZEND_ME(Libcache_Cache, poll, arginfo_class_Libcache_Cache_poll, ZEND_ACC_PUBLIC)
 	ZEND_ME(Libcache_Cache, forgetMemo, arginfo_class_Libcache_Cache_forgetMemo, ZEND_ACC_PUBLIC)

@@ -8,7 +8,7 @@
 #include "ext/standard/php_random.h"
 #endif
 
-#include <math.h>
+#include <time.h>
 
 /* ---- Lock ---- */
 
@@ -138,12 +138,43 @@ static int settle(php_libcache_lock *l, int result)
     return php_libcache_settle(l->c, result, "lock") && result == LIBCACHE_OK;
 }
 
+#define SLICE_MS 100 /* of a wait: then signals and the time limit get through */
+
+#if PHP_VERSION_ID >= 80200
+#define FLAG_IS_SET(flag) zend_atomic_bool_load_ex(&(flag))
+#define FLAG_CLEAR(flag) zend_atomic_bool_store_ex(&(flag), false)
+#else
+#define FLAG_IS_SET(flag) (flag)
+#define FLAG_CLEAR(flag) ((flag) = 0)
+#endif
+
+/* What PHP's own loop does between two calls, within one. 1: something was thrown. */
+static int interrupted(zend_execute_data *execute_data)
+{
+    if (FLAG_IS_SET(EG(vm_interrupt))) {
+        FLAG_CLEAR(EG(vm_interrupt));
+        if (FLAG_IS_SET(EG(timed_out)))
+            zend_timeout();
+        else if (zend_interrupt_function)
+            zend_interrupt_function(execute_data);
+    }
+    return EG(exception) != NULL;
+}
+
+static uint64_t real_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 ZEND_METHOD(Libcache_Lock, take)
 {
     php_libcache_lock *l = THIS_LOCK();
     zval *wait = NULL;
-    uint64_t ms = 0;
-    int known = 1;
+    uint64_t ms = 0, begun, waited = 0;
+    int known = 1, result;
 
     ZEND_PARSE_PARAMETERS_START(0, 1)
         Z_PARAM_OPTIONAL
@@ -153,9 +184,22 @@ ZEND_METHOD(Libcache_Lock, take)
         known = php_libcache_time(wait, "wait", &ms);
     if (!known)
         RETURN_THROWS();
+    if (known < 0)
+        ms = 0;
     need_owner(l);
-    RETURN_BOOL(settle(l, libcache_lock_take(l->c->handle->cache, ZSTR_VAL(l->name), ZSTR_LEN(l->name), &l->owner, l->ttl_ms,
-                                             known < 0 ? 0 : ms > UINT_MAX ? UINT_MAX : (unsigned)ms)));
+    begun = real_ms();
+    for (;;) {
+        uint64_t left = ms - waited;
+        result = libcache_lock_take(l->c->handle->cache, ZSTR_VAL(l->name), ZSTR_LEN(l->name), &l->owner, l->ttl_ms,
+                                    left < SLICE_MS ? (unsigned)left : SLICE_MS);
+        if (result != LIBCACHE_EXISTS || left <= SLICE_MS)
+            break;
+        if (interrupted(execute_data))
+            RETURN_THROWS();
+        waited = real_ms() - begun;
+        waited = waited < ms ? waited : ms;
+    }
+    RETURN_BOOL(settle(l, result));
 }
 
 ZEND_METHOD(Libcache_Lock, keep)

@@ -112,6 +112,48 @@ ZEND_METHOD(Libcache_Cache, get)
     }
 }
 
+static double seconds_of(uint64_t ms)
+{
+    return ms == LIBCACHE_FOREVER ? ZEND_INFINITY : (double)ms / 1000;
+}
+
+ZEND_METHOD(Libcache_Cache, getTimed)
+{
+    php_libcache_cache *c = THIS_CACHE();
+    php_libcache_reading r;
+    zend_string *key;
+    zval *age = NULL, *ttl_left = NULL;
+    zend_long flags = 0;
+    uint64_t age_ms, left_ms;
+    int result;
+
+    ZEND_PARSE_PARAMETERS_START(1, 4)
+        Z_PARAM_STR(key)
+        Z_PARAM_OPTIONAL
+        Z_PARAM_ZVAL(age)
+        Z_PARAM_ZVAL(ttl_left)
+        Z_PARAM_LONG(flags)
+    ZEND_PARSE_PARAMETERS_END();
+
+    reading_begin(&r);
+    result = libcache_get(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), &r.value, (unsigned)flags | LIBCACHE_TIMES);
+    age_ms = r.value.age_ms;
+    left_ms = r.value.ttl_left_ms;
+    if (take_value(c, &r, result, return_value)) {
+        if (age)
+            ZEND_TRY_ASSIGN_REF_DOUBLE(age, seconds_of(age_ms));
+        if (ttl_left)
+            ZEND_TRY_ASSIGN_REF_DOUBLE(ttl_left, seconds_of(left_ms));
+        return;
+    }
+    if (EG(exception))
+        RETURN_THROWS();
+    if (age)
+        ZEND_TRY_ASSIGN_REF_NULL(age);
+    if (ttl_left)
+        ZEND_TRY_ASSIGN_REF_NULL(ttl_left);
+}
+
 ZEND_METHOD(Libcache_Cache, getMany)
 {
     php_libcache_cache *c = THIS_CACHE();
@@ -204,5 +246,5 @@ ZEND_METHOD(Libcache_Cache, ttlLeft)
     php_libcache_settle(c, result, "key");
     if (result != LIBCACHE_OK)
         RETURN_NULL();
-    RETURN_DOUBLE(ms == LIBCACHE_FOREVER ? ZEND_INFINITY : (double)ms / 1000);
+    RETURN_DOUBLE(seconds_of(ms));
 }

@@ -52,7 +52,7 @@ $say(fn () => $c->namespace('p', ['tiers' => 'l2']));
 $say(fn () => $c->lock(''));
 $say(fn () => $c->lock('l', 0));
 $say(fn () => $c->rateHit('r', 5, 0));
-$say(fn () => $c->metrics(['a b' => 1]));
+$say(fn () => $c->metrics('xml'));
 $say(fn () => new Cache());
 $say(fn () => clone $c);
 $say(fn () => serialize($c));
@@ -97,7 +97,7 @@ Libcache\Exception -16 %s
 Libcache\Exception -3 name of a lock: %s
 Libcache\Exception -1 ttl of a lock: 0 or less
 Libcache\Exception -1 rateHit: a limit less than 0, or a window of 0 or less
-Libcache\Exception -1 metrics: a b is no name of a label
+Libcache\Exception -1 metrics: format "xml" is neither openmetrics nor json
 Error 0 Call to private Libcache\Cache::__construct() from global scope
 Error 0 Trying to clone an uncloneable object of class Libcache\Cache
 Exception 0 Serialization of 'Libcache\Cache' is not allowed

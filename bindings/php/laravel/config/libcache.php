@@ -132,8 +132,6 @@ return [
         'metrics' => env('LIBCACHE_METRICS_ROUTE'),
         'ready' => env('LIBCACHE_READY_ROUTE'),
         'middleware' => [],
-        // Labels of every sample
-        'labels' => [],
     ],
 
     // Classes for libcache:warm, see Libcache\Laravel\Warmer

@@ -23,9 +23,6 @@ class Lock extends BaseLock
     /** Laravel's "no end". */
     private const FOREVER = 3650 * 86400;
 
-    /** The longest sleep before signals are looked at, in seconds. */
-    private const NAP = 1.0;
-
     private ?NativeLock $held = null;
 
     public function __construct(private Cache $cache, $name, $seconds, $owner = null)
@@ -47,12 +44,8 @@ class Lock extends BaseLock
      */
     public function block($seconds, $callback = null): mixed
     {
-        $end = hrtime(true) / 1e9 + $seconds;
-
-        while (! $this->take(max(0, min(self::NAP, $left = $end - hrtime(true) / 1e9)))) {
-            if ($left <= self::NAP) {
-                throw new LockTimeoutException;
-            }
+        if (! $this->take(max(0, $seconds))) {
+            throw new LockTimeoutException;
         }
 
         if (is_callable($callback)) {

@@ -17,20 +17,24 @@ class ConsoleTest extends Support\TestCase
 
     public function test_stats()
     {
+        $this->useNamedSegment();
         $this->cache()->put('k', 'v', 60);
-        $this->cache()->get('k');
+        self::fork(fn () => $this->cache()->get('k').$this->cache()->get('none'))();
 
         [$status, $output] = $this->artisan('libcache:stats', ['--json' => true]);
         $stats = json_decode($output, true);
+        $tests = array_column($stats['namespaces'], null, 'namespace')['tests'];
         $this->assertSame(0, $status);
-        $this->assertSame('tests', $stats['namespace']);
-        $this->assertSame(1, $stats['entries']);
-        $this->assertSame(1, $stats['hits']);
-        $this->assertSame(1, $stats['l2_up']);
+        $this->assertSame([1, 1, 1, 1], // reads and misses of the other process
+            [$tests['reads']['l1_hit'], array_sum($tests['misses']), $tests['writes']['set'], $tests['entries']]);
+        $this->assertSame(0, $stats['host']['owed_bytes']);
 
         [$status, $output] = $this->artisan('libcache:stats');
         $this->assertSame(0, $status);
-        $this->assertMatchesRegularExpression('/entries\s*\|\s*1 /', $output);
+        $this->assertStringContainsString(', Redis: up', $output);
+        $this->assertMatchesRegularExpression('/\| tests +\| 1 +\| 0 +\| 1 +\| 50 % +\| 1 +\| 0 +\| 0 +\| 1 +\| 0\.0 +\|/', $output);
+        $this->assertMatchesRegularExpression('/\| \w*memory_bytes +\| [\d,]+ +\|/', $output);
+        $this->assertMatchesRegularExpression('/\| exchange +\| [1-9]/', $output);
     }
 
     public function test_clear_by_tag()
@@ -95,13 +99,26 @@ class ConsoleTest extends Support\TestCase
 
     public function test_monitor()
     {
-        [$status, $output] = $this->artisan('libcache:monitor', ['--count' => 2, '--interval' => 0.01]);
+        $this->useNamedSegment();
+        $this->cache()->put('k', 'v', 60);
+        $other = self::fork(function () {
+            for ($i = 0; $i < 3000 && ! $this->cache()->get('enough'); $i++) {
+                $this->cache()->get('k');
+                usleep(1000);
+            }
+        });
+        self::until(fn () => $this->native()->sumStats()['hits_l1'] > 0, 'the other process reads');
+
+        [$status, $output] = $this->artisan('libcache:monitor', ['--count' => 2, '--interval' => 0.1]);
         $lines = explode("\n", trim($output));
+        $this->cache()->forever('enough', true);
+        $other();
 
         $this->assertSame(0, $status);
         $this->assertCount(3, $lines);
         $this->assertStringContainsString('entries', $lines[0]);
         $this->assertStringEndsWith('up', $lines[2]);
+        $this->assertGreaterThan(0, (int) preg_split('/ +/', $lines[2])[1], 'hits a second, of the other process');
         $this->assertSame(1, $this->artisan('libcache:monitor', ['--interval' => 'x'])[0]);
     }
 

@@ -14,7 +14,7 @@ class HttpTest extends Support\TestCase
     protected function config(): array
     {
         return ['libcache' => [
-            'routes' => ['metrics' => 'metrics', 'ready' => 'ready', 'labels' => ['app' => 'shop']],
+            'routes' => ['metrics' => 'metrics', 'ready' => 'ready'],
             'timing' => ['channel' => 'slow'],
         ]];
     }
@@ -93,8 +93,10 @@ class HttpTest extends Support\TestCase
         $response = $this->ask('metrics');
 
         $this->assertSame(200, $response->getStatusCode());
-        $this->assertSame('text/plain; version=0.0.4; charset=utf-8', $response->headers->get('Content-Type'));
-        $this->assertMatchesRegularExpression('/^libcache_\w+\{[^}]*app="shop"[^}]*\} \d+/m', $response->getContent());
+        $this->assertSame('application/openmetrics-text; version=1.0.0; charset=utf-8', $response->headers->get('Content-Type'));
+        $this->assertStringContainsString("\nlibcache_writes_total{namespace=\"tests\",operation=\"set\"} 1\n", $response->getContent());
+        $this->assertStringContainsString("\nlibcache_entries{namespace=\"tests\"} 1\n", $response->getContent());
+        $this->assertStringEndsWith("\n# EOF\n", $response->getContent());
     }
 
     public function test_ready()

@@ -115,7 +115,7 @@ trait LoadsOnce
         $fresh = $this->getSeconds($ttl[0]);
         $stale = $this->getSeconds($ttl[1]);
 
-        $age = $this->ageOf($key, $stale, $value);
+        $age = $this->ageOf($key, $value);
 
         if ($age === null) {
             return $this->load($key, fn () => value($callback), $stale, false);
@@ -132,7 +132,7 @@ trait LoadsOnce
                     return; // somebody else is at it, or has failed lately
                 }
 
-                if (($age = $this->ageOf($key, $stale, $value)) !== null && $age < $fresh) {
+                if (($age = $this->ageOf($key, $value)) !== null && $age < $fresh) {
                     $load->abort(); // somebody else has done it
 
                     return;
@@ -245,13 +245,11 @@ trait LoadsOnce
     }
 
     /** Seconds since an entry was stored (its value is put in $value); null: it is not there. */
-    private function ageOf(string $key, int $ttl, &$value): ?float
+    private function ageOf(string $key, &$value): ?float
     {
-        $item = Store::key($this->scope.$key);
-        $value = $this->cell->get($item);
-        $left = $value === null ? null : $this->cell->ttlLeft($item);
+        $value = $this->cell->getTimed(Store::key($this->scope.$key), $age);
 
-        return $left === null ? null : max(0, $ttl - $left);
+        return $value === null ? null : $age;
     }
 
     /** A TTL as libcache wants it: seconds, or null for the namespace's. */

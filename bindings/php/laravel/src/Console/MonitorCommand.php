@@ -3,6 +3,7 @@
 namespace Libcache\Laravel\Console;
 
 use Illuminate\Console\Command;
+use Libcache\Cache;
 
 class MonitorCommand extends Command
 {
@@ -13,7 +14,7 @@ class MonitorCommand extends Command
         {--count=0 : Lines; 0: until interrupted}
         {--store= : Store of config/cache.php}';
 
-    protected $description = 'Watch the cache: a line of figures now and then';
+    protected $description = 'Watch what all processes of this host do with the cache: a line of figures now and then';
 
     /** Lines between two headings. */
     private const PAGE = 20;
@@ -34,32 +35,48 @@ class MonitorCommand extends Command
 
         $store = $repository->getStore();
         $count = (int) $this->option('count');
-        $before = $store->cache()->stats();
+        $before = $this->read($store->cache());
 
         for ($line = 0; $count === 0 || $line < $count; $line++) {
             usleep((int) ($interval * 1e6));
 
             $up = $store->poll();
-            $now = $store->cache()->stats();
+            $now = $this->read($store->cache());
 
             if ($line % self::PAGE === 0) {
-                $this->line(sprintf('%8s %10s %10s %12s %12s %12s %10s %10s  %s', 'time', 'entries', 'live MiB', 'evicted/s', 'reclaimed/s',
-                    'invalid./s', 'age ms', 'owed B', 'redis'));
+                $this->line(sprintf('%8s %10s %10s %6s %9s %9s %10s %9s %10s %10s %8s %8s  %s', 'time', 'hits/s', 'misses/s', 'hit %', 'loads/s',
+                    'stores/s', 'entries', 'live MiB', 'evicted/s', 'invalid./s', 'age ms', 'owed B', 'redis'));
             }
 
-            $this->line($this->figures($before, $now, max($interval, 0.001), $up));
+            $this->line($this->figures($before, $now, $up));
             $before = $now;
         }
 
         return 0;
     }
 
-    private function figures(array $before, array $now, float $seconds, ?bool $up): string
+    /** What all processes of the host did in all namespaces so far, and when. */
+    private function read(Cache $cache): array
     {
-        $rate = fn (string $name) => number_format(($now[$name] - $before[$name]) / $seconds, 0, '.', '');
+        $did = $cache->sumStats();
+        $host = $cache->stats();
 
-        return sprintf('%8s %10d %10.1f %12s %12s %12s %10d %10d  %s', date('H:i:s'), $now['entries'], $now['live_bytes'] / 1048576,
-            $rate('evictions'), $rate('reclaimed'), $rate('position'), $now['coherence_age_ms'], $now['owed_bytes'], match ($up) {
+        return [
+            'at' => hrtime(true) / 1e9,
+            'hits' => $did['hits_l1'] + $did['hits_l2'] + $did['stale_l1'] + $did['stale_l2'] + $did['negatives_l1'] + $did['negatives_l2'],
+            'stores' => $did['sets'] + $did['adds'],
+        ] + $did + array_intersect_key($host, ['position' => 1, 'coherence_age_ms' => 1, 'owed_bytes' => 1]);
+    }
+
+    private function figures(array $before, array $now, ?bool $up): string
+    {
+        $more = fn (string $name) => $now[$name] - $before[$name];
+        $rate = fn (string $name) => number_format($more($name) / max($now['at'] - $before['at'], 1e-6), 0, '.', '');
+        $reads = $more('hits') + $more('misses');
+
+        return sprintf('%8s %10s %10s %6s %9s %9s %10d %9.1f %10s %10s %8d %8d  %s', date('H:i:s'), $rate('hits'), $rate('misses'),
+            $reads ? number_format(100 * $more('hits') / $reads, 1) : '-', $rate('loads'), $rate('stores'), $now['entries'],
+            $now['live_bytes'] / 1048576, $rate('evictions'), $rate('position'), $now['coherence_age_ms'], $now['owed_bytes'], match ($up) {
                 true => 'up',
                 false => 'DOWN',
                 null => 'none',

@@ -76,6 +76,37 @@ trait LockTests
         $this->assertFalse($lock->release());
     }
 
+    public function test_signals_come_through_while_waiting()
+    {
+        $lock = $this->cache()->lock('l', 60);
+        $lock->get();
+        $async = pcntl_async_signals(true);
+        pcntl_signal(SIGUSR1, function () use ($lock) {
+            in_array('block', array_column(debug_backtrace(), 'function'), true) && $lock->release();
+        });
+        $parent = getmypid();
+        $child = pcntl_fork();
+
+        if ($child === 0) {
+            for ($i = 0; $i < 3000 && posix_getppid() === $parent; $i++) {
+                posix_kill($parent, SIGUSR1);
+                usleep(20_000);
+            }
+            posix_kill(getmypid(), SIGKILL);
+        }
+
+        try {
+            $begun = microtime(true);
+            $this->assertTrue($this->cache()->lock('l', 60)->block(20));
+            $this->assertLessThan(10, microtime(true) - $begun);
+        } finally {
+            pcntl_signal(SIGUSR1, SIG_IGN);
+            pcntl_async_signals($async);
+            posix_kill($child, SIGKILL);
+            pcntl_waitpid($child, $status);
+        }
+    }
+
     public function test_waiting_ends()
     {
         $this->cache()->lock('l', 60)->get();
