@@ -178,9 +178,9 @@ class Metrics:
     # -- text
 
     def prometheus(self) -> str:
-        """All of it as text for Prometheus."""
-        text = self.cache.metrics(self.stats()) if self.cache is not None else ""
-        return text + "".join(line + "\n" for line in self._request_lines(self.performance()))
+        """All of it as OpenMetrics text for Prometheus: the core's, and requests by route."""
+        text = self.cache.metrics().removesuffix("# EOF\n") if self.cache is not None else ""
+        return text + "".join(line + "\n" for line in self._request_lines(self.performance())) + "# EOF\n"
 
     def _request_lines(self, routes: Iterable[Performance]) -> Iterator[str]:
         yield "# HELP http_request_duration_seconds Time from the request to the end of its answer."
@@ -199,8 +199,8 @@ class Metrics:
             ("http_requests_slow_total", f"Requests that took {self.slow_ms:g} ms or more.", "slow"),
             ("http_request_errors_total", "Requests that were answered with a status of 500 or more.", "errors"),
         ):
-            yield f"# HELP {name} {help_}"
-            yield f"# TYPE {name} counter"
+            yield f"# HELP {name[: -len('_total')]} {help_}"
+            yield f"# TYPE {name[: -len('_total')]} counter"
             for r in routes:
                 yield f"{name}{{{_labels(r.route)}}} {getattr(r, field)}"
 

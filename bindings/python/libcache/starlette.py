@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Optional
 
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from . import _core
@@ -184,7 +184,7 @@ def routes(
     readiness = Readiness(cache, checks)
 
     async def prometheus(request: Request) -> Response:
-        return PlainTextResponse(metrics.prometheus(), media_type="text/plain; version=0.0.4")
+        return Response(metrics.prometheus(), media_type="application/openmetrics-text; version=1.0.0; charset=utf-8")
 
     async def performance(request: Request) -> Response:
         return JSONResponse(performance_figures(metrics))
