@@ -506,7 +506,8 @@ typedef struct libcache_item {
 LIBCACHE_API int libcache_set_many(libcache_ns *ns, libcache_item *items, size_t n);
 
 /* Deletes an entry; loads of this key that have begun are fenced, on every host. OK (it was there, in either tier) or MISS.
- * Errors: EKEY, EINVAL, EBUSY, ENOMEM, Redis's errors. With LIBCACHE_NO_PUBLISH loads of other hosts are not fenced. */
+ * Errors: EKEY, EINVAL, EBUSY, ENOMEM, Redis's errors. With LIBCACHE_NO_PUBLISH loads of other hosts are not fenced.
+ * With Redis, OK may also be said of bytes that lie there still though an invalidation has overtaken them: no read gives them out. */
 LIBCACHE_API int libcache_delete(libcache_ns *ns, const void *key, size_t key_size, unsigned flags);
 
 /* Deletes n keys, 256 in a round trip. *deleted (may be NULL) counts those that were there. OK or the first error; all are tried. */

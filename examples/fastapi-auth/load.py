@@ -151,12 +151,12 @@ class Round:
             figures = dict(line.split(":", 1) for line in info.split() if ":" in line)
             return int(figures["keyspace_hits"]), int(figures["keyspace_misses"])
         if self.kind == "libcache":
-            await asyncio.sleep(1.2)  # every second a worker adds what it has counted
             connection = await Connection().open(self.socket)  # the server has closed those that were idle
             text = (await connection.ask("GET", "/metrics"))[1].decode()
             connection.close()
-            figures = dict(line.split() for line in text.splitlines() if line.startswith("libcache_"))
-            return int(figures["libcache_hits"]), int(figures["libcache_misses"])
+            lines = [line.rsplit(" ", 1) for line in text.splitlines()]
+            hits = sum(int(n) for name, n in lines if name.startswith("libcache_reads_total{"))
+            return hits, sum(int(n) for name, n in lines if name.startswith("libcache_misses_total{"))
         return 0, 0
 
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from . import _core
-from ._core import MISSING, NEGATIVE, STALE, Key, LostError, Rate, Seconds
+from ._core import BYPASS, HIT, LEAD, MISSING, NEGATIVE, Key, LostError, Rate, Seconds
 from .codecs import Codec, codec_hooks
 from .decorator import cached
 
@@ -43,15 +43,21 @@ class Namespace(_core.Namespace):
 
         `loader` may return `MISSING`: then the key is remembered as missing at the source, and `default` is given.
         """
-        result, value, load, flags = self.begin(key, wait)
-        if load is None:
-            return default if result == NEGATIVE else value
+        result, value, load, _ = self.begin(key, wait)
+        refreshes = result not in (LEAD, BYPASS)
+        older = default if result == NEGATIVE else value
+        if load is not None and refreshes:
+            now, fresh, _ = load.recheck()
+            if now in (HIT, NEGATIVE):
+                return default if now == NEGATIVE else fresh
+        if load is None or load.ended:
+            return older
         try:
             loaded = loader()
         except BaseException as error:
             load.abort(isinstance(error, Exception))
-            if result == STALE and isinstance(error, Exception):
-                return value
+            if refreshes and isinstance(error, Exception):
+                return older
             raise
         if loaded is MISSING:
             load.commit(None, ttl, tags, negative=True)
@@ -70,15 +76,21 @@ class AsyncNamespace(_core.AsyncNamespace):
         wait: Seconds | None = None, default: Any = None,
     ) -> Any:  # fmt: skip
         """As `Namespace.get_or_load`; the loader is a coroutine function."""
-        result, value, load, flags = await self.begin(key, wait)
-        if load is None:
-            return default if result == NEGATIVE else value
+        result, value, load, _ = await self.begin(key, wait)
+        refreshes = result not in (LEAD, BYPASS)
+        older = default if result == NEGATIVE else value
+        if load is not None and refreshes:
+            now, fresh, _ = await load.recheck_async()
+            if now in (HIT, NEGATIVE):
+                return default if now == NEGATIVE else fresh
+        if load is None or load.ended:
+            return older
         try:
             loaded = await loader()
         except BaseException as error:
             load.abort_soon(isinstance(error, Exception))
-            if result == STALE and isinstance(error, Exception):
-                return value
+            if refreshes and isinstance(error, Exception):
+                return older
             raise
         if loaded is MISSING:
             await load.commit_async(None, ttl, tags, negative=True)
@@ -217,23 +229,8 @@ class Cache(_core.Cache):
     def lock(self, name: Key, ttl: Seconds, wait: Seconds = 0, owner: str | None = None) -> Lock:
         return Lock(self, name, ttl, wait, owner)
 
-    def metrics(self, stats: dict[str, int] | None = None) -> str:
-        """The statistics in Prometheus' text format: this process's, or those that are given."""
-        return "".join(
-            f"# TYPE libcache_{name} {'gauge' if name in GAUGES else 'counter'}\nlibcache_{name} {value}\n"
-            for name, value in (self.stats() if stats is None else stats).items()
-        )
-
     def __enter__(self) -> Cache:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-GAUGES = frozenset(
-    {
-        "entries", "memory_bytes", "live_bytes", "index_bytes", "position", "stripes", "namespaces", "l2_connections", "l2_up", "listening",
-        "coherence_age_ms", "log_position", "log_applied", "owed_bytes",
-    }
-)  # fmt: skip

@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Optional, Union
 
 from . import _core
-from ._core import BYPASS, HIT, LEAD, NEGATIVE, STALE, Error, Load, LoadError, Lookup, Seconds
+from ._core import BYPASS, HIT, LEAD, MISS, NEGATIVE, STALE, Error, Load, LoadError, Lookup, Seconds
 from .keys import Template
 
 if TYPE_CHECKING:
@@ -241,11 +241,14 @@ class SyncLoads(Loads):
         return value
 
     def refresh(self, load: Load, result: int, value: Any, flags: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self.count("refreshes")
         if not self.options.must_wait(args, kwargs):
             if not refresher.submit(self.refresh_behind, load, args, kwargs):
                 load.abort(False)
             return self.found(result, value, flags)
+        now, fresh, fresh_flags = load.recheck()
+        if now != MISS:  # another host has refreshed it, or is at it
+            return self.found(result, value, flags) if now == STALE else self.found(now, fresh, fresh_flags)
+        self.count("refreshes")
         try:
             return self.run(load, None, args, kwargs, remember=True)
         except Exception as error:
@@ -254,6 +257,9 @@ class SyncLoads(Loads):
 
     def refresh_behind(self, load: Load, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
+            if load.recheck()[0] != MISS:  # another host has refreshed it, or is at it
+                return
+            self.count("refreshes")
             self.run(load, None, args, kwargs, remember=True)
         except Exception as error:
             self.not_refreshed(error)
@@ -369,10 +375,13 @@ class AsyncLoads(Loads):
         return value
 
     async def refresh(self, load: Load, result: int, value: Any, flags: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self.count("refreshes")
         if not self.options.must_wait(args, kwargs):
             self.behind(self.refresh_behind(load, args, kwargs))
             return self.found(result, value, flags)
+        now, fresh, fresh_flags = await load.recheck_async()
+        if now != MISS:  # another host has refreshed it, or is at it
+            return self.found(result, value, flags) if now == STALE else self.found(now, fresh, fresh_flags)
+        self.count("refreshes")
         try:
             return await self.run(load, None, args, kwargs, remember=True)
         except Exception as error:
@@ -394,6 +403,9 @@ class AsyncLoads(Loads):
 
     async def refresh_behind(self, load: Load, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
+            if (await load.recheck_async())[0] != MISS:  # another host has refreshed it, or is at it
+                return
+            self.count("refreshes")
             await self.run(load, None, args, kwargs, remember=True)
         except Exception as error:
             self.not_refreshed(error)

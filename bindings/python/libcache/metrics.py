@@ -12,7 +12,6 @@ import bisect
 import hashlib
 import math
 import os
-import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator
@@ -30,13 +29,6 @@ MEMORY = 4 << 20  # some 30,000 counters
 _STEPS = (100, 125, 150, 175, 200, 250, 300, 350, 400, 500, 600, 700, 800, 900)
 BOUNDS = tuple(step * 10**decade for decade in range(6) for step in _STEPS) + (10**8,)
 _PROMETHEUS = [i for i, bound in enumerate(BOUNDS) if str(bound).rstrip("0") in ("1", "25", "5")]
-
-# Of libcache_stats, what one process counts: the rest is the segment's, and the same for all.
-_PER_PROCESS = (
-    "hits", "stale", "negatives", "misses", "sets", "adds", "deletes", "touches", "increments", "fenced", "loads", "load_errors",
-    "load_waits", "load_bypasses", "refreshes", "invalidations", "lock_fallbacks", "l2_hits", "l2_misses", "l2_invalidated", "l2_foreign",
-    "l2_verified", "l2_errors", "l2_exchanges", "l2_connects", "l2_timeouts", "l2_retries", "l2_bytes_out", "l2_bytes_in", "log_records",
-)  # fmt: skip
 
 
 class Performance(NamedTuple):
@@ -83,8 +75,6 @@ class Metrics:
         self._requests = self._store.namespace("requests", ttl=math.inf)
         self._stats = self._store.namespace("stats", ttl=math.inf)
         self._stats.add("since", int(time.time()))
-        self._lock = threading.Lock()
-        self._told = dict.fromkeys(_PER_PROCESS, 0)
         self.dropped = 0  # figures that could not be added: a worker is stopped in the middle of a write, or memory is used up
         me = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _after_fork(me()))
@@ -150,37 +140,16 @@ class Metrics:
 
     # -- the cache
 
-    def publish(self) -> None:
-        """Adds what this worker's cache has counted since the last time. Called every second while the service runs, and at its end."""
-        if self.cache is None or self.cache.closed:
-            return
-        with self._lock:
-            now = self.cache.stats()
-            for name in _PER_PROCESS:
-                more = now.get(name, 0) - self._told[name]
-                if more > 0:
-                    try:
-                        self._stats.incr(name, more)
-                    except _core.Error:
-                        continue  # it is added next time
-                    self._told[name] = now[name]
-
     def stats(self) -> dict[str, int]:
-        """The cache's statistics: what processes count is the sum of all workers."""
-        if self.cache is None:
-            return {}
-        self.publish()
-        stats = self.cache.stats()
-        stats.update({name: 0 for name in _PER_PROCESS})
-        stats.update((name, value) for name, value in self._counters(self._stats) if name in stats)
-        return stats
+        """What all processes of the cache's segment have counted: `Cache.sum_stats`."""
+        return self.cache.sum_stats() if self.cache is not None and not self.cache.closed else {}
 
     # -- text
 
     def prometheus(self) -> str:
-        """All of it as text for Prometheus."""
-        text = self.cache.metrics(self.stats()) if self.cache is not None else ""
-        return text + "".join(line + "\n" for line in self._request_lines(self.performance()))
+        """All of it as OpenMetrics text for Prometheus: the core's, and requests by route."""
+        text = self.cache.metrics().removesuffix("# EOF\n") if self.cache is not None else ""
+        return text + "".join(line + "\n" for line in self._request_lines(self.performance())) + "# EOF\n"
 
     def _request_lines(self, routes: Iterable[Performance]) -> Iterator[str]:
         yield "# HELP http_request_duration_seconds Time from the request to the end of its answer."
@@ -199,14 +168,13 @@ class Metrics:
             ("http_requests_slow_total", f"Requests that took {self.slow_ms:g} ms or more.", "slow"),
             ("http_request_errors_total", "Requests that were answered with a status of 500 or more.", "errors"),
         ):
-            yield f"# HELP {name} {help_}"
-            yield f"# TYPE {name} counter"
+            yield f"# HELP {name[: -len('_total')]} {help_}"
+            yield f"# TYPE {name[: -len('_total')]} counter"
             for r in routes:
                 yield f"{name}{{{_labels(r.route)}}} {getattr(r, field)}"
 
     def close(self) -> None:
-        """Adds what is left to add. The counters stay for the other workers."""
-        self.publish()
+        """The counters stay for the other workers."""
         self._store.close()
 
 
@@ -222,12 +190,5 @@ def _labels(route: str) -> str:
 
 
 def _after_fork(metrics: Optional[Metrics]) -> None:
-    """The child's cache goes on counting where its parent's was: what was counted before is not the child's to add."""
-    if metrics is None:
-        return
-    metrics._lock = threading.Lock()
-    if metrics.cache is not None and not metrics.cache.closed:
-        stats = metrics.cache.stats()
-        metrics._told = {name: stats.get(name, 0) for name in _PER_PROCESS}
-    if metrics.scope.startswith("this worker"):
+    if metrics is not None and metrics.scope.startswith("this worker"):
         metrics.scope = f"this worker only (pid {os.getpid()})"

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Optional
 
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from . import _core
@@ -184,7 +184,7 @@ def routes(
     readiness = Readiness(cache, checks)
 
     async def prometheus(request: Request) -> Response:
-        return PlainTextResponse(metrics.prometheus(), media_type="text/plain; version=0.0.4")
+        return Response(metrics.prometheus(), media_type="application/openmetrics-text; version=1.0.0; charset=utf-8")
 
     async def performance(request: Request) -> Response:
         return JSONResponse(performance_figures(metrics))
@@ -229,33 +229,18 @@ async def get_cache(connection: HTTPConnection) -> Cache:
     return cache  # type: ignore[return-value]
 
 
-async def _publish(metrics: Metrics, interval: float) -> None:
-    while True:
-        await asyncio.sleep(interval)
-        metrics.publish()
-
-
-def lifespan(
-    cache: Cache, metrics: Optional[Metrics] = None, *, close: bool = False, interval: float = 1.0
-) -> Callable[[Any], contextlib.AbstractAsyncContextManager[None]]:
+def lifespan(cache: Cache, *, close: bool = False) -> Callable[[Any], contextlib.AbstractAsyncContextManager[None]]:
     """For `FastAPI(lifespan=lifespan(cache))`, or to be entered by one of your own: `async with lifespan(cache)(app)`.
 
-    `app.state.cache` is the cache; every `interval` seconds this worker's figures are added to those of all. close: the cache is closed
-    at the end.
+    `app.state.cache` is the cache. close: the cache is closed at the end.
     """
 
     @contextlib.asynccontextmanager
     async def run(app: Any) -> AsyncIterator[None]:
         app.state.cache = cache
-        publisher = asyncio.get_running_loop().create_task(_publish(metrics, interval)) if metrics is not None else None
         try:
             yield
         finally:
-            if publisher is not None and metrics is not None:
-                publisher.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await publisher
-                metrics.publish()
             if close:
                 cache.close()
 
@@ -283,7 +268,7 @@ def setup(
     app.add_middleware(PerformanceMiddleware, metrics=metrics, slow_ms=slow_ms)
     app.router.routes.extend(routes(cache, metrics, checks=checks, **paths))
     inner = app.router.lifespan_context
-    outer = lifespan(cache, metrics, close=close)
+    outer = lifespan(cache, close=close)
 
     @contextlib.asynccontextmanager
     async def both(application: Any) -> AsyncIterator[Any]:

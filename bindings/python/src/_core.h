@@ -220,7 +220,8 @@ int ns_check(struct ns *ns);
 PyObject *ns_decode(struct ns *ns, const void *data, size_t size, uint8_t codec);
 PyObject *ns_decode_bytes(struct ns *ns, PyObject *bytes, uint8_t codec); /* by the decode hook, which there must be */
 int ns_encode(struct ns *ns, PyObject *value, struct encoded *out);
-int is_of_decoding(void); /* the exception that is set says that bytes are no value: a codec's, but for what says nothing of them */
+int is_of_decoding(
+    void); /* the exception that is set says that bytes are no value: a codec's, but for what says nothing of them */
 
 /*
  * A user flag: the entry is an exception that a decorated function raised, [name, arguments] in the typed codec whatever the namespace's
@@ -257,6 +258,10 @@ PyObject *ns_ttl_left(PyObject *, PyObject *);
 PyObject *ns_subscript(PyObject *, PyObject *);
 int ns_contains(PyObject *, PyObject *);
 PyObject *cache_stats(PyObject *, PyObject *);
+PyObject *cache_sum_stats(PyObject *, PyObject *);
+PyObject *cache_namespace_stats(PyObject *, PyObject *);
+PyObject *cache_metrics(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *ns_stats(PyObject *, PyObject *);
 PyObject *cache_entries(PyObject *, PyObject *);
 PyObject *cache_lock_take(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *cache_lock_keep(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);

@@ -228,6 +228,23 @@ static void begin_load(struct io *io, struct request *r)
         finish(io, r);
 }
 
+static int recheck(struct request *r)
+{
+    int result = libcache_load_recheck(r->load, &r->answer);
+
+    if (result != LIBCACHE_MISS && result >= 0)
+        r->load = NULL;
+    return result;
+}
+
+static int commit(struct request *r)
+{
+    libcache_load *load = r->load;
+
+    r->load = NULL;
+    return libcache_load_commit(load, r->value.data, r->value.size, &r->options);
+}
+
 /* Whose waiting is over goes his way; who has waited for long enough loads for himself. */
 static void look_at_waiting(struct io *io)
 {
@@ -320,7 +337,8 @@ static int serve_one(struct request *r)
     case R_LOCK_KEEP: return libcache_lock_keep(r->cache, key, size, &r->owner, r->ms);
     case R_LOCK_FREE: return libcache_lock_free(r->cache, key, size, &r->owner);
     case R_RATE: return libcache_rate_hit(r->cache, key, size, r->limit, r->ms, &r->rate);
-    case R_COMMIT: return libcache_load_commit(r->load, r->value.data, r->value.size, &r->options);
+    case R_RECHECK: return recheck(r);
+    case R_COMMIT: return commit(r);
     case R_ABORT: libcache_load_abort(r->load, r->error); return LIBCACHE_OK;
     case R_BEGIN: break;
     }

@@ -33,6 +33,7 @@ enum request_kind {
     R_LOCK_FREE,
     R_RATE,
     R_BEGIN,
+    R_RECHECK,
     R_COMMIT,
     R_ABORT
 };
@@ -54,7 +55,7 @@ struct request {
     int64_t delta;
     unsigned wait_ms, flags;
     uint64_t give_up_ns; /* BEGIN: when waiting ends */
-    libcache_load *load; /* BEGIN: out; COMMIT, ABORT: in */
+    libcache_load *load; /* BEGIN: out; COMMIT, ABORT: in; RECHECK: both. NULL when it has ended */
     libcache_owner owner;
     int error; /* ABORT */
     /* what came of it */

@@ -156,6 +156,71 @@ static PyObject *load_commit(PyObject *self, PyObject *const *args, Py_ssize_t n
     return commit_result(load->ns->st, result);
 }
 
+/* What a recheck gave. The load is open on while it is to be loaded; else it has ended. */
+PyObject *recheck_result(PyObject *self, int result, libcache_value *v, libcache_load *handle)
+{
+    struct load *load = (struct load *)self;
+    PyObject *value = NULL;
+    uint32_t flags = 0;
+
+    if (handle && (result == LIBCACHE_MISS || result < 0))
+        __atomic_store_n(&load->handle, handle, __ATOMIC_RELEASE);
+    if (result < 0)
+        return raise_code(load->ns->st, result, "recheck");
+    if (result == LIBCACHE_HIT) {
+        value = ns_decode_flagged(load->ns, v);
+        if (!value && PyErr_Occurred())
+            return NULL;
+        if (value)
+            flags = v->flags;
+        else
+            result = LIBCACHE_STALE; /* nothing to be used, and the load is over: the next one who asks loads */
+    }
+    return Py_BuildValue("(iNI)", result, value ? value : Py_NewRef(Py_None), flags);
+}
+
+static PyObject *recheck(PyObject *self)
+{
+    struct load *load = (struct load *)self;
+    libcache_load *handle = take_handle(load);
+    libcache_value v;
+    PyObject *what;
+    int result;
+
+    value_start(&v);
+    WITHOUT_GIL_BEGIN(load->ns->cache)
+    result = libcache_load_recheck(handle, &v);
+    WITHOUT_GIL_END(load->ns->cache)
+    what = recheck_result(self, result, &v, handle);
+    value_end(&v);
+    return what;
+}
+
+static PyObject *load_recheck(PyObject *self, PyObject *ignored)
+{
+    (void)ignored;
+    return load_check((struct load *)self) < 0 ? NULL : recheck(self);
+}
+
+static PyObject *load_recheck_async(PyObject *self, PyObject *ignored)
+{
+    struct load *load = (struct load *)self;
+    struct ns *ns = load->ns;
+    struct request *r;
+
+    (void)ignored;
+    if (load_check(load) < 0)
+        return NULL;
+    if (!ns->remote) /* no Redis: nothing to wait for */
+        return done_new(ns->st, recheck(self));
+    r = req_new(ns->cache, ns, R_RECHECK, NULL, NULL, 0);
+    if (!r)
+        return NULL;
+    r->extra = Py_NewRef(self);
+    r->load = take_handle(load);
+    return req_send(ns->cache, r);
+}
+
 static int read_failed(PyObject *const *args, Py_ssize_t n, PyObject *kwnames, int *failed)
 {
     static const char *const names[] = { "failed" };
@@ -258,6 +323,9 @@ static void load_dealloc(PyObject *self)
 static PyMethodDef load_methods[] = {
     { "commit", FASTCALL(load_commit),
       "commit(value, ttl=None, tags=(), *, negative=False, store=True): whether it was stored." },
+    { "recheck", load_recheck, METH_NOARGS,
+      "recheck(): (result, value, flags) of what Redis has by now, before a refresh." },
+    { "recheck_async", load_recheck_async, METH_NOARGS, "recheck, awaitable" },
     { "abort", FASTCALL(load_abort), "abort(failed=True)" },
     { "commit_async", FASTCALL(load_commit_async), "commit, awaitable" },
     { "abort_soon", FASTCALL(load_abort_soon), "abort_soon(failed=True): does not wait." },

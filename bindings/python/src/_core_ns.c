@@ -283,6 +283,7 @@ static PyMethodDef ns_methods[] = {
     { "decr", FASTCALL(ns_decr), "decr(key, delta=1, ttl=None, tags=()): the new number." },
     { "clear", ns_clear, METH_NOARGS, "Invalidates all of the namespace." },
     { "begin", FASTCALL(ns_begin), "begin(key, wait=None, *, refresh=False): (result, value, load or None)" },
+    { "stats", ns_stats, METH_NOARGS, "Counts of all processes of the segment: libcache_read_ns_stats." },
     { "policy", ns_policy, METH_NOARGS, "The policy in force." },
     { "dumps", ns_dumps, METH_O, "dumps(value): (bytes, codec byte), as it would be stored." },
     { "loads", ns_loads, METH_VARARGS, "loads(data, codec): the value." },

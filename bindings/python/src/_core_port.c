@@ -98,7 +98,7 @@ void req_free(struct request *r)
 /* What nobody will hear of must not stay taken: a load is given up, a lock freed. The request is used up. */
 static void undo(struct request *r)
 {
-    if (r->kind == R_BEGIN && r->load) {
+    if (r->load && r->kind != R_ABORT) {
         abort_behind((struct ns *)r->owner_object, r->load, 0);
     } else if (r->kind == R_LOCK_TAKE && r->result == LIBCACHE_OK) {
         struct cache *cache = (struct cache *)r->owner_object;
@@ -170,6 +170,11 @@ static PyObject *answer(struct state *st, struct request *r)
         libcache_load *load = r->load;
         r->load = NULL;
         return begin_result(ns, r->result, &r->answer, load);
+    }
+    case R_RECHECK: {
+        libcache_load *load = r->load;
+        r->load = NULL;
+        return recheck_result(r->extra, r->result, &r->answer, load);
     }
     case R_COMMIT: return commit_result(st, r->result);
     case R_ABORT: break;

@@ -14,6 +14,7 @@ PyObject *get_result(struct ns *ns, int result, libcache_value *value, PyObject 
 PyObject *many_result(struct ns *ns, PyObject *into, PyObject *keys, size_t n, libcache_value *values,
                       const int *results, int result);
 PyObject *begin_result(struct ns *ns, int result, libcache_value *value, libcache_load *load);
+PyObject *recheck_result(PyObject *load, int result, libcache_value *value, libcache_load *handle);
 PyObject *commit_result(struct state *st, int result);
 int read_rate(PyObject *const *args, Py_ssize_t n, PyObject *kwnames, struct text *name, uint64_t *limit,
               uint64_t *window_ms);

@@ -2,7 +2,11 @@
 
 import datetime
 import gc
+import json
 import math
+import os
+import pathlib
+import re
 import threading
 import time
 import weakref
@@ -241,11 +245,48 @@ def test_what_an_operator_sees(cache, ns):
     ns.get("absent")
     stats = cache.stats()
     assert (stats["hits"], stats["misses"], stats["sets"]) == (1, 1, 1)
-    assert 'libcache_hits 1\n' in cache.metrics()
     assert [(e.namespace, e.key) for e in cache.entries()] == [("test", b"key")]
     assert ns.policy()["ttl"] == 100
     assert cache.sweep() == 0
     assert cache.poll() is True
+
+
+def test_metrics_are_the_cores(cache, ns):
+    ns.set("key", 1), ns.get("key"), ns.get("absent")
+    text = cache.metrics()
+    assert 'libcache_reads_total{namespace="test",tier="l1",result="hit"} 1\n' in text and text.endswith("\n# EOF\n")
+    assert set(json.loads(cache.metrics(json=True))) >= {"namespaces", "segment", "process"}
+    with pytest.raises(TypeError):
+        cache.metrics(True)
+    cache.close()
+    with pytest.raises(libcache.ClosedError):
+        cache.metrics()
+
+
+def test_counts_of_all_processes_by_namespace(name):
+    with libcache.Cache(name=name, memory_bytes=4 << 20) as cache:
+        ns, other = cache.namespace("one", ttl=60), cache.namespace("other", ttl=60)
+        ns.set("key", 1), other.set("key", 1)
+        child = os.fork()
+        if not child:
+            ns.get("key"), ns.get("key"), ns.get("absent")
+            os._exit(0)
+        os.waitpid(child, 0)
+        ns.get("key")
+        assert cache.stats()["hits"] == 1  # of this process
+        assert (ns.stats()["hits_l1"], ns.stats()["miss_cold"], ns.stats()["entries"]) == (3, 1, 1)
+        assert cache.namespace_stats() == {"one": ns.stats(), "other": other.stats()}
+        assert (cache.sum_stats()["hits_l1"], cache.sum_stats()["sets"]) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("field", "of"), [("libcache_stats", libcache.Cache.stats), ("libcache_ns_stats", libcache.Cache.sum_stats)]
+)
+def test_statistics_have_all_that_the_core_counts(cache, field, of):
+    header = pathlib.Path(__file__).parents[3] / "include" / "libcache.h"
+    body = re.search(rf"typedef struct {field} {{(.*?)}} {field};", header.read_text(), re.S)[1]
+    declared = re.findall(r"^\s*(?:uint64_t|unsigned) ([^;]+);", re.sub(r"/\*.*?\*/", "", body, flags=re.S), re.M)
+    assert set(of(cache)) == {name.strip() for names in declared for name in names.split(",")}
 
 
 @pytest.mark.parametrize(

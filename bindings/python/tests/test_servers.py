@@ -151,7 +151,7 @@ async def test_workers_share_entries_loads_and_figures(run, kind):
             assert sample(text, "http_request_duration_seconds_count", method="GET", route="/values/{key}") == 100
 
         async def all_is_told():
-            return sample((await client.get("/metrics")).text, "libcache_loads") == 5
+            return sample((await client.get("/metrics")).text, "libcache_loads_total", namespace="values", result="ok") == 5
 
         await until(all_is_told)
 
