@@ -86,7 +86,6 @@ for source in examples/*.c; do
         count=$((count + 1))
     done
 done
-wait
 
 # The header alone (twice: its guard), as the strictest builds of its users see it, and then each _INIT macro.
 # C++ has no initializer of the first field alone that -Wextra is content with, hence -Wno-missing-field-initializers.
@@ -124,6 +123,7 @@ done
 [ "$("$tree/bin/libcache" --version)" = "libcache $version" ] || fail "the tool is not of version $version"
 grep -q "^\.TH LIBCACHE 1 .*\"libcache $version\"" "$tree/share/man/man1/libcache.1" || fail "the manual page is not of version $version"
 
+wait # for the examples
 run_make uninstall || fail "uninstall does not work"
 left=$(find "$scratch/root" ! -type d)
 [ -z "$left" ] || fail "uninstall leaves $left"

@@ -546,6 +546,32 @@ START_TEST(other_options_are_refused_while_somebody_lives_and_replace_when_nobod
 }
 END_TEST
 
+/* Its maker was killed before it was ready, and somebody who had waited for it was let in. */
+START_TEST(G5_a_segment_that_nobody_has_finished_is_for_who_gets_it_alone)
+{
+    const char *name = segment_name("unfinished");
+    struct rig one, two;
+    libcache *none = NULL;
+
+    named_rig(&one, name);
+    rig_open(&one);
+    named_rig(&two, name);
+    ck_result(libcache_open(&none, &two.options, NULL), LIBCACHE_OK);
+    libcache_close(none);
+    store_release(&one.cache->l1.head->ready, 0);
+    none = NULL;
+    ck_result(libcache_open(&none, &two.options, NULL), LIBCACHE_EBUSY);
+    ck_assert_ptr_null(none);
+    rig_down(&one);
+    rig_open(&two);
+    ck_assert_uint_eq(load_acquire(&two.cache->l1.head->ready), 1);
+    ck_usable(two.cache, two.ns);
+    ck_sound(two.cache);
+    rig_down(&two);
+    ck_result(libcache_remove_segment(name, NULL), LIBCACHE_OK);
+}
+END_TEST
+
 int main(void)
 {
     return RUN_TESTS("segment", two_mappings_at_different_addresses_see_each_others_writes_through_growth_and_eviction,
@@ -556,5 +582,6 @@ int main(void)
                      a_head_that_is_not_ours_is_refused_while_in_use_and_by_attach_and_else_replaced,
                      a_file_whose_length_is_wrong_is_refused_by_attach_and_replaced_by_open,
                      a_file_that_is_not_ours_alone_is_refused_and_left_alone,
-                     other_options_are_refused_while_somebody_lives_and_replace_when_nobody_does);
+                     other_options_are_refused_while_somebody_lives_and_replace_when_nobody_does,
+                     G5_a_segment_that_nobody_has_finished_is_for_who_gets_it_alone);
 }

@@ -22,6 +22,7 @@ static void adopt(struct l1 *l1)
     int doubt = !load_relaxed(&l1->head->closed);
 
     store_relaxed(&l1->head->closed, 0);
+    store_release(&l1->head->ready, 0);
     lock_make(&l1->head->marks_lock);
     lock_make(&l1->head->spaces_lock);
     lock_make(&l1->head->flights_lock);

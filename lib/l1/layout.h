@@ -58,6 +58,7 @@ struct segment_head {
     pthread_mutex_t flights_lock __attribute__((aligned(PLATFORM_LINE))); /* guards the table of flights */
     uint32_t spaces_used; /* spaces_lock; published with release after the name is complete */
     uint32_t closed;      /* the last user let go in good order; under the exclusive flock of a named segment */
+    uint32_t ready;       /* 0: whoever makes or adopts it has not finished, and may have died at it; as closed, read without */
 };
 
 /* A namespace. Name and size are written once, before spaces_used counts it. */

@@ -230,6 +230,8 @@ static int named_join(struct segment *s, const struct segment_wish *wish, const 
             result = head_check(s, wish, (uint64_t)st.st_size, error);
         if (result != LIBCACHE_OK)
             s->layout.total_bytes = (uint64_t)st.st_size;
+        else if (!exclusive && !load_acquire(&segment_head(s)->ready))
+            result = LIBCACHE_MISS; /* who was to prepare it has died: it is for who gets it exclusively */
     }
     if (exclusive && !wish->attach && (result == LIBCACHE_EINCOMPATIBLE || result == LIBCACHE_ECORRUPT)) {
         if (unlink(path) < 0 && errno != ENOENT)
@@ -303,6 +305,8 @@ int segment_open(struct segment *s, const struct segment_wish *wish, libcache_er
 
 void segment_let_in(struct segment *s)
 {
+    if (s->sole && !s->read_only)
+        store_release(&segment_head(s)->ready, 1);
     if (s->fd >= 0 && s->sole)
         while (flock(s->fd, LOCK_SH) < 0 && errno == EINTR)
             ;
