@@ -20,6 +20,7 @@ typedef struct engine_config {
     size_t budget_bytes; /* enough for all of them, overhead included */
     unsigned tags;       /* carried by each entry; only libcache has tags, others ignore it */
     int huge;            /* 0: libcache keeps to small pages */
+    double room;         /* the share of all keys that is to fit, for engines that do not count their own overhead; 0: all */
 } engine_config;
 
 /* All functions but open and close are called from many threads at once. Failures end the program. */

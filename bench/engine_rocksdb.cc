@@ -42,7 +42,8 @@ size_t charge_of(const engine_config *config)
 /* Room for all, in every shard. */
 size_t capacity_for(const engine_config *config, double slack)
 {
-    size_t bytes = static_cast<size_t>(static_cast<double>(config->keys * charge_of(config)) * slack);
+    double room = config->room != 0 ? config->room : slack;
+    size_t bytes = static_cast<size_t>(static_cast<double>(config->keys * charge_of(config)) * room);
 
     return bytes < (1u << 20) ? 1u << 20 : bytes;
 }
