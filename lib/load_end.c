@@ -149,15 +149,15 @@ void load_end(libcache_ns *ns, struct ending *endings, size_t n, uint64_t *redis
     struct together t = { NULL, NULL, NULL, NULL, NULL };
 
     if (n > 1)
-        t.ends = memory_get(allocator, n * (sizeof *t.ends + sizeof *t.options + sizeof *t.items + sizeof *t.leases +
+        t.options = memory_get(allocator, n * (sizeof *t.ends + sizeof *t.options + sizeof *t.items + sizeof *t.leases +
                                             sizeof *t.load_ms));
-    if (t.ends) {
-        t.options = (libcache_set_options *)(void *)(t.ends + n);
+    if (t.options) {
         t.items = (libcache_item *)(void *)(t.options + n);
         t.leases = (struct l2_lease *)(void *)(t.items + n);
         t.load_ms = (uint64_t *)(void *)(t.leases + n);
+        t.ends = (struct end *)(void *)(t.load_ms + n); /* last: it may be of an odd number of words */
         end_together(ns, endings, n, &t, redis);
-        memory_free(allocator, t.ends);
+        memory_free(allocator, t.options);
         return;
     }
     t = (struct together){ &end, &options, &item, &lease, &load_ms };
