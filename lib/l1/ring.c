@@ -29,7 +29,7 @@
 #include "l1/index.h"
 
 #define PROMOTE_USES 2          /* in the small ring; libCacheSim's default too */
-#define SURVIVORS_MAX 32      /* entries copied forward in one reclaim; miss ratios of real traces are the same with 16 to 256 ... */
+#define SURVIVORS_MAX 256       /* entries copied forward in one reclaim ... */
 #define SURVIVOR_BYTES_MAX (UINT64_C(2) << 20) /* ... and bytes, but one entry in any case */
 #define SLACK_SHARE 8           /* the gap is at most this part of a ring */
 #define BATCH_BYTES 2048        /* reclaim a little more than is needed, for locality */
