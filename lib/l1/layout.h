@@ -23,7 +23,7 @@
 #include "base/platform.h"
 
 #define SEGMENT_MAGIC UINT64_C(0x3165686361636269) /* "ibcache1" */
-#define SEGMENT_FORMAT 3u
+#define SEGMENT_FORMAT 4u
 #define SEGMENT_NAME_MAX 64
 #define SPACE_NAME_MAX 100
 #define SPACES_MAX 4095
