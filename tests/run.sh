@@ -83,7 +83,8 @@ run_one() { # mode, launcher words in one, program
         printf '    %-32s %3d s  %s\n' "$name" $((SECONDS - start)) "$(grep -m 1 '^[0-9]*%: Checks' "$log")"
         echo "$name" >>"$build/logs/$mode/passed"
     else
-        printf '    %-32s %3d s  FAILED, status %d\n%s\n' "$name" $((SECONDS - start)) $status "$(tail -100 "$log")"
+        printf '    %-32s %3d s  FAILED, status %d\n' "$name" $((SECONDS - start)) $status
+        echo "$name" >>"$build/logs/$mode/failed"
     fi
 }
 
@@ -101,11 +102,16 @@ run_programs() { # mode, launcher words, programs...
     export CK_DEFAULT_TIMEOUT=${user_timeout:-$(timeout_of "$mode")}
     mkdir -p "$build/logs/$mode"
     : >"$build/logs/$mode/passed"
+    : >"$build/logs/$mode/failed"
     for program; do
         while [ "$(jobs -pr | wc -l)" -ge "$at_once" ]; do wait -n; done
         run_one "$mode" "$launcher" "$program" &
     done
     wait
+    while read -r program; do # last, where somebody who sees only the end of it all sees them
+        printf '\n    ---- %s, end of %s\n' "$program" "$build/logs/$mode/$program.log"
+        tail -100 "$build/logs/$mode/$program.log"
+    done <"$build/logs/$mode/failed"
     [ "$(wc -l <"$build/logs/$mode/passed")" -eq $# ]
 }
 user_scale=${LIBCACHE_TEST_SCALE:-}

@@ -235,7 +235,7 @@ static void fork_with(int kind, int listener)
 {
     struct worker workers[2];
     pid_t children[CHILDREN];
-    int stop = 0;
+    int stop = 0, here = 0;
 
     hosts_prepare(&hosts, NULL);
     hosts.a.options.segment = kind;
@@ -269,9 +269,14 @@ static void fork_with(int kind, int listener)
     for (int i = 0; i < CHILDREN; i++) {
         char who[20];
         snprintf(who, sizeof who, "child-%d", i);
-        ck_from(hosts.a.ns, who, "mine", kind == LIBCACHE_PRIVATE ? L2 : L1);
+        here += in_l1(hosts.a.ns, who);
+        must(gets(hosts.a.ns, who, "mine", 0), "%s is not what it has set", who);
         ck_from(hosts.b.ns, who, "mine", L2);
     }
+    if (kind == LIBCACHE_PRIVATE)
+        must(here == 0, "a private segment has %d values of children", here);
+    else /* not all for sure: a child's value stays out of L1 when a later change in its key slot was applied before it */
+        must(here > 0, "a shared segment has no value of any child");
     ck_assert_uint_eq(rig_stats(&hosts.a).l2_foreign, 0);
     ck_assert_uint_eq(rig_stats(&hosts.a).epochs, 1); /* nobody has found a gap */
     hosts_down(&hosts);
