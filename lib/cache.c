@@ -139,8 +139,8 @@ static __attribute__((noinline, flatten)) int get_full(libcache_ns *ns, const vo
     return count_here(ns, result, MISS_COLD); /* no slot has its tag: nothing is known of it */
 }
 
-static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
-                                                  int result)
+static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *key, size_t key_size,
+                                                  libcache_value *value, int result)
 {
     if (result == LIBCACHE_MISS && !goes_to_redis(ns, 0)) {
         count_one(ns, COUNT_MISS_COLD);
@@ -183,18 +183,25 @@ int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_val
 }
 
 /* One of many is timed, if L1 has it. */
-static __attribute__((noinline)) int get_timed(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
-                                               unsigned flags)
+static uint64_t begin_timing(libcache_ns *ns)
 {
-    uint64_t begun;
-    int result;
-
     __atomic_fetch_and(&ns->view.lean, ~VIEW_TIMED, __ATOMIC_RELAXED);
-    begun = measure_now();
-    result = libcache_get(ns, key, key_size, value, flags);
+    return measure_now();
+}
+
+static int end_timing(const libcache_ns *ns, int result, const libcache_value *value, uint64_t begun)
+{
     if (result == LIBCACHE_HIT && value->tier == LIBCACHE_TIER_L1)
         measure_add(ns->cache, LIBCACHE_TIME_GET, measure_now() - begun);
     return result;
+}
+
+static __attribute__((noinline)) int get_timed(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                               unsigned flags)
+{
+    uint64_t begun = begin_timing(ns);
+
+    return end_timing(ns, libcache_get(ns, key, key_size, value, flags), value, begun);
 }
 
 /* ---- What L1 has at hand ------------------------------------------------------------------------------------------ */
@@ -212,7 +219,8 @@ static __attribute__((noinline, flatten)) int look_full(libcache_ns *ns, const v
     return result < 0 ? result : LIBCACHE_MISS;
 }
 
-static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const void *key, size_t key_size,
+                                                        libcache_value *value)
 {
     int result;
 
@@ -230,15 +238,9 @@ static int look_here(libcache_ns *ns, const void *key, size_t key_size, libcache
 static __attribute__((noinline)) int look_timed(libcache_ns *ns, const void *key, size_t key_size,
                                                 libcache_value *value)
 {
-    uint64_t begun;
-    int result;
+    uint64_t begun = begin_timing(ns);
 
-    __atomic_fetch_and(&ns->view.lean, ~VIEW_TIMED, __ATOMIC_RELAXED);
-    begun = measure_now();
-    result = look_here(ns, key, key_size, value);
-    if (result == LIBCACHE_HIT)
-        measure_add(ns->cache, LIBCACHE_TIME_GET, measure_now() - begun);
-    return result;
+    return end_timing(ns, look_here(ns, key, key_size, value), value, begun);
 }
 
 static force_inline int look_here(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
@@ -258,7 +260,8 @@ static __attribute__((noinline)) int look_slow(libcache_ns *ns, const void *key,
 {
     if (ns->cache->listens_on_calls)
         coherence_look(ns->cache->coherence, deadline);
-    return (ns->tiers & LIBCACHE_TIER_L1) && !ns->cache->l1.read_only ? look_full(ns, key, key_size, value) : LIBCACHE_MISS;
+    return (ns->tiers & LIBCACHE_TIER_L1) && !ns->cache->l1.read_only ? look_full(ns, key, key_size, value)
+                                                                      : LIBCACHE_MISS;
 }
 
 int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, uint64_t *deadline)
@@ -269,12 +272,13 @@ int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value
 /* Whether L1 may answer without further ado: there is one, and no call is due to read the log. */
 static force_inline int at_hand(const libcache_ns *ns)
 {
-    return likely(!ns->slow) || ((ns->tiers & LIBCACHE_TIER_L1) && ns->cache->listens_on_calls && !ns->cache->l1.read_only &&
-                                 !coherence_is_due(ns->cache->coherence));
+    return likely(!ns->slow) || ((ns->tiers & LIBCACHE_TIER_L1) && ns->cache->listens_on_calls &&
+                                 !ns->cache->l1.read_only && !coherence_is_due(ns->cache->coherence));
 }
 
 /* With times or version, as the closer look at L1 gives them. */
-static __attribute__((noinline)) int look_closer(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
+static __attribute__((noinline)) int look_closer(libcache_ns *ns, const void *key, size_t key_size,
+                                                 libcache_value *value, unsigned flags)
 {
     struct l1_key k;
     int result;

@@ -238,15 +238,17 @@ static void tell_loop(libcache_load *load)
         wakers_wake(l1, UINT64_C(1) << waker->place); /* it came just now */
 }
 
-/* Waits for the lease until b->deadline. LEAD, WAIT (in vain), AGAIN, or what another host has stored. */
+/* Waits for the lease until b->deadline. LEAD, WAIT (in vain), AGAIN (another leads here), or what another host has stored. */
 static int wait_for_lease(struct beginning *b)
 {
     int result = LIBCACHE_WAIT;
 
     while (result == LIBCACHE_WAIT && lease_wait(b->ns, &b->load, b->value, &result, 1, b->deadline, &b->redis))
-        if (result == LIBCACHE_LEAD && !b->load->leads)
-            result = AGAIN;
-    return result;
+        ;
+    if (result != LIBCACHE_WAIT || b->load->wants_lease)
+        return result;
+    b->load->waits = 0;
+    return AGAIN;
 }
 
 /* Our host has nothing: the lease of all hosts. */
@@ -388,6 +390,25 @@ static int begin_flight(struct beginning *b)
         if (result != AGAIN && result != LIBCACHE_BYPASS)
             drop_load(b, FLIGHT_FENCED);
     }
+    return result;
+}
+
+int load_rejoin(libcache_load **load, libcache_value *value)
+{
+    struct beginning b;
+    int result;
+
+    memset(&b, 0, sizeof b);
+    b.ns = (*load)->ns;
+    b.key = (*load)->key;
+    b.value = value;
+    b.load = *load;
+    b.flags = (*load)->flags | LIBCACHE_NO_BLOCK;
+    b.later = 1;
+    b.load->leads = b.load->wants_lease = 0;
+    b.load->lease_owner[0] = '\0';
+    result = begin_flight(&b);
+    *load = b.load;
     return result;
 }
 

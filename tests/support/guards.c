@@ -19,6 +19,7 @@ static const char *const guards[GUARDS] = {
     [GUARD_REFRESH_STAMP] = "refresh-stamp", [GUARD_BATCH_STAMP] = "batch-stamp", [GUARD_COPY_GENERATION] = "copy-generation",
     [GUARD_LATE_MARKS] = "late-marks", [GUARD_SOFT] = "soft", [GUARD_GRACE] = "grace", [GUARD_FLIGHT] = "flight",
     [GUARD_FLIGHT_END] = "flight-end", [GUARD_FLIGHT_LEASE] = "flight-lease", [GUARD_WAIT] = "wait", [GUARD_REDIS_LEASE] = "redis-lease",
+    [GUARD_NEEDLESS] = "needless",
 };
 
 /* A condition in a script, and what stands there instead when it is broken. */
