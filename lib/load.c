@@ -62,6 +62,12 @@ struct beginning {
 
 /* ---- Making a load ------------------------------------------------------------------------------------------------ */
 
+void load_starts(libcache_load *load)
+{
+    load->begun_ms = l1_now(&load->ns->cache->l1);
+    load->begun_ns = measure_now();
+}
+
 static libcache_load *make_load(struct beginning *b)
 {
     libcache_load *load = b->load;
@@ -76,9 +82,8 @@ static libcache_load *make_load(struct beginning *b)
     load->key = b->key;
     memcpy(load + 1, b->key.data, b->key.size);
     load->key.data = load + 1;
-    load->begun_ms = l1_now(&b->ns->cache->l1);
-    load->begun_ns = measure_now();
     load->flags = b->flags;
+    load_starts(load);
     b->load = load;
     return load;
 }
@@ -496,6 +501,8 @@ int load_begin(libcache_load **load, libcache_ns *ns, const void *key, size_t ke
     result = begin(&b);
     *redis = b.redis;
     count_begun(ns, result, value, b.why);
+    if (b.load && result != LIBCACHE_WAIT)
+        load_starts(b.load);
     *load = b.load;
     return result;
 }
@@ -553,6 +560,8 @@ int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wai
             result = begin_flight(&b);
         else if (result == LIBCACHE_WAIT)
             tell_loop(b.load);
+        if (b.load && result != LIBCACHE_WAIT)
+            load_starts(b.load);
         *load = b.load;
         return result;
     }
@@ -564,6 +573,8 @@ int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wai
         result = begin_flight(&b);
     else if (result != LIBCACHE_BYPASS)
         drop_load(&b, FLIGHT_FENCED);
+    if (b.load && result != LIBCACHE_WAIT)
+        load_starts(b.load);
     *load = b.load;
     return result;
 }

@@ -19,7 +19,7 @@ struct libcache_load {
     uint32_t nudges; /* of the flight, before the lease was last asked for */
     uint64_t since_ns,
         look_ns; /* CLOCK_MONOTONIC: since when it waits for the lease; when it asks again without news */
-    uint64_t begun_ms, begun_ns; /* by the cache's clock; in real time */
+    uint64_t begun_ms, begun_ns; /* when the source was begun to be read; by the cache's clock; in real time */
     uint64_t early_ms; /* an early refresh: it is for who looks so far ahead */
     unsigned flags;
     int stamped;       /* enum guard: by which rule the stamp was taken */
@@ -55,6 +55,9 @@ int load_rejoin(libcache_load **load, libcache_value *value);
 
 /* Who waits for another's load loads for himself after all. BYPASS. */
 int load_stop_waiting(libcache_load *load);
+
+/* The source is read from now on: what came before, a wait for others say, is no cost of the load. */
+void load_starts(libcache_load *load);
 
 /* libcache_load_recheck, but for errors, and *value is not touched by what is not fresh. */
 int load_recheck(libcache_load *load, libcache_value *value, uint64_t *redis);

@@ -311,14 +311,14 @@ START_TEST(the_time_that_a_host_waits_for_another_is_not_redis_time)
     uint64_t begun;
 
     hosts_prepare(&hosts, NULL);
-    hosts.b.options.redis_timeout_ms = 300;
+    hosts.b.options.redis_timeout_ms = 2000; /* a machine that is busy may take the processor away for as long as that */
     hosts_open(&hosts);
     a = space(&hosts.a, "shared", &policy);
     load = begin(a, "key", 0, LIBCACHE_LEAD);
     asker.ns = space(&hosts.b, "shared", &policy);
     asker_start(&asker);
     begun = real_ms();
-    until(real_ms() - begun > 600);
+    until(real_ms() - begun > 2500);
     ck_assert_uint_eq(source.calls, 0);
     ck_result(commit(load, "value"), LIBCACHE_OK);
     asker_end(&asker, LIBCACHE_HIT, "value");

@@ -22,7 +22,7 @@ void stage_prepare_host(struct host *host, const struct redis_server *redis, uns
     o->memory_bytes = 1 << 20;
     o->redis_url = redis->url;
     o->redis_prefix = PREFIX;
-    o->redis_timeout_ms = 2000;
+    o->redis_timeout_ms = 10000;
     o->breaker_backoff_ms = 1;
     o->breaker_backoff_max_ms = 1;
     o->max_staleness_ms = STALENESS_MS;
