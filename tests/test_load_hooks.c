@@ -222,21 +222,22 @@ static int leads_with_lease(enum guard broken)
     struct hosts hosts;
     struct actor a = { .act = act_wait, .point = HOOK_FOUND };
     libcache_load *load;
-    int leased;
+    int leased, before;
 
     policy.load_lease = LIBCACHE_LEASE_REDIS;
     hosts_up(&hosts);
+    before = broken_guard; /* LIBCACHE_TEST_BREAK's */
     as_policy(&hosts.a, &policy);
     as_policy(&hosts.b, &policy);
     load = begin(hosts.b.ns, "key", 0, LIBCACHE_LEAD);
     a.load = begin(hosts.a.ns, "key", LIBCACHE_NO_BLOCK, LIBCACHE_WAIT);
     ck_result(commit_tagged(load, "old", "tag"), LIBCACHE_OK);
-    broken_guard = (int)broken;
+    broken_guard = broken == GUARD_NONE ? before : (int)broken;
     start(&a);
     ck_assert(!is_leased(&hosts));
     invalidate(&hosts.a, TAG);
     finish(&a);
-    broken_guard = GUARD_NONE;
+    broken_guard = before;
     ck_result(a.result, LIBCACHE_LEAD);
     leased = is_leased(&hosts);
     ck_result(commit(a.load, "new"), LIBCACHE_OK);

@@ -2,12 +2,12 @@
 #include "support/guards.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #ifdef LIBCACHE_HOOKS
 #include "l1/hook.h"
 #include "l2/scripts.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const guards[GUARDS] = {
@@ -84,3 +84,10 @@ void guards_print(void)
     puts("none: this is not the hooks variant");
 }
 #endif
+
+int guards_break_as_told(void)
+{
+    const char *name = getenv("LIBCACHE_TEST_BREAK");
+
+    return name && *name ? guards_break(name) : 0;
+}
