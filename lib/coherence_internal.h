@@ -52,6 +52,7 @@ struct coherence {
     int has_thread, listening; /* listening: relaxed */
     int stop;             /* relaxed */
     int wake_fd;          /* an eventfd */
+    int heard_fd;         /* of the thread's connection, where a forked child finds it; -1: none */
 };
 
 void mirror_read(const struct coherence *c, struct mirror *out);

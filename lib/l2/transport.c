@@ -187,11 +187,11 @@ static int connect_now(struct transport *transport, struct connection **out, int
     return result;
 }
 
-int transport_connect(struct transport *transport, struct connection **out, uint64_t deadline, int wake_fd)
+int transport_connect(struct transport *transport, struct connection **out, int *fd, uint64_t deadline, int wake_fd)
 {
     const struct patience patience = { deadline, wake_fd };
     struct connection *connection;
-    int result = connect_now(transport, &connection, NULL, &patience);
+    int result = connect_now(transport, &connection, fd, &patience);
 
     if (result == LIBCACHE_OK) {
         note_success(transport);

@@ -71,9 +71,10 @@ struct connection;
 /*
  * Connects and greets, past an open breaker, but tells it how it went. Its bytes are not in the statistics. Results as of
  * transport_exchange, or MISS (wake_fd). Close it before the transport. A forked child can only close it: exchanges give
- * EUNAVAILABLE there.
+ * EUNAVAILABLE there. fd, if it is not NULL, is where its descriptor is kept while it is open, else -1, at whatever instant a fork
+ * happens: a child whose threads are gone closes that.
  */
-int transport_connect(struct transport *transport, struct connection **out, uint64_t deadline, int wake_fd);
+int transport_connect(struct transport *transport, struct connection **out, int *fd, uint64_t deadline, int wake_fd);
 void connection_close(struct connection *connection); /* NULL allowed; plain close, no QUIT */
 
 /* As transport_exchange. wake_fd (-1: none) becoming readable ends the wait at once with MISS, and the connection is then

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 
+#include <dirent.h>
 #include <glob.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -274,4 +275,16 @@ const char *segment_file(const char *name)
     static char file[256];
     snprintf(file, sizeof file, "/dev/shm/libcache-%lu-%s", (unsigned long)geteuid(), name);
     return file;
+}
+
+unsigned open_files(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    ck_assert_ptr_nonnull(directory);
+    while (readdir(directory))
+        n++;
+    closedir(directory);
+    return n;
 }
