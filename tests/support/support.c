@@ -38,6 +38,8 @@ int run_tests(const char *suite_name, const TTest *const *tests)
     runner_pid = (long)getpid();
     printf("%s: LIBCACHE_TEST_SEED=%" PRIu64 "\n", suite_name, test_seed());
     fflush(stdout);
+    if (!getenv("CK_DEFAULT_TIMEOUT"))
+        tcase_set_timeout(all, 60); /* Check's 4 s are nothing on a machine that is shared */
     for (; *tests; tests++)
         tcase_add_test(all, *tests);
     suite_add_tcase(suite, all);
