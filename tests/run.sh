@@ -263,6 +263,7 @@ test)
     step "coherence of several hosts under chaos, for longer" run_coherence release 60 --keep
     step "tests, portable build" build_and_test portable
     step "doctor finds what is planted" test_tool release tool_doctor.sh
+    step "alert rules and dashboard, with Prometheus" test_tool release monitoring.sh
     step "tests, address sanitizer" build_and_test asan
     step "command-line tool, address sanitizer" test_tool asan tool.sh tool_doctor.sh
     step "fuzz corpora, address sanitizer" run_corpora asan
