@@ -274,6 +274,7 @@ test)
     step "library with clang (warnings are errors)" run_make VARIANT=clang WERROR=1 static shared
     step "python module" bindings/python/run-tests.sh
     step "lint" run_make lint
+    step "links of the documentation" /usr/bin/python3 tests/docs.py
     step "dependencies of the PHP tests" tools/deps.sh php
     step "PHP" bindings/php/run-tests.sh
     step "PHP and Python read each other's entries" tests/interop/run.sh
