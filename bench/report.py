@@ -251,7 +251,8 @@ def section_l2(l2):
         if r["bench"] == "target":
             continue
         rows.append((esc(r["bench"]), esc(r["operation"]), esc(r["engine"]), esc(r["socket"]), size(r["value_bytes"]) if r["value_bytes"] else "",
-                     *(duration(None if r[p] is None else r[p] * 1e3) for p in ("p50_us", "p99_us", "max_us")), f"{r['over_hiredis_p50']:.2f} ×" if r.get("over_hiredis_p50") else ""))
+                     *(duration(None if r[p] is None else r[p] * 1e3) for p in ("p50_us", "p99_us", "max_us")),
+                     f"{r['over_hiredis_p50']:.2f} ×" if r.get("over_hiredis_p50") else ""))
         if r.get("over_hiredis_p50"):
             add_summary(f"L2 {r['operation']}, {size(r['value_bytes'])}, {r['socket']}", r["p50_us"] * 1e3, "hiredis",
                         r["p50_us"] * 1e3 / r["over_hiredis_p50"], duration, 1 / r["over_hiredis_p50"])

@@ -26,7 +26,8 @@ def anchors(path):
 
 
 def markdown():
-    pages = subprocess.run(["git", "ls-files", "*.md"], capture_output=True, text=True, check=False).stdout.split() or glob.glob("**/*.md", recursive=True)
+    listed = subprocess.run(["git", "ls-files", "*.md"], capture_output=True, text=True, check=False).stdout.split()
+    pages = listed or glob.glob("**/*.md", recursive=True)
     count = 0
     for page in pages:
         for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```", "", text_of(page), flags=re.S | re.M)):

@@ -70,7 +70,8 @@ traffic &
 busy=$!
 started="$started $busy"
 checks=$((checks + 1))
-timeout 60 /usr/bin/python3 tests/monitoring/expressions.py "http://127.0.0.1:$port" 2 || fail "expressions: $(tail -3 "$scratch/prometheus.log")"
+timeout 60 /usr/bin/python3 tests/monitoring/expressions.py "http://127.0.0.1:$port" 2 ||
+    fail "expressions: $(tail -3 "$scratch/prometheus.log")"
 touch "$scratch/enough"
 wait $busy || fail "the traffic"
 host_end A
