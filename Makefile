@@ -284,7 +284,7 @@ demo: ## Build the demo and run it
 	@$(MAKE) --no-print-directory demo-program
 	@$(BIN)/libcache-demo $(DEMO_FLAGS)
 
-check: ## Quick tests: release and hooks builds, symbols, installation (a minute and a half on two processors)
+check: ## Quick tests: release and hooks builds, symbols, installation (a good minute on two processors)
 	+@tests/run.sh check
 
 test: ## Everything: check, sanitizers, portable build, fuzz corpora, clang, lint, valgrind

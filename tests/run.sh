@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests, one step after the other, some two at a time; after a step that fails there are no more.
+# Runs the tests, one step after the other, some at the same time; after a step that fails there are no more.
 #
 #   tests/run.sh check         what make check runs
 #   tests/run.sh test          what make test and CI run
@@ -56,8 +56,8 @@ step() { # name, command...
     stop_if_failed
 }
 
-# Steps that mostly wait: begin starts one, two of them run at the same time, and tell_begun waits for all and shows what each has
-# printed, in one piece, those that failed last. They must not build: two makes would be in each other's way.
+# Steps that mostly wait: begin starts one, as soon as fewer than JOBS + 1 of them run, and tell_begun waits for all and shows what each
+# has printed, in one piece, those that failed last. They must not build: two makes would be in each other's way.
 waiting=()
 begin() { # name, command...
     local log=$build/logs/step-${#waiting[@]}
@@ -65,7 +65,7 @@ begin() { # name, command...
     echo 1 0 >"$log.end"
     waiting+=("$1")
     shift
-    while [ "$(jobs -pr | wc -l)" -ge 2 ]; do wait -n; done
+    while [ "$(jobs -pr | wc -l)" -gt "${JOBS:-2}" ]; do wait -n; done
     {
         start=$SECONDS
         "$@"
