@@ -869,6 +869,10 @@ typedef struct libcache_ns_stats {
     /* now */
     uint64_t entries, live_bytes;
     uint64_t evictions;          /* since the segment was created: live entries that had to make room */
+    /* connections to Redis, which belong to no namespace: only libcache_sum_stats has them */
+    uint64_t l2_connects, l2_timeouts, l2_retries; /* made; deadlines missed; requests repeated on another connection */
+    uint64_t l2_bytes_out, l2_bytes_in;
+    uint64_t pool_waits, pool_refusals; /* for a free connection, and those in vain */
 } libcache_ns_stats;
 
 #define LIBCACHE_NS_STATS_INIT LIBCACHE_SIZED(libcache_ns_stats)
