@@ -813,7 +813,7 @@ typedef struct libcache_stats {
     uint64_t l2_verified;         /* values whose marks Redis had to be asked for */
     uint64_t l2_errors;           /* calls that Redis did not serve: reads became misses */
     uint64_t l2_exchanges, l2_connects, l2_timeouts, l2_retries, l2_bytes_out, l2_bytes_in;
-    uint64_t l2_time_us;          /* spent in exchanges, by all threads together */
+    uint64_t l2_time_us;          /* spent in exchanges, by all threads together; waiting for a connection and connecting included */
     uint64_t log_records;         /* of the log, applied by this handle */
     unsigned l2_connections;      /* open now */
     unsigned l2_up;               /* 1: the circuit breaker is closed */
