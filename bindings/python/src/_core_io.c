@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -144,14 +146,15 @@ struct request *port_take(struct port *port)
 
 struct io {
     libcache *cache;
+    const uint64_t *here; /* 0 in a forked child: see word_of_this_process. NULL: pid tells it */
     pid_t pid;
     pthread_t thread;
     int wake_fd;
     pthread_mutex_t lock; /* guards the queue, the orphans, stopping and asleep */
-    pthread_cond_t woken;
+    sem_t woken;          /* and no condition: waking from that takes a system call more, for its mutex */
     struct list queue, orphans;
     int stopping;
-    enum asleep { AWAKE, ON_CONDITION, ON_DESCRIPTORS } asleep; /* how to wake it */
+    enum asleep { AWAKE, ON_SEMAPHORE, ON_DESCRIPTORS } asleep; /* how to wake it */
     /* the thread's alone */
     int load_fd;         /* -1: not asked for yet, or not to be had */
     struct list waiting; /* BEGINs that wait for others' loads */
@@ -389,8 +392,11 @@ static struct request *next_queue(struct io *io, int *stopping)
 
     pthread_mutex_lock(&io->lock);
     while (!io->queue.first && !io->stopping && !io->waiting.first) {
-        io->asleep = ON_CONDITION;
-        pthread_cond_wait(&io->woken, &io->lock);
+        io->asleep = ON_SEMAPHORE;
+        pthread_mutex_unlock(&io->lock);
+        while (sem_wait(&io->woken) != 0) /* EINTR */
+            ;
+        pthread_mutex_lock(&io->lock);
     }
     queue = list_take(&io->queue);
     *stopping = io->stopping;
@@ -437,6 +443,34 @@ static void *io_main(void *arg)
     }
 }
 
+#define PAGE_BYTES 4096u
+
+/* 1, in a page of which the kernel gives each child zeroes: getpid would be a system call for each request. NULL: not to be had. */
+static const uint64_t *word_of_this_process(void)
+{
+    uint64_t *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED)
+        return NULL;
+    if (madvise(page, PAGE_BYTES, MADV_WIPEONFORK) != 0) {
+        munmap(page, PAGE_BYTES);
+        return NULL;
+    }
+    *page = 1;
+    return page;
+}
+
+static void io_free(struct io *io)
+{
+    if (io->here)
+        munmap((void *)io->here, PAGE_BYTES);
+    if (io->wake_fd >= 0)
+        close(io->wake_fd);
+    sem_destroy(&io->woken);
+    pthread_mutex_destroy(&io->lock);
+    free(io);
+}
+
 struct io *io_start(libcache *cache)
 {
     struct io *io = calloc(1, sizeof *io);
@@ -447,26 +481,24 @@ struct io *io_start(libcache *cache)
         return NULL;
     io->cache = cache;
     io->pid = getpid();
+    io->here = word_of_this_process();
     io->load_fd = -1;
     io->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     list_clear(&io->queue);
     list_clear(&io->orphans);
     list_clear(&io->waiting);
+    pthread_mutex_init(&io->lock, NULL);
+    sem_init(&io->woken, 0, 0);
     if (io->wake_fd < 0) {
-        free(io);
+        io_free(io);
         return NULL;
     }
-    pthread_mutex_init(&io->lock, NULL);
-    pthread_cond_init(&io->woken, NULL);
     sigfillset(&all); /* signals are for Python's main thread */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     failed = pthread_create(&io->thread, NULL, io_main, io);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) {
-        close(io->wake_fd);
-        pthread_cond_destroy(&io->woken);
-        pthread_mutex_destroy(&io->lock);
-        free(io);
+        io_free(io);
         return NULL;
     }
     return io;
@@ -474,7 +506,7 @@ struct io *io_start(libcache *cache)
 
 int io_is_mine(const struct io *io)
 {
-    return io->pid == getpid();
+    return io->here ? *io->here != 0 : io->pid == getpid();
 }
 
 /* It is awake from now on; `how` says what that takes, and wake does it when the lock is given back. */
@@ -487,8 +519,8 @@ static enum asleep waking(struct io *io)
 
 static void wake(struct io *io, enum asleep how)
 {
-    if (how == ON_CONDITION)
-        pthread_cond_signal(&io->woken);
+    if (how == ON_SEMAPHORE)
+        sem_post(&io->woken);
     else if (how == ON_DESCRIPTORS)
         signal_fd(io->wake_fd);
 }
@@ -526,10 +558,7 @@ struct request *io_stop(struct io *io)
     wake(io, how);
     pthread_join(io->thread, NULL);
     orphans = list_take(&io->orphans);
-    close(io->wake_fd);
-    pthread_cond_destroy(&io->woken);
-    pthread_mutex_destroy(&io->lock);
-    free(io);
+    io_free(io);
     return orphans;
 }
 
