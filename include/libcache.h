@@ -691,6 +691,20 @@ typedef struct libcache_owner {
 
 LIBCACHE_API int libcache_lock_take(libcache *cache, const void *name, size_t name_size, libcache_owner *owner,
                                     uint64_t ttl_ms, unsigned wait_ms);
+/*
+ * lock_take for event loops: never sleeps. OK; or WAIT: another has it. Then load_fd's descriptor becomes readable when it may have been
+ * given back: call load_drain, and this again with the same arguments, for each lock that is waited for; and without that when
+ * wait->look_ns (of CLOCK_MONOTONIC) has come, for it may have ended, or the news been lost. In between a call costs nothing: it gives
+ * WAIT without asking Redis. All of `wait` is zero at first, and whenever the lock is to be looked at whatever is known. Ask for
+ * load_fd before; without a descriptor look_ns is all there is. Who does not want it any more just stops calling. Errors: as lock_take.
+ */
+typedef struct libcache_lock_wait {
+    uint64_t look_ns;
+    uint64_t seen; /* the library's */
+} libcache_lock_wait;
+
+LIBCACHE_API int libcache_lock_try(libcache *cache, const void *name, size_t name_size, libcache_owner *owner, uint64_t ttl_ms,
+                                   libcache_lock_wait *wait);
 LIBCACHE_API int libcache_lock_keep(libcache *cache, const void *name, size_t name_size, const libcache_owner *owner,
                                     uint64_t ttl_ms);
 LIBCACHE_API int libcache_lock_free(libcache *cache, const void *name, size_t name_size, const libcache_owner *owner);
