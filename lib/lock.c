@@ -181,12 +181,15 @@ int libcache_lock_try(libcache *cache, const void *name, size_t name_size, libca
     struct flight_ref place;
     uint64_t left_ms = 0;
     struct lock lock;
-    int result = wait ? begin_taking(&lock, cache, name, name_size, owner, ttl_ms, text) : LIBCACHE_EINVAL;
+    int result;
 
-    if (result != LIBCACHE_OK)
-        return result;
+    if (!cache || !wait)
+        return LIBCACHE_EINVAL;
     if (wait->look_ns && deadline_after_ms(0) < wait->look_ns && is_quiet(cache, wait->seen))
         return LIBCACHE_WAIT;
+    result = begin_taking(&lock, cache, name, name_size, owner, ttl_ms, text);
+    if (result != LIBCACHE_OK)
+        return result;
     memset(wait, 0, sizeof *wait);
     if (flight_watch(&cache->l1, &lock.key, &place)) { /* before it is asked for: what comes after that is told */
         if (cache->waker.fd >= 0)

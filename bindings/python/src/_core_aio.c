@@ -478,14 +478,33 @@ static struct request *about_lock(struct cache *cache, enum request_kind kind, P
 
 PyObject *cache_lock_take_async(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
-    static const char *const names[] = { "name", "ttl", "owner" };
-    PyObject *value[3];
+    static const char *const names[] = { "name", "ttl", "wait", "owner" };
+    unsigned wait_ms = 0;
+    PyObject *value[4];
     struct request *r;
 
-    if (read_args("lock_take_async", args, n, kwnames, names, 3, 2, 3, value) < 0 ||
-        !(r = about_lock((struct cache *)self, R_LOCK_TAKE, value[0], value[2], value[1])))
+    if (read_args("lock_take_async", args, n, kwnames, names, 4, 2, 4, value) < 0 ||
+        ms_of_unsigned(value[2], &wait_ms, "wait") < 0 ||
+        !(r = about_lock((struct cache *)self, R_LOCK_TAKE, value[0], value[3], value[1])))
         return NULL;
+    r->give_up_ns = wait_ms ? give_up_at(wait_ms) : 0;
     return req_send((struct cache *)self, r);
+}
+
+/* What lock_take_async gave was cancelled: nobody waits for that lock. */
+PyObject *cache_lock_leave(PyObject *self, PyObject *future)
+{
+    struct cache *cache = (struct cache *)self;
+    struct request *r;
+
+    if (cache->handle && !cache->closing) {
+        r = req_new(cache, NULL, R_LOCK_LEAVE, NULL, NULL, 0);
+        if (!r)
+            return NULL;
+        r->extra = Py_NewRef(future);
+        req_send_off(cache, r);
+    }
+    Py_RETURN_NONE;
 }
 
 PyObject *cache_lock_keep_async(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define BATCH 256         /* neighbours that share a round trip */
-#define LOOK_AGAIN_MS 100 /* at loads that wait: a leader that was killed wakes nobody */
+#define LOOK_AGAIN_NS UINT64_C(100000000) /* at loads that wait: a leader that was killed wakes nobody */
 
 /* ---- Values -------------------------------------------------------------------------------------------------------- */
 
@@ -157,7 +157,8 @@ struct io {
     enum asleep { AWAKE, ON_SEMAPHORE, ON_DESCRIPTORS } asleep; /* how to wake it */
     /* the thread's alone */
     int load_fd;         /* -1: not asked for yet, or not to be had */
-    struct list waiting; /* BEGINs that wait for others' loads */
+    struct list waiting; /* BEGINs that wait for others' loads, LOCK_TAKEs for others' locks */
+    uint64_t look_ns;    /* when to look at them, come what may */
     struct port *to_signal[8];
     unsigned n_to_signal;
 };
@@ -208,6 +209,81 @@ static void finish(struct io *io, struct request *request)
     }
 }
 
+/* ---- Waiting --------------------------------------------------------------------------------------------------------- */
+
+static void wait_on(struct io *io, struct request *r, uint64_t look_ns)
+{
+    if (r->give_up_ns < look_ns)
+        look_ns = r->give_up_ns;
+    if (look_ns < io->look_ns)
+        io->look_ns = look_ns;
+    list_add(&io->waiting, r);
+}
+
+/* The library's descriptor for what waits; before the first of them. */
+static void want_news(struct io *io)
+{
+    if (io->load_fd < 0)
+        io->load_fd = libcache_load_fd(io->cache);
+}
+
+/* ---- Locks ----------------------------------------------------------------------------------------------------------- */
+
+static int try_lock(struct request *r)
+{
+    return libcache_lock_try(r->cache, r->key.data, r->key.size, &r->owner, r->ms, &r->lock_wait);
+}
+
+static void take_lock(struct io *io, struct request *r)
+{
+    if (!r->give_up_ns) {
+        r->result = libcache_lock_take(r->cache, r->key.data, r->key.size, &r->owner, r->ms, 0);
+        finish(io, r);
+        return;
+    }
+    want_news(io);
+    r->result = try_lock(r);
+    if (r->result == LIBCACHE_WAIT)
+        wait_on(io, r, r->lock_wait.look_ns);
+    else
+        finish(io, r);
+}
+
+/* At the end of its wait it looks once more, whatever is known. */
+static void look_at_lock(struct io *io, struct request *r, uint64_t now)
+{
+    int last = now >= r->give_up_ns;
+
+    if (last)
+        memset(&r->lock_wait, 0, sizeof r->lock_wait);
+    r->result = try_lock(r);
+    if (r->result == LIBCACHE_WAIT && !last) {
+        wait_on(io, r, r->lock_wait.look_ns);
+        return;
+    }
+    if (r->result == LIBCACHE_WAIT)
+        r->result = LIBCACHE_EXISTS;
+    finish(io, r);
+}
+
+/* Whoever waited is gone. Is it not among those who wait, then it has its answer, and that is taken care of. */
+static void leave_lock(struct io *io, struct request *leave)
+{
+    struct request *r = list_take(&io->waiting);
+
+    while (r) {
+        struct request *next = r->next;
+        if (r->kind == R_LOCK_TAKE && r->future == leave->extra) {
+            r->result = LIBCACHE_EXISTS;
+            finish(io, r);
+        } else {
+            list_add(&io->waiting, r);
+        }
+        r = next;
+    }
+    finish(io, leave);
+}
+
 /* ---- Loads ----------------------------------------------------------------------------------------------------------- */
 
 static int begin(struct request *r, unsigned flags, unsigned wait_ms)
@@ -222,11 +298,10 @@ static int begin(struct request *r, unsigned flags, unsigned wait_ms)
 
 static void begin_load(struct io *io, struct request *r)
 {
-    if (io->load_fd < 0)
-        io->load_fd = libcache_load_fd(io->cache);
+    want_news(io);
     r->result = begin(r, LIBCACHE_NO_BLOCK, 0);
     if (r->result == LIBCACHE_WAIT)
-        list_add(&io->waiting, r);
+        wait_on(io, r, now_ns() + LOOK_AGAIN_NS);
     else
         finish(io, r);
 }
@@ -249,21 +324,30 @@ static int commit(struct request *r)
 }
 
 /* Whose waiting is over goes his way; who has waited for long enough loads for himself. */
+static void look_at_load(struct io *io, struct request *r, uint64_t now)
+{
+    r->result = libcache_load_wait(&r->load, &r->answer, 0);
+    if (r->result == LIBCACHE_WAIT && now >= r->give_up_ns) {
+        libcache_load_abort(r->load, 0);
+        r->result = begin(r, 0, 1);
+    }
+    if (r->result == LIBCACHE_WAIT)
+        wait_on(io, r, now + LOOK_AGAIN_NS);
+    else
+        finish(io, r);
+}
+
 static void look_at_waiting(struct io *io)
 {
     struct request *r = list_take(&io->waiting);
 
+    io->look_ns = UINT64_MAX;
     while (r) {
         struct request *next = r->next;
-        r->result = libcache_load_wait(&r->load, &r->answer, 0);
-        if (r->result == LIBCACHE_WAIT && now_ns() >= r->give_up_ns) {
-            libcache_load_abort(r->load, 0);
-            r->result = begin(r, 0, 1);
-        }
-        if (r->result == LIBCACHE_WAIT)
-            list_add(&io->waiting, r);
+        if (r->kind == R_LOCK_TAKE)
+            look_at_lock(io, r, now_ns());
         else
-            finish(io, r);
+            look_at_load(io, r, now_ns());
         r = next;
     }
 }
@@ -336,35 +420,49 @@ static int serve_one(struct request *r)
     case R_INVALIDATE: return libcache_invalidate_tags(r->cache, r->slices, r->n, 0);
     case R_CLEAR_ALL: return libcache_invalidate_all(r->cache, 0);
     case R_POLL: return libcache_poll(r->cache, r->wait_ms);
-    case R_LOCK_TAKE: return libcache_lock_take(r->cache, key, size, &r->owner, r->ms, 0);
     case R_LOCK_KEEP: return libcache_lock_keep(r->cache, key, size, &r->owner, r->ms);
     case R_LOCK_FREE: return libcache_lock_free(r->cache, key, size, &r->owner);
     case R_RATE: return libcache_rate_hit(r->cache, key, size, r->limit, r->ms, &r->rate);
     case R_RECHECK: return recheck(r);
     case R_COMMIT: return commit(r);
     case R_ABORT: libcache_load_abort(r->load, r->error); return LIBCACHE_OK;
-    case R_BEGIN: break;
+    case R_BEGIN:
+    case R_LOCK_TAKE:
+    case R_LOCK_LEAVE: break; /* see serve */
     }
     return LIBCACHE_EINVAL;
+}
+
+/* What may have to wait, or is about what waits. */
+static int serve_waiting(struct io *io, struct request *r)
+{
+    switch (r->kind) {
+    case R_BEGIN: begin_load(io, r); return 1;
+    case R_LOCK_TAKE: take_lock(io, r); return 1;
+    case R_LOCK_LEAVE: leave_lock(io, r); return 1;
+    default: return 0;
+    }
 }
 
 static void serve(struct io *io, struct request *r)
 {
     while (r) {
+        struct request *next = r->next;
         size_t n = r->kind == R_GET || r->kind == R_SET ? neighbours(r) : 1;
-        if (n > 1 && r->kind == R_GET)
-            get_together(r, n);
-        else if (n > 1)
-            set_together(r, n);
-        else if (r->kind != R_BEGIN)
-            r->result = serve_one(r);
-        for (; n; n--) {
-            struct request *next = r->next;
-            if (r->kind == R_BEGIN)
-                begin_load(io, r);
-            else
-                finish(io, r);
+        if (serve_waiting(io, r)) {
             r = next;
+        } else {
+            if (n > 1 && r->kind == R_GET)
+                get_together(r, n);
+            else if (n > 1)
+                set_together(r, n);
+            else
+                r->result = serve_one(r);
+            for (; n; n--) {
+                next = r->next;
+                finish(io, r);
+                r = next;
+            }
         }
         signal_ports(io);
     }
@@ -372,12 +470,15 @@ static void serve(struct io *io, struct request *r)
 
 /* ---- The thread ---------------------------------------------------------------------------------------------------------- */
 
-/* While loads wait it must hear of their ends too. */
+/* While loads or locks are waited for it must hear of their ends too. */
 static void sleep_on_descriptors(struct io *io)
 {
     struct pollfd fds[2] = { { .fd = io->wake_fd, .events = POLLIN }, { .fd = io->load_fd, .events = POLLIN } };
+    uint64_t now = now_ns();
+    /* It is never further away than a lock's own end or LOOK_AGAIN_NS. A millisecond begun counts. */
+    int timeout = io->look_ns > now ? (int)((io->look_ns - now + 999999) / 1000000) : 0;
 
-    if (poll(fds, io->load_fd >= 0 ? 2 : 1, LOOK_AGAIN_MS) <= 0)
+    if (poll(fds, io->load_fd >= 0 ? 2 : 1, timeout) <= 0)
         return;
     if (fds[0].revents)
         drain_fd(io->wake_fd);
@@ -385,7 +486,7 @@ static void sleep_on_descriptors(struct io *io)
         libcache_load_drain(io->cache);
 }
 
-/* What is to be done, and whether that is the last. Sleeps, but for when loads wait: then the caller does. */
+/* What is to be done, and whether that is the last. Sleeps, but for when something waits: then the caller does. */
 static struct request *next_queue(struct io *io, int *stopping)
 {
     struct request *queue;
@@ -405,7 +506,7 @@ static struct request *next_queue(struct io *io, int *stopping)
     return queue;
 }
 
-/* What waits when all ends: nobody will load it through us. */
+/* What waits when all ends: nobody will load or take it through us. */
 static void give_up_waiting(struct io *io)
 {
     struct request *r = list_take(&io->waiting);
@@ -483,6 +584,7 @@ struct io *io_start(libcache *cache)
     io->pid = getpid();
     io->here = word_of_this_process();
     io->load_fd = -1;
+    io->look_ns = UINT64_MAX;
     io->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     list_clear(&io->queue);
     list_clear(&io->orphans);

@@ -31,6 +31,7 @@ enum request_kind {
     R_LOCK_TAKE,
     R_LOCK_KEEP,
     R_LOCK_FREE,
+    R_LOCK_LEAVE, /* whose future is `extra` does not wait any more for a lock */
     R_RATE,
     R_BEGIN,
     R_RECHECK,
@@ -54,7 +55,8 @@ struct request {
     uint64_t ms, limit;   /* TTLs, windows */
     int64_t delta;
     unsigned wait_ms, flags;
-    uint64_t give_up_ns; /* BEGIN: when waiting ends */
+    uint64_t give_up_ns; /* BEGIN, LOCK_TAKE: when waiting ends. LOCK_TAKE: 0, it is not waited for */
+    libcache_lock_wait lock_wait;
     libcache_load *load; /* BEGIN: out; COMMIT, ABORT: in; RECHECK: both. NULL when it has ended */
     libcache_owner owner;
     int error; /* ABORT */

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import random
+import socket
 import threading
 import time
 import weakref
@@ -211,6 +212,73 @@ async def test_a_lock_that_came_for_a_cancelled_waiter_is_freed(two):
         await asyncio.gather(task, return_exceptions=True)
         async with ns.cache.aio.lock("job", ttl=30, wait=5):
             pass
+
+
+@pytest.mark.parametrize("with_redis", [True, False])
+async def test_who_waits_for_a_lock_is_woken(request, with_redis):
+    """By news, and not by looking ten times a second: then none of these would be quick."""
+    if with_redis:
+        a, b = (ns.cache for ns in request.getfixturevalue("two"))
+    else:
+        a = b = request.getfixturevalue("cache")
+    took = []
+    for _ in range(20):
+        lock, other = a.lock("job", ttl=60), b.aio.lock("job", ttl=60, wait=30)
+        assert lock.take()
+        task = asyncio.ensure_future(other.take())
+        await asyncio.sleep(0)
+        await b.aio.lock("another", ttl=60).take()  # is served after that has begun to wait
+        begun = time.perf_counter()
+        lock.free()
+        assert await task
+        took.append(time.perf_counter() - begun)
+        await other.free()
+    assert sorted(took)[5] < 0.05  # a quarter of them: machines are busy
+
+
+async def test_waiting_for_a_lock_ends(two):
+    writer, reader = two
+    with writer.cache.lock("job", ttl=60):
+        assert not await reader.cache.aio.lock("job", ttl=60, wait=0.02).take()
+    with writer.cache.lock("short", ttl=0.02):
+        assert await reader.cache.aio.lock("short", ttl=60, wait=30).take()
+
+
+def looks(server, names):
+    """Redis's MONITOR, and a function that reads the next command: which of the locks it asked for, if any."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(20)
+    connection.connect(server.socket)
+    connection.sendall(b"MONITOR\r\n")
+    lines = connection.makefile("rb")
+    assert lines.readline() == b"+OK\r\n"
+
+    def read():
+        line = lines.readline()
+        return next((name for name in names if name.encode() in line and b"EVALSHA" in line), None)
+
+    return connection, read
+
+
+async def test_a_cancelled_waiter_asks_for_the_lock_no_more(server, two):
+    writer, reader = two
+    assert writer.cache.lock("cancelled", ttl=600).take() and writer.cache.lock("waited-for", ttl=600).take()
+    task = asyncio.ensure_future(reader.cache.aio.lock("cancelled", ttl=60, wait=600).take())
+    other = asyncio.ensure_future(reader.cache.aio.lock("waited-for", ttl=60, wait=600).take())
+    await asyncio.sleep(0)
+    assert not await reader.cache.aio.lock("waited-for", ttl=60).take()  # served after they have begun to wait
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not await reader.cache.aio.lock("waited-for", ttl=60).take()  # served after that
+    connection, read = looks(server, ["cancelled", "waited-for"])
+    with connection:
+        seen = []
+        while seen.count("waited-for") < 3:
+            seen.append(read())
+    assert "cancelled" not in seen
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
 
 
 async def test_a_cancelled_leader_hands_over(two):
