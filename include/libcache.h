@@ -592,6 +592,7 @@ typedef struct libcache_load_options {
     void *(*keep)(void *arg);    /* a refresh in the background runs later: what the loader gets then. NULL: arg itself, which
                                     must live until it has run */
     void (*drop)(void *kept);    /* it has run */
+    uint64_t soft_ttl_ms;        /* what is older is stale for this call: instead of the policy's soft_ttl. 0: the policy's */
 } libcache_load_options;
 
 #define LIBCACHE_LOAD_OPTIONS_INIT LIBCACHE_SIZED(libcache_load_options)

@@ -292,6 +292,7 @@ static int begin(struct request *r, unsigned flags, unsigned wait_ms)
 
     options.flags = r->flags | flags;
     options.wait_ms = wait_ms;
+    options.soft_ttl_ms = r->ms;
     r->load = NULL;
     return libcache_load_begin(&r->load, r->ns, r->key.data, r->key.size, &r->answer, &options);
 }

@@ -52,7 +52,7 @@ struct request {
     libcache_slice *slices; /* keys of many, or tags */
     size_t n;
     libcache_item *items; /* SET_MANY */
-    uint64_t ms, limit;   /* TTLs, windows */
+    uint64_t ms, limit;   /* TTLs (BEGIN: the soft one), windows */
     int64_t delta;
     unsigned wait_ms, flags;
     uint64_t give_up_ns; /* BEGIN, LOCK_TAKE: when waiting ends. LOCK_TAKE: 0, it is not waited for */
