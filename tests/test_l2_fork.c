@@ -215,7 +215,7 @@ START_TEST(a_lock_held_during_the_fork_does_not_bind_the_child)
         alarm(5);
         if (pool_checkout(&pool, &slot, deadline_after_ms(MS), 0) != LIBCACHE_OK)
             _exit(1);
-        pool_checkin(&pool, slot, 0);
+        pool_checkin(&pool, slot, 0, 0);
         pool_free(&pool);
         _exit(0);
     }

@@ -51,8 +51,8 @@ void pool_free(struct pool *pool);
 /* A slot, BUSY: with an idle connection, or (connection NULL) with room for one. EUNAVAILABLE: none in time. */
 int pool_checkout(struct pool *pool, struct slot **out, uint64_t deadline, uint64_t now_ms);
 
-/* Gives it back. A connection that is not usable, of an old generation, or one too many is closed. */
-void pool_checkin(struct pool *pool, struct slot *slot, uint64_t now_ms);
+/* Gives it back; busy_ns is counted. A connection that is not usable, of an old generation, or one too many is closed. */
+void pool_checkin(struct pool *pool, struct slot *slot, uint64_t now_ms, uint64_t busy_ns);
 
 /* The connection in the slot is dead: closes it, so that another can be made there. The others come under suspicion. */
 void pool_replace(struct pool *pool, struct slot *slot);

@@ -282,7 +282,7 @@ int transport_exchange(struct transport *transport, const struct request *reques
                        uint64_t deadline, unsigned flags)
 {
     const struct patience patience = { deadline, -1 };
-    uint64_t now = now_ms(transport), begun;
+    uint64_t now = now_ms(transport), begun, took;
     struct slot *slot;
     int result;
 
@@ -291,14 +291,15 @@ int transport_exchange(struct transport *transport, const struct request *reques
         if (!breaker_allows(transport->options.breaker, &limits, now))
             return LIBCACHE_EUNAVAILABLE;
     }
-    begun = transport->options.timed ? monotonic_ns() : 0;
+    begun = monotonic_ns();
     result = pool_checkout(&transport->pool, &slot, deadline, now);
     if (result != LIBCACHE_OK)
         return result;
     result = exchange_in(transport, slot, request, out, &patience, flags);
-    pool_checkin(&transport->pool, slot, now);
+    took = monotonic_ns() - begun;
+    pool_checkin(&transport->pool, slot, now, took);
     if (transport->options.timed)
-        transport->options.timed(transport->options.timed_arg, monotonic_ns() - begun);
+        transport->options.timed(transport->options.timed_arg, took);
     return result;
 }
 
