@@ -109,7 +109,8 @@ static void measure_footprint(replay *r, const replay_options *options)
 /* ---- the replay ----------------------------------------------------------------------------------- */
 
 /*
- * All defaults, but for values larger than the default lets in. When the cache does not allow that for its
+ * All defaults, but for the number of namespaces in the place of a live cache, where room for many is a small share of the whole but
+ * not of a sample; and for values larger than the default lets in. When the cache does not allow that for its
  * budget, it is opened with the default: what is too large then counts as a miss and is not stored.
  */
 static libcache *open_cache(const replay *r)
@@ -120,6 +121,7 @@ static libcache *open_cache(const replay *r)
     size_t default_largest = r->budget_bytes / 32 < (1u << 20) ? r->budget_bytes / 32 : 1u << 20;
 
     options.memory_bytes = r->budget_bytes;
+    options.max_namespaces = r->trace->live ? 1 : 0;
     if (r->largest_bytes > default_largest) {
         options.max_value_bytes = r->largest_bytes;
         if (libcache_open(&cache, &options, NULL) == LIBCACHE_OK)
