@@ -4,10 +4,10 @@
  *
  * Or what `libcache trace` writes, which begins with "# libcache trace 1":
  *
- *     hash size key-size what ms namespace        what: hit stale negative miss set delete; size -: not known
+ *     hash size key-size what ms namespace        what: hit stale negative, the same with -l2, miss set delete; size -: not known
  *
  * What is stored after a miss is what the replay does at a miss by itself: it only says how large the value is. Other stores and
- * deletions are replayed. A key whose first request was a hit was in the cache before the trace began, and is put into the replay's
+ * deletions are replayed. What Redis had (-l2) missed in the memory that is replayed. A key whose first request was a hit was in the cache before the trace began, and is put into the replay's
  * cache as well. The hash is longer or shorter than the key was: the value makes up for it, so that their sum is right.
  */
 #include "bench_replay.h"
@@ -173,7 +173,7 @@ static void add_live_get(reader *r, uint32_t key, int found, uint64_t bytes)
     add_kind(r, key, REPLAY_GET, bytes);
     trace->n_gets++;
     trace->misses += !found;
-    if (!found)
+    if (!found && bytes == 0)
         trace->keys[key].missed = trace->n_requests;
 }
 
@@ -198,13 +198,16 @@ static void add_live(reader *r, char *line)
     }
     if (strcmp(field[WHAT], "hit") == 0 || strcmp(field[WHAT], "stale") == 0 || strcmp(field[WHAT], "negative") == 0)
         add_live_get(r, key, 1, bytes);
+    else if (strcmp(field[WHAT], "hit-l2") == 0 || strcmp(field[WHAT], "stale-l2") == 0 ||
+             strcmp(field[WHAT], "negative-l2") == 0)
+        add_live_get(r, key, 0, bytes);
     else if (strcmp(field[WHAT], "miss") == 0)
         add_live_get(r, key, 0, 0);
     else if (strcmp(field[WHAT], "delete") == 0)
         add_kind(r, key, REPLAY_DELETE, 0);
     else if (strcmp(field[WHAT], "set") != 0)
-        harness_die("%s:%zu: '%s' is none of hit, stale, negative, miss, set and delete", r->path, r->line,
-                    field[WHAT]);
+        harness_die("%s:%zu: '%s' is none of hit, stale, negative (or with -l2), miss, set and delete", r->path,
+                    r->line, field[WHAT]);
     else if (bytes == 0)
         harness_die("%s:%zu: a set has a size", r->path, r->line);
     else if (known->missed != 0) {

@@ -941,7 +941,7 @@ LIBCACHE_API int libcache_metrics(libcache *cache, libcache_value *text, unsigne
  * touch, increment, iteration, what handles with read_only read, and what ends by a tag, a namespace, "everything" or its TTL.
  *
  * While there is none, a hit of L1 costs no instruction more: a process that only hits in L1 looks for a trace every 256 hits
- * of a thread and namespace, and at each miss. Records go through a queue in the segment (a 512th of the memory, 32 bytes a record, at
+ * of a thread and namespace, and at each miss. Records go through a queue in the segment (a 256th of the memory, 32 bytes a record, at
  * most 8192). Nobody waits for room in it: what does not fit is dropped and counted.
  */
 typedef struct libcache_trace libcache_trace;
@@ -965,7 +965,8 @@ typedef struct libcache_trace_record {
     uint32_t key_size;
     uint32_t size;        /* of the value; 0 where there is none: NEGATIVE, MISS, a delete */
     int op;               /* enum libcache_trace_op */
-    int result;           /* of a get: HIT, STALE, NEGATIVE or MISS, from either tier */
+    int result;           /* of a get: HIT, STALE, NEGATIVE or MISS */
+    int tier;             /* enum libcache_tier: who answered it; 0: a miss, or no get */
 } libcache_trace_record;
 
 typedef struct libcache_trace_stats {
@@ -986,9 +987,9 @@ LIBCACHE_API int libcache_trace_begin(libcache_trace **out, libcache *cache, con
                                       libcache_error *error);
 
 /*
- * Takes out up to n records, oldest first, of each process in its order; *got says how many there were. Never waits. Call it often: every
- * 10 ms the queue of a 64 MiB segment (4096 records) takes 400,000 a second. One thread at a time. OK (*got may be 0). Errors: EINVAL (also in a forked
- * child), ENOTFOUND: the trace has ended, because it was not read for lease_ms.
+ * Takes out up to n records, oldest first, of each process in its order; *got says how many there were. Never waits. Call it often:
+ * every 10 ms the queue of a 64 MiB segment (8192 records) takes 800,000 a second. One thread at a time. OK (*got may be 0).
+ * Errors: EINVAL (also in a forked child), ENOTFOUND: the trace has ended, because it was not read for lease_ms.
  */
 LIBCACHE_API int libcache_trace_read(libcache_trace *trace, libcache_trace_record *records, size_t n, size_t *got);
 

@@ -38,13 +38,13 @@ static void note(libcache_ns *ns, const void *key, size_t key_size, enum trace_w
 
 void trace_read(libcache_ns *ns, const void *key, size_t key_size, int result, const libcache_value *value)
 {
-    switch (result) {
-    case LIBCACHE_HIT: note(ns, key, key_size, TRACE_HIT, value->size); break;
-    case LIBCACHE_STALE: note(ns, key, key_size, TRACE_STALE, value->size); break;
-    case LIBCACHE_NEGATIVE: note(ns, key, key_size, TRACE_NEGATIVE, 0); break;
-    case LIBCACHE_MISS: note(ns, key, key_size, TRACE_MISS, 0); break;
-    default: break; /* an error is counted as nothing, either */
-    }
+    int what = result == LIBCACHE_HIT ? TRACE_HIT : result == LIBCACHE_STALE ? TRACE_STALE : TRACE_NEGATIVE;
+
+    if (result == LIBCACHE_MISS)
+        note(ns, key, key_size, TRACE_MISS, 0);
+    else if (result >= LIBCACHE_HIT && result <= LIBCACHE_NEGATIVE) /* an error is counted as nothing, either */
+        note(ns, key, key_size, (enum trace_what)(value->tier == LIBCACHE_TIER_L2 ? what + TRACE_ELSEWHERE : what),
+             result == LIBCACHE_NEGATIVE ? 0 : value->size);
 }
 
 void trace_stored(libcache_ns *ns, const void *key, size_t key_size, size_t size)
@@ -136,6 +136,7 @@ int libcache_trace_begin(libcache_trace **out, libcache *cache, const libcache_t
 static void show(libcache_trace_record *out, const struct trace_seen *seen, const char *ns_name)
 {
     static const int results[TRACE_WHATS] = { LIBCACHE_HIT,  LIBCACHE_STALE, LIBCACHE_NEGATIVE,
+                                              LIBCACHE_HIT,  LIBCACHE_STALE, LIBCACHE_NEGATIVE,
                                               LIBCACHE_MISS, LIBCACHE_OK,    LIBCACHE_OK };
 
     out->key = seen->key;
@@ -148,6 +149,7 @@ static void show(libcache_trace_record *out, const struct trace_seen *seen, cons
               : seen->what == TRACE_DELETE ? LIBCACHE_TRACE_DELETE
                                            : LIBCACHE_TRACE_GET;
     out->result = results[seen->what];
+    out->tier = seen->what < TRACE_ELSEWHERE ? LIBCACHE_TIER_L1 : seen->what < TRACE_MISS ? LIBCACHE_TIER_L2 : 0;
 }
 
 int libcache_trace_read(libcache_trace *trace, libcache_trace_record *records, size_t n, size_t *got)

@@ -177,7 +177,8 @@ run_coherence() { # variant, seconds, more options
     fi
 }
 
-# The command-line tool, against segments and servers of its own: tool.sh tries the commands, tool_doctor.sh plants faults.
+# The command-line tool, against segments and servers of its own: tool.sh tries the commands, tool_doctor.sh plants faults, tool_trace.sh
+# traces.
 test_tool() { # variant, scripts...
     local variant=$1 script programs
     shift
@@ -187,6 +188,9 @@ test_tool() { # variant, scripts...
         tests/$script $programs || return 1
     done
 }
+
+# Traces of live segments, and their replay.
+test_traces() { run_make "$build/bin/bench-replay" && test_tool release tool_trace.sh; }
 
 # Each guard is broken in a build with hooks, and the checker or a test must notice.
 prove_guards() { run_make VARIANT=hooks programs && tests/coherence/prove.sh; }
@@ -203,6 +207,7 @@ check() {
     step "tests with hooks" run_programs hooks "" $($make -s --no-print-directory VARIANT=hooks print-hook-tests)
     step "coherence of several hosts under chaos" run_coherence release 10
     step "command-line tool" test_tool release tool.sh
+    step "traces of live caches" test_traces
     step "symbols" tests/symbols.sh
     step "installation and header" tests/install.sh
 }

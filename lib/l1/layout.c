@@ -9,7 +9,7 @@
 #define FLIGHT_SHARE (UINT64_C(64) << 10) /* bytes of memory for which there is a flight: loads that may be under way at once */
 #define FLIGHTS_MIN 32u
 #define FLIGHTS_MAX 16384u
-#define TRACE_SHARE 512 /* of the memory, for records of a trace */
+#define TRACE_SHARE 256 /* of the memory, for records of a trace */
 #define TRACE_RECORDS_MIN 64u
 #define TRACE_RECORDS_MAX 8192u
 #define REGION_MIN_BYTES (UINT64_C(64) << 10)

@@ -239,10 +239,19 @@ int trace_take(struct l1 *l1, struct trace_reader *r, struct trace_seen *out, si
 
 void trace_end(struct l1 *l1, const struct trace_reader *reader)
 {
+    struct trace_area *area = l1->trace;
     uint64_t id = reader->id;
+    int died;
 
-    if (!l1->read_only && __atomic_compare_exchange_n(&l1->trace->id, &id, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        store_relaxed(&l1->trace->until_ms, 0);
+    __atomic_compare_exchange_n(&area->id, &id, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    if (lock_take(&l1->head->spaces_lock, l1->lock_wait_ms, &died) != LIBCACHE_OK)
+        return; /* the next trace writes over the secret */
+    if (!load_acquire(&area->id)) {
+        store_relaxed(&area->secret[0], 0);
+        store_relaxed(&area->secret[1], 0);
+        store_relaxed(&area->until_ms, 0);
+    }
+    lock_give(&l1->head->spaces_lock);
 }
 
 uint64_t trace_dropped(const struct l1 *l1)

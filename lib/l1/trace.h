@@ -5,7 +5,16 @@
 #define L1_TRACE_H
 #include "l1/l1.h"
 
-enum trace_what { TRACE_HIT, TRACE_STALE, TRACE_NEGATIVE, TRACE_MISS, TRACE_SET, TRACE_DELETE, TRACE_WHATS };
+enum trace_what {
+    TRACE_HIT,
+    TRACE_STALE,
+    TRACE_NEGATIVE,
+    TRACE_ELSEWHERE, /* added to one of those: L1 did not have it, who uses L1 found it */
+    TRACE_MISS = 2 * TRACE_ELSEWHERE,
+    TRACE_SET,
+    TRACE_DELETE,
+    TRACE_WHATS
+};
 
 /* What a trace is to be. */
 struct trace_wish {

@@ -11,7 +11,8 @@
  *     fenced NS KEY TAG     a load that is overtaken: a stamp, an invalidation of the tag, a set with tag and stamp
  *     poll                  reads the log
  *     busy SECONDS NS       gets and sets for so long; "GETS HITS SETS"
- *     traffic NS KEYS COUNT SIZE SEED     COUNT gets of skewed keys, each with a set where it missed, values of SIZE / 2 to SIZE * 3 / 2 bytes; "GETS HITS"
+ *     traffic NS KEYS COUNT SIZE SEED   COUNT gets of skewed keys, each with a set where it missed, values of SIZE / 2 to
+ *                           SIZE * 3 / 2 bytes; "GETS HITS"
  *     quit
  */
 #include <libcache.h>
@@ -151,7 +152,7 @@ static void traffic(const char *name, int keys, int count, size_t size, uint64_t
             hits++;
         else
             libcache_set(ns, key, (size_t)length, value, size / 2 + (size_t)k * 7919 % size, NULL);
-        if (i % 256 == 255)
+        if (i % 128 == 127)
             usleep(1000);
     }
     libcache_release_value(&out);

@@ -18,7 +18,7 @@
 #define KEYS_WANTED 10000.0 /* of those that are there: so many make curves within a hundredth or so */
 #define LEAST_RATE 1e-6
 #define AT_ONCE 1024
-#define PAUSE_MS 5
+#define PAUSE_MS 1   /* small segments have small queues: some hundred records */
 #define LOOK_MS 1000 /* whether the segment is still the one of that name */
 #define SPACES 4096
 
@@ -65,6 +65,8 @@ static const char *word_of(const libcache_trace_record *r)
         return "set";
     if (r->op == LIBCACHE_TRACE_DELETE)
         return "delete";
+    if (r->tier == LIBCACHE_TIER_L2)
+        return r->result == LIBCACHE_HIT ? "hit-l2" : r->result == LIBCACHE_STALE ? "stale-l2" : "negative-l2";
     return result_name(r->result);
 }
 
@@ -170,6 +172,7 @@ static int trace_to(struct tracing *t, const struct target *target, const struct
     result = libcache_trace_begin(&trace, target->cache, &options, &error);
     if (result != LIBCACHE_OK)
         return fail(result == LIBCACHE_ENOTFOUND ? TOOL_NO : exit_code_of(result), "trace: %s", error.text);
+    fflush(t->out); /* who waits for it to begin sees that it has */
     result = run(t, target, trace, args->seconds_ms ? args->seconds_ms : DEFAULT_SECONDS_MS);
     libcache_trace_status(trace, &stats);
     libcache_trace_end(trace);
