@@ -570,6 +570,25 @@ START_TEST(a_record_that_somebody_has_written_over_is_given_up)
 }
 END_TEST
 
+START_TEST(a_queue_that_claims_to_hold_more_than_it_has_room_for_begins_anew)
+{
+    libcache_trace *trace;
+    struct rig rig;
+
+    rig_up(&rig);
+    trace = begin(rig.cache, 1, NULL);
+    notice(trace, rig.ns);
+    ask(rig.ns, "key");
+    rig.cache->l1.trace->next += UINT64_C(1) << 40;
+    ck_assert_uint_eq(read_all(trace), 0);
+    ck_assert_uint_eq(dropped(trace), 1);
+    ask(rig.ns, "key");
+    ck_assert_uint_eq(read_all(trace), 1);
+    libcache_trace_end(trace);
+    rig_down(&rig);
+}
+END_TEST
+
 START_TEST(whatever_is_scribbled_over_the_queue_no_call_crashes_and_values_stay_right)
 {
     struct dice dice = dice_of(1);
