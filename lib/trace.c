@@ -106,7 +106,7 @@ static int read_wish(struct trace_wish *wish, const libcache *cache, const libca
 int libcache_trace_begin(libcache_trace **out, libcache *cache, const libcache_trace_options *options,
                          libcache_error *error)
 {
-    struct trace_wish wish;
+    struct trace_wish wish = { .id = 0 };
     libcache_trace *trace;
     uint32_t pid = 0;
     int result;

@@ -742,6 +742,7 @@ int main(void)
         an_ended_readers_handle_does_nothing_to_the_next_trace, a_forked_child_leaves_its_parents_trace_alone,
         a_record_that_nobody_finishes_is_given_up_and_those_behind_it_are_not,
         a_record_that_somebody_has_written_over_is_given_up,
+        a_queue_that_claims_to_hold_more_than_it_has_room_for_begins_anew,
         whatever_is_scribbled_over_the_queue_no_call_crashes_and_values_stay_right,
         threads_that_write_while_it_is_read_lose_nothing_but_what_is_counted, bad_options_are_refused_by_name);
 }
