@@ -112,14 +112,15 @@ static int copy_records(struct tracing *t, libcache_trace *trace)
 static int run(struct tracing *t, const struct target *target, libcache_trace *trace, uint64_t for_ms)
 {
     uint64_t begun = now_ns(), until = begun + for_ms * UINT64_C(1000000), look = begun + LOOK_MS * UINT64_C(1000000),
-             now = begun;
+             now;
     int result;
 
     do {
         result = copy_records(t, trace);
         if (result != LIBCACHE_OK || ferror(t->out))
             break;
-        if ((now = now_ns()) >= look) {
+        now = now_ns();
+        if (now >= look) {
             fflush(t->out); /* who reads the other end of a pipe is to see something */
             look = now + LOOK_MS * UINT64_C(1000000);
             t->moved = target_moved(target);
