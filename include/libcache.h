@@ -940,8 +940,8 @@ LIBCACHE_API int libcache_metrics(libcache *cache, libcache_value *text, unsigne
  * processes, and nobody can compute names from hashes, nor find out by trying. Values never leave. Not written down: exists, ttl_left,
  * touch, increment, iteration, what handles with read_only read, and what ends by a tag, a namespace, "everything" or its TTL.
  *
- * While there is none, a hit of L1 costs no instruction more: a process that only hits in L1 looks for a trace every 256 hits
- * of a thread and namespace, and at each miss. Records go through a queue in the segment (a 256th of the memory, 32 bytes a record, at
+ * While there is none, a hit of L1 costs nothing that can be measured: a thread that only hits in L1 looks for a trace every 256 hits
+ * in a namespace; others at each miss and store. Records go through a queue in the segment (a 256th of the memory, 32 bytes a record, at
  * most 8192). Nobody waits for room in it: what does not fit is dropped and counted.
  */
 typedef struct libcache_trace libcache_trace;
