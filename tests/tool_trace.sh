@@ -99,7 +99,8 @@ by = {r['memory_bytes'] >> 20: r['miss_ratio'] for r in rows}
 what = f'live {live:.4f}, replayed {by}'
 assert rows[0]['live_memory_bytes'] == 8 << 20 and rows[0]['rate'] == 0.1, rows[0]
 assert 0.25 < live < 0.75, what
-assert abs(rows[0]['live_miss_ratio'] - live) < 0.01, (rows[0]['live_miss_ratio'], what)
+# which keys are in the sample is luck: a standard deviation of 0.005
+assert abs(rows[0]['live_miss_ratio'] - live) < 0.025, (rows[0]['live_miss_ratio'], what)
 assert abs(by[8] - live) < 0.03, what
 assert by[4] > by[8] + 0.05 > by[32] + 0.1, what
 assert all(r['lru_miss_ratio'] > 0 for r in rows)"
