@@ -238,7 +238,7 @@ $(TOOL): $(call objects,$(TOOL_SOURCES)) $(STATIC)
 $(TOOL_HOST): $(call objects,tests/tool/host.c) $(STATIC)
 	$(call link,$(CC))
 
-$(BIN)/bench-l1: $(call objects,$(L1_SOURCES) $(ENGINES) $(HARNESS)) $(STATIC)
+$(BIN)/bench-l1: $(call objects,$(L1_SOURCES) $(ENGINES) $(HARNESS) tests/support/redis_server.c) $(STATIC)
 	$(call link,$(L1_LINKER),$(PEER_LIBS) -lm)
 
 $(BIN)/bench-l2: $(call objects,$(L2_SOURCES) $(HARNESS) tests/support/redis_server.c) $(STATIC)

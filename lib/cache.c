@@ -146,8 +146,8 @@ static __attribute__((noinline, flatten)) int get_full(libcache_ns *ns, const vo
     return count_here(ns, result, MISS_COLD); /* no slot has its tag: nothing is known of it */
 }
 
-static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
-                                                  int result)
+static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *key, size_t key_size,
+                                                  libcache_value *value, int result)
 {
     if (result == LIBCACHE_MISS && !goes_to_redis(ns, 0)) {
         count_one(ns, COUNT_MISS_COLD);
@@ -190,8 +190,8 @@ int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_val
     return get_lean(ns, key, key_size, value);
 }
 
-/* Takes note that the next call is to be timed. When it begins, or 0: it is not. */
-static uint64_t begin_timed(libcache_ns *ns, int lean)
+/* If this one is to be timed: when it begins; else 0. */
+static uint64_t begin_timing(libcache_ns *ns, int lean)
 {
     if (!(lean & VIEW_TIMED))
         return 0;
@@ -199,19 +199,25 @@ static uint64_t begin_timed(libcache_ns *ns, int lean)
     return measure_now();
 }
 
-/* One of many is timed, if L1 has it. All are written down while there is a trace. */
+/* One of many is timed, if L1 has it. */
+static void end_timing(const libcache_ns *ns, int result, const libcache_value *value, uint64_t begun)
+{
+    if (begun && result == LIBCACHE_HIT && value->tier == LIBCACHE_TIER_L1)
+        measure_add(ns->cache, LIBCACHE_TIME_GET, measure_now() - begun);
+}
+
+/* All are written down while there is a trace. */
 static __attribute__((noinline)) int get_watched(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
                                                  unsigned flags)
 {
     int lean = load_relaxed(&ns->view.lean), result;
-    uint64_t begun = begin_timed(ns, lean);
+    uint64_t begun = begin_timing(ns, lean);
 
     if (flags || value->reserve || !(lean & VIEW_LEAN))
         result = get_full(ns, key, key_size, value, flags);
     else
         result = get_lean(ns, key, key_size, value);
-    if (begun && result == LIBCACHE_HIT && value->tier == LIBCACHE_TIER_L1)
-        measure_add(ns->cache, LIBCACHE_TIME_GET, measure_now() - begun);
+    end_timing(ns, result, value, begun);
     if (lean & VIEW_TRACED)
         trace_read(ns, key, key_size, result, value);
     return result;
@@ -232,7 +238,8 @@ static __attribute__((noinline, flatten)) int look_full(libcache_ns *ns, const v
     return result < 0 ? result : LIBCACHE_MISS;
 }
 
-static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const void *key, size_t key_size,
+                                                        libcache_value *value)
 {
     int result;
 
@@ -248,14 +255,13 @@ static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const v
 static __attribute__((noinline)) int look_watched(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
 {
     int lean = load_relaxed(&ns->view.lean), result;
-    uint64_t begun = begin_timed(ns, lean);
+    uint64_t begun = begin_timing(ns, lean);
 
     if (value->reserve || !(lean & VIEW_LEAN))
         result = look_full(ns, key, key_size, value);
     else
         result = look_lean(ns, key, key_size, value);
-    if (begun && result == LIBCACHE_HIT)
-        measure_add(ns->cache, LIBCACHE_TIME_GET, measure_now() - begun);
+    end_timing(ns, result, value, begun);
     if ((lean & VIEW_TRACED) && result == LIBCACHE_HIT)
         trace_read(ns, key, key_size, result, value);
     return result;
@@ -279,7 +285,8 @@ static __attribute__((noinline)) int look_slow(libcache_ns *ns, const void *key,
 {
     if (ns->cache->listens_on_calls)
         coherence_look(ns->cache->coherence, deadline);
-    return (ns->tiers & LIBCACHE_TIER_L1) && !ns->cache->l1.read_only ? look_here(ns, key, key_size, value) : LIBCACHE_MISS;
+    return (ns->tiers & LIBCACHE_TIER_L1) && !ns->cache->l1.read_only ? look_here(ns, key, key_size, value)
+                                                                       : LIBCACHE_MISS;
 }
 
 int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, uint64_t *deadline)
@@ -290,12 +297,13 @@ int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value
 /* Whether L1 may answer without further ado: there is one, and no call is due to read the log. */
 static force_inline int at_hand(const libcache_ns *ns)
 {
-    return likely(!ns->slow) || ((ns->tiers & LIBCACHE_TIER_L1) && ns->cache->listens_on_calls && !ns->cache->l1.read_only &&
-                                 !coherence_is_due(ns->cache->coherence));
+    return likely(!ns->slow) || ((ns->tiers & LIBCACHE_TIER_L1) && ns->cache->listens_on_calls &&
+                                 !ns->cache->l1.read_only && !coherence_is_due(ns->cache->coherence));
 }
 
 /* With times or version, as the closer look at L1 gives them. */
-static __attribute__((noinline)) int look_closer(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
+static __attribute__((noinline)) int look_closer(libcache_ns *ns, const void *key, size_t key_size,
+                                                 libcache_value *value, unsigned flags)
 {
     struct l1_key k;
     int result;

@@ -35,6 +35,7 @@ struct libcache {
     uint64_t (*random)(void *arg);
     void *random_arg;
     uint64_t random_state;        /* of the default random; relaxed atomics */
+    uint64_t random_process;      /* whose state it is (counters_process) */
     struct policy_book *policies; /* of the policy file; NULL: none */
     int (*execute)(void *arg, void (*job)(void *), void *job_arg); /* NULL: none */
     void *execute_arg;

@@ -84,8 +84,10 @@ static int run_loader(struct batch *b)
     if (make_call(b->ns->cache, asked, &c) != LIBCACHE_OK)
         return LIBCACHE_ENOMEM;
     for (size_t i = 0; i < b->n; i++)
-        if (is_ours(b, i))
+        if (is_ours(b, i)) {
             c.wanted[at++] = b->keys[i];
+            load_starts(b->loads[i]);
+        }
     failed = b->loader(b->arg, c.wanted, asked, c.loaded, c.outcome);
     at = 0;
     for (size_t i = 0; i < b->n; i++) {

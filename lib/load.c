@@ -62,6 +62,12 @@ struct beginning {
 
 /* ---- Making a load ------------------------------------------------------------------------------------------------ */
 
+void load_starts(libcache_load *load)
+{
+    load->begun_ms = l1_now(&load->ns->cache->l1);
+    load->begun_ns = measure_now();
+}
+
 static libcache_load *make_load(struct beginning *b)
 {
     libcache_load *load = b->load;
@@ -76,9 +82,8 @@ static libcache_load *make_load(struct beginning *b)
     load->key = b->key;
     memcpy(load + 1, b->key.data, b->key.size);
     load->key.data = load + 1;
-    load->begun_ms = l1_now(&b->ns->cache->l1);
-    load->begun_ns = measure_now();
     load->flags = b->flags;
+    load_starts(load);
     b->load = load;
     return load;
 }
@@ -240,15 +245,17 @@ static void tell_loop(libcache_load *load)
         wakers_wake(l1, UINT64_C(1) << waker->place); /* it came just now */
 }
 
-/* Waits for the lease until b->deadline. LEAD, WAIT (in vain), AGAIN, or what another host has stored. */
+/* Waits for the lease until b->deadline. LEAD, WAIT (in vain), AGAIN (another leads here), or what another host has stored. */
 static int wait_for_lease(struct beginning *b)
 {
     int result = LIBCACHE_WAIT;
 
     while (result == LIBCACHE_WAIT && lease_wait(b->ns, &b->load, b->value, &result, 1, b->deadline, &b->redis))
-        if (result == LIBCACHE_LEAD && !b->load->leads)
-            result = AGAIN;
-    return result;
+        ;
+    if (result != LIBCACHE_WAIT || b->load->wants_lease)
+        return result;
+    b->load->waits = 0;
+    return AGAIN;
 }
 
 /* Our host has nothing: the lease of all hosts. */
@@ -393,6 +400,25 @@ static int begin_flight(struct beginning *b)
     return result;
 }
 
+int load_rejoin(libcache_load **load, libcache_value *value)
+{
+    struct beginning b;
+    int result;
+
+    memset(&b, 0, sizeof b);
+    b.ns = (*load)->ns;
+    b.key = (*load)->key;
+    b.value = value;
+    b.load = *load;
+    b.flags = (*load)->flags | LIBCACHE_NO_BLOCK;
+    b.later = 1;
+    b.load->leads = b.load->wants_lease = 0;
+    b.load->lease_owner[0] = '\0';
+    result = begin_flight(&b);
+    *load = b.load;
+    return result;
+}
+
 static int read_load_options(const libcache_load_options *given, libcache_ns *ns, struct beginning *b)
 {
     libcache_load_options o;
@@ -479,6 +505,8 @@ int load_begin(libcache_load **load, libcache_ns *ns, const void *key, size_t ke
     result = begin(&b);
     *redis = b.redis;
     count_begun(ns, (libcache_slice){ key, key_size }, result, value, b.why);
+    if (b.load && result != LIBCACHE_WAIT)
+        load_starts(b.load);
     *load = b.load;
     return result;
 }
@@ -536,6 +564,8 @@ int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wai
             result = begin_flight(&b);
         else if (result == LIBCACHE_WAIT)
             tell_loop(b.load);
+        if (b.load && result != LIBCACHE_WAIT)
+            load_starts(b.load);
         *load = b.load;
         return result;
     }
@@ -547,6 +577,8 @@ int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wai
         result = begin_flight(&b);
     else if (result != LIBCACHE_BYPASS)
         drop_load(&b, FLIGHT_FENCED);
+    if (b.load && result != LIBCACHE_WAIT)
+        load_starts(b.load);
     *load = b.load;
     return result;
 }

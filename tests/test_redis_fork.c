@@ -241,6 +241,7 @@ static void fork_with(int kind, int listener)
     hosts.a.options.segment = kind;
     hosts.a.options.name = kind == LIBCACHE_NAMED ? segment_name("fork") : NULL;
     hosts.a.options.listener = listener;
+    hosts.a.options.lock_wait_ms = 20000; /* a machine that is busy may stop who has one for seconds */
     hosts.a.options.allocator = NULL; /* the counting one takes a lock of Check's: no good in a child */
     hosts_open(&hosts);
     for (int i = 0; i < WORKERS; i++)

@@ -127,6 +127,9 @@ int counters_open(struct counters *counters, struct metrics_area *area, uint64_t
                   int read_only);
 void counters_close(struct counters *counters);
 
+/* A number that this process has and no other that lives; never 0. A forked child has another than its parent. */
+uint64_t counters_process(struct counters *counters);
+
 static force_inline struct tally *counters_tally(const struct counters *counters, uint32_t space)
 {
     return &counters->tallies[space];
