@@ -183,6 +183,8 @@ int load_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value 
         early_scale(ns, value) * AHEAD_MAX >= (double)fresh_for(ns->view.soft_ttl_ms, value))
         return LIBCACHE_MISS;
     count_one(ns, COUNT_HIT);
+    if (trace_is_on(&ns->cache->l1))
+        trace_read(ns, key, key_size, LIBCACHE_HIT, value);
     return LIBCACHE_HIT;
 }
 
@@ -479,11 +481,13 @@ static int check_begin(libcache_ns *ns, const void *key, size_t key_size, libcac
     return key_ok(key, key_size) ? LIBCACHE_OK : LIBCACHE_EKEY;
 }
 
-void count_begun(libcache_ns *ns, int result, const libcache_value *value, enum miss why)
+void count_begun(libcache_ns *ns, libcache_slice key, int result, const libcache_value *value, enum miss why)
 {
     int found = result == LIBCACHE_HIT || result == LIBCACHE_STALE || result == LIBCACHE_NEGATIVE;
 
     count_read(ns, found ? result : LIBCACHE_MISS, found ? value->tier : 0, why);
+    if (trace_is_on(&ns->cache->l1))
+        trace_read(ns, key.data, key.size, found ? result : LIBCACHE_MISS, value);
 }
 
 int load_begin(libcache_load **load, libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
@@ -506,7 +510,7 @@ int load_begin(libcache_load **load, libcache_ns *ns, const void *key, size_t ke
     b.redis = *redis;
     result = begin(&b);
     *redis = b.redis;
-    count_begun(ns, result, value, b.why);
+    count_begun(ns, (libcache_slice){ key, key_size }, result, value, b.why);
     if (b.load && result != LIBCACHE_WAIT)
         load_starts(b.load);
     *load = b.load;

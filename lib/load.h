@@ -43,7 +43,7 @@ void load_begin_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libc
                      const libcache_load_options *options, libcache_load **loads);
 
 /* What a begin gave: whatever is not given out now is a miss, and `why` says for what reason. */
-void count_begun(libcache_ns *ns, int result, const libcache_value *value, enum miss why);
+void count_begun(libcache_ns *ns, libcache_slice key, int result, const libcache_value *value, enum miss why);
 
 /* In L1, where early refreshes are wanted. HIT (counted): nobody would refresh it yet; MISS: anything else. */
 int load_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value);

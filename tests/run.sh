@@ -219,7 +219,8 @@ run_coherence() { # variant, seconds, more options
     fi
 }
 
-# The command-line tool, against segments and servers of its own: tool.sh tries the commands, tool_doctor.sh plants faults.
+# The command-line tool, against segments and servers of its own: tool.sh tries the commands, tool_doctor.sh plants faults, tool_trace.sh
+# traces.
 test_tool() { # variant, scripts...
     local variant=$1 script programs
     shift
@@ -229,6 +230,9 @@ test_tool() { # variant, scripts...
         tests/$script $programs || return 1
     done
 }
+
+# Traces of live segments, and their replay.
+test_traces() { test_tool release tool_trace.sh; } # wants bench-replay
 
 # Each guard is broken in a build with hooks, and the checker or a test must notice.
 prove_guards() { run_make VARIANT=hooks programs && tests/coherence/prove.sh; }
@@ -240,13 +244,14 @@ bench_smoke() { run_make bench-programs && tests/bench_smoke.sh; }
 
 # What takes longest begins first.
 check() {
-    step "build (warnings are errors)" run_make VARIANT=release WERROR=1 static shared tool-programs demo-program programs
+    step "build (warnings are errors)" run_make VARIANT=release WERROR=1 static shared tool-programs demo-program programs "$build/bin/bench-replay"
     step "build with hooks" run_make WERROR=1 VARIANT=hooks hook-programs
     step "tests" test_variant release
     begin "installation and header" tests/install.sh
     begin "tests with hooks" run_programs hooks "" $($make -s --no-print-directory VARIANT=hooks print-hook-tests)
     begin "command-line tool" test_tool release tool.sh
     begin "coherence of several hosts under chaos" run_coherence release 10
+    begin "traces of live caches" test_traces
     begin "symbols" tests/symbols.sh
     tell_begun
 }

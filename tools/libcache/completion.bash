@@ -4,7 +4,7 @@
 _libcache() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' segment=${LIBCACHE_SEGMENT-} option i
     local common='--name --redis --prefix --identity --policy-file --timeout --json --help --version'
-    local commands='stat top get set del invalidate clear ls scan segments doctor metrics warm bench'
+    local commands='stat top get set del invalidate clear ls scan segments doctor metrics trace warm bench'
     local own='' operands=0
 
     COMPREPLY=()
@@ -35,6 +35,7 @@ _libcache() {
     segments) own='--all --names' ;;
     doctor) own='--admin-redis --max-staleness --redis-timeout' ;;
     metrics) own='--listen --count' ;;
+    trace) own='--output --seconds --rate --namespace' ;;
     warm) own='--namespace --format --ttl --batch' ;;
     bench) own='--seconds --memory --keys --size' ;;
     esac
@@ -43,7 +44,7 @@ _libcache() {
     -N | --namespace) COMPREPLY=($(compgen -W "$(_libcache_namespaces "$segment")" -- "$word")) ; return ;;
     -s | --sort) [ "$command" = top ] && COMPREPLY=($(compgen -W 'name gets miss evict bytes' -- "$word")) && return ;;
     -F | --format) COMPREPLY=($(compgen -W 'keys tsv json' -- "$word")) ; return ;;
-    -f | --file | --policy-file) COMPREPLY=($(compgen -f -- "$word")) ; return ;;
+    -f | --file | -o | --output | --policy-file) COMPREPLY=($(compgen -f -- "$word")) ; return ;;
     -r | --redis | --prefix | --identity | --timeout | --admin-redis) return ;;
     esac
     case $word in
