@@ -26,6 +26,13 @@ segments="$a $b"
 host_start A --memory 4194304 --redis "$url" --thread $a
 host_start B --memory 4194304 --redis "$url" --thread $b
 
+# By Prometheus's conventions of names; the older text format that promtool wants is made as docs/metrics.md says.
+older=$(sed -n "/^    awk '/,/' >libcache.prom/ { s/ >libcache.prom//; p }" docs/metrics.md)
+"$tool" metrics -n $a | bash -c "$older" >"$scratch/older.prom"
+wants 0 promtool check metrics <"$scratch/older.prom"
+[ "$(grep -c '^# TYPE libcache_.*_total counter' "$scratch/older.prom")" -ge 20 ] || fail "what docs/metrics.md says of the older format"
+[ ! -s "$err" ] && [ ! -s "$out" ] || fail "promtool check metrics: $(cat "$out" "$err")"
+
 serve() { # segment, variable that gets its address
     : >"$scratch/$1.err"
     "$tool" metrics -n "$1" --listen 0 2>>"$scratch/$1.err" &
