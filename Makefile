@@ -194,7 +194,8 @@ $(OUT)/flags: FORCE
 $(OBJ)/lib/%.o: MORE = $(LIB_FLAGS)
 $(OBJ)/tests/%.o: MORE = -Itests $(CHECK_CFLAGS)
 $(OBJ)/bench/%.o: MORE = -Itests $(PEER_DEFINES)
-$(OBJ)/tools/%.o: INCLUDES = -Iinclude
+# Private, or whatever it is made of inherits it, the flags that are compared above too.
+$(OBJ)/tools/%.o: private INCLUDES = -Iinclude
 
 $(OBJ)/%.o: %.c $(OUT)/flags
 	$(call say,CC,$@)
