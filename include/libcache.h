@@ -592,6 +592,7 @@ typedef struct libcache_load_options {
     void *(*keep)(void *arg);    /* a refresh in the background runs later: what the loader gets then. NULL: arg itself, which
                                     must live until it has run */
     void (*drop)(void *kept);    /* it has run */
+    uint64_t soft_ttl_ms;        /* what is older is stale for this call: instead of the policy's soft_ttl. 0: the policy's */
 } libcache_load_options;
 
 #define LIBCACHE_LOAD_OPTIONS_INIT LIBCACHE_SIZED(libcache_load_options)
@@ -691,6 +692,20 @@ typedef struct libcache_owner {
 
 LIBCACHE_API int libcache_lock_take(libcache *cache, const void *name, size_t name_size, libcache_owner *owner,
                                     uint64_t ttl_ms, unsigned wait_ms);
+/*
+ * lock_take for event loops: never sleeps. OK; or WAIT: another has it. Then load_fd's descriptor becomes readable when it may have been
+ * given back: call load_drain, and this again with the same arguments, for each lock that is waited for; and without that when
+ * wait->look_ns (of CLOCK_MONOTONIC) has come, for it may have ended, or the news been lost. In between a call costs nothing: it gives
+ * WAIT without asking Redis. All of `wait` is zero at first, and whenever the lock is to be looked at whatever is known. Ask for
+ * load_fd before; without a descriptor look_ns is all there is. Who does not want it any more just stops calling. Errors: as lock_take.
+ */
+typedef struct libcache_lock_wait {
+    uint64_t look_ns;
+    uint64_t seen; /* the library's */
+} libcache_lock_wait;
+
+LIBCACHE_API int libcache_lock_try(libcache *cache, const void *name, size_t name_size, libcache_owner *owner, uint64_t ttl_ms,
+                                   libcache_lock_wait *wait);
 LIBCACHE_API int libcache_lock_keep(libcache *cache, const void *name, size_t name_size, const libcache_owner *owner,
                                     uint64_t ttl_ms);
 LIBCACHE_API int libcache_lock_free(libcache *cache, const void *name, size_t name_size, const libcache_owner *owner);
@@ -813,7 +828,7 @@ typedef struct libcache_stats {
     uint64_t l2_verified;         /* values whose marks Redis had to be asked for */
     uint64_t l2_errors;           /* calls that Redis did not serve: reads became misses */
     uint64_t l2_exchanges, l2_connects, l2_timeouts, l2_retries, l2_bytes_out, l2_bytes_in;
-    uint64_t l2_time_us;          /* spent in exchanges, by all threads together */
+    uint64_t l2_time_us;          /* spent in exchanges, by all threads together; waiting for a connection and connecting included */
     uint64_t log_records;         /* of the log, applied by this handle */
     unsigned l2_connections;      /* open now */
     unsigned l2_up;               /* 1: the circuit breaker is closed */
@@ -869,6 +884,10 @@ typedef struct libcache_ns_stats {
     /* now */
     uint64_t entries, live_bytes;
     uint64_t evictions;          /* since the segment was created: live entries that had to make room */
+    /* connections to Redis, which belong to no namespace: only libcache_sum_stats has them */
+    uint64_t l2_connects, l2_timeouts, l2_retries; /* made; deadlines missed; requests repeated on another connection */
+    uint64_t l2_bytes_out, l2_bytes_in;
+    uint64_t pool_waits, pool_refusals; /* for a free connection, and those in vain */
 } libcache_ns_stats;
 
 #define LIBCACHE_NS_STATS_INIT LIBCACHE_SIZED(libcache_ns_stats)

@@ -58,9 +58,16 @@ struct remote_key {
     libcache_stamp *stamp;   /* NULL, or gets what a load that begins now, the value being missing, is to carry */
     int fresh_only;          /* what is stale is left where it is: STALE, and the value is untouched. So is what is so before ... */
     uint64_t ahead_ms;       /* ... so long from now */
+    uint64_t soft_ttl_ms;    /* instead of the policy's; 0: the policy's */
     const char *owner;       /* NULL, or who is to have the lease of the key's load (L2_OWNER_BYTES); fresh_only: he does not wait for it */
     enum l2_leased leased;   /* whether he has it */
 };
+
+/* From when on a value is stale, where a call may say so itself (own; 0: it does not). 0: never. */
+static inline uint64_t soft_ttl_of(const libcache_ns *ns, uint64_t own)
+{
+    return own ? own : ns->view.soft_ttl_ms;
+}
 
 /*
  * Looks n keys that L1 does not have up in Redis, in one round trip, and a second one where marks must be asked for. Fills

@@ -39,6 +39,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/wiped.h"
 #include "l1/flights.h"
 #include "l1/hook.h"
 #include "l1/lock.h"
@@ -581,7 +582,8 @@ int coherence_open(struct coherence **out, const struct coherence_options *optio
     c->random_arg = options->l2.transport.random_arg;
     c->allocator = options->allocator;
     c->pid = (int)getpid();
-    c->wake_fd = -1;
+    c->heard_fd = c->wake_fd = -1;
+    c->here = wiped_word();
     burst_init(&c->burst, c->allocator);
     l2.known = known;
     l2.contact = contact;
@@ -607,13 +609,17 @@ void coherence_close(struct coherence *c)
     coherence_notice_fork(c);
     listener_stop(c);
     l2_close(c->l2);
+    wiped_word_free(c->here);
     memory_free(c->allocator, c);
 }
 
 void coherence_notice_fork(struct coherence *c)
 {
-    int self = (int)getpid(), other;
+    int self, other;
 
+    if (likely(c->here && load_acquire(c->here)))
+        return;
+    self = (int)getpid();
     while (load_acquire(&c->pid) != self) {
         other = load_acquire(&c->forking);
         if (other == self || !__atomic_compare_exchange_n(&c->forking, &other, self, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -629,6 +635,8 @@ void coherence_notice_fork(struct coherence *c)
         }
         store_release(&c->forking, 0);
     }
+    if (c->here)
+        store_release(c->here, 1);
 }
 
 void coherence_stats(const struct coherence *c, struct coherence_stats *out)

@@ -40,6 +40,7 @@ struct coherence {
     unsigned timeout_ms, poll_ms;
     int threaded;
     const libcache_allocator *allocator;
+    uint64_t *here;       /* 0 in a child that has not seen to the fork's consequences; NULL: not to be had, pid tells it */
     int pid;              /* of the process whose the rest is */
     int forking;          /* pid of who is seeing to a fork's consequences */
     uint64_t records;     /* relaxed adds */
@@ -52,6 +53,7 @@ struct coherence {
     int has_thread, listening; /* listening: relaxed */
     int stop;             /* relaxed */
     int wake_fd;          /* an eventfd */
+    int heard_fd;         /* of the thread's connection, where a forked child finds it; -1: none */
 };
 
 void mirror_read(const struct coherence *c, struct mirror *out);

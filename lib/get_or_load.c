@@ -194,7 +194,7 @@ int libcache_get_or_load(libcache_ns *ns, const void *key, size_t key_size, libc
 
     /* A get's hit is fresh, whatever the policy: where none is to be refreshed early, it is all that is wanted. What it is not, is
        begun anew. */
-    if (ns && value && loader && (!options || (options->struct_size == sizeof *options && !options->flags))) {
+    if (ns && value && loader && (!options || (options->struct_size == sizeof *options && !options->flags && !options->soft_ttl_ms))) {
         int result = !ns->watched ? cache_look(ns, key, key_size, value, &redis)
                      : !ns->slow  ? load_look(ns, key, key_size, value)
                                   : LIBCACHE_MISS;

@@ -135,6 +135,13 @@ static void fill_ns_stats(libcache_ns_stats *out, const uint64_t *c)
     out->negatives_l1 = c[COUNT_NEGATIVE];
     out->negatives_l2 = c[COUNT_NEGATIVE_L2];
     SHARED_FIELDS(out, c);
+    out->l2_connects = c[COUNT_CONNECT];
+    out->l2_timeouts = c[COUNT_TIMEOUT];
+    out->l2_retries = c[COUNT_RETRY];
+    out->l2_bytes_out = c[COUNT_SENT_BYTES];
+    out->l2_bytes_in = c[COUNT_RECEIVED_BYTES];
+    out->pool_waits = c[COUNT_POOL_WAIT];
+    out->pool_refusals = c[COUNT_POOL_REFUSAL];
 }
 
 /* One namespace of the segment. ECORRUPT: its name is no name any more. */

@@ -131,7 +131,8 @@ static void ask(libcache_ns *ns, struct remote_key *k, libcache_load **loads, li
                                     .why = load->why,
                                     .stamp = &load->stamp,
                                     .fresh_only = load->refreshes,
-                                    .ahead_ms = load->early_ms };
+                                    .ahead_ms = load->early_ms,
+                                    .soft_ttl_ms = load->soft_ttl_ms };
         if (load->leads && lease_wanted(ns, load->flags)) {
             prepare_lease(load);
             k[m].owner = load->lease_owner;

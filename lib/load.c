@@ -50,6 +50,7 @@ struct beginning {
     libcache_load *load;      /* made when first needed */
     uint64_t deadline;        /* for waiting; ns of CLOCK_MONOTONIC */
     uint64_t redis;           /* for Redis, between two waits: see coherence_deadline (G7) */
+    uint64_t soft_ttl_ms;     /* as in struct remote_key */
     unsigned flags;
     int stale;                /* value holds an older one */
     int later;                /* Redis is asked later, for many keys at once */
@@ -84,6 +85,7 @@ static libcache_load *make_load(struct beginning *b)
     load->key.data = load + 1;
     load->flags = b->flags;
     load_starts(load);
+    load->soft_ttl_ms = b->soft_ttl_ms;
     b->load = load;
     return load;
 }
@@ -111,7 +113,7 @@ static int look_in_l1(struct beginning *b)
     int result = LIBCACHE_MISS;
 
     if (b->ns->tiers & LIBCACHE_TIER_L1)
-        result = l1_get_any(&b->ns->cache->l1, &b->key, b->ns->view.soft_ttl_ms, b->value, LIBCACHE_TIMES | L1_LATE);
+        result = l1_get_any(&b->ns->cache->l1, &b->key, soft_ttl_of(b->ns, b->soft_ttl_ms), b->value, LIBCACHE_TIMES | L1_LATE);
     if (result == LIBCACHE_STALE)
         b->stale = 1;
     if (result == LIBCACHE_MISS && !b->knows_why && (b->ns->tiers & LIBCACHE_TIER_L1))
@@ -124,7 +126,7 @@ static int look_in_l1(struct beginning *b)
 static int look_in_redis(struct beginning *b)
 {
     struct remote_key k = { .l1 = b->key, .value = b->value, .result = LIBCACHE_MISS, .why = b->why,
-                            .stamp = b->load ? &b->load->stamp : &b->stamp };
+                            .stamp = b->load ? &b->load->stamp : &b->stamp, .soft_ttl_ms = b->soft_ttl_ms };
     libcache *cache = b->ns->cache;
 
     if (!cache->coherence || !(b->ns->tiers & LIBCACHE_TIER_L2) || (b->flags & LIBCACHE_SKIP_L2))
@@ -153,12 +155,12 @@ static int look_first(struct beginning *b)
 }
 
 /* For how long a fresh value, whose times are in *value, stays fresh. */
-static uint64_t fresh_for(const libcache_ns *ns, const libcache_value *value)
+static uint64_t fresh_for(uint64_t soft_ttl_ms, const libcache_value *value)
 {
     uint64_t left = value->ttl_left_ms;
 
-    if (ns->view.soft_ttl_ms && ns->view.soft_ttl_ms > value->age_ms && ns->view.soft_ttl_ms - value->age_ms < left)
-        left = ns->view.soft_ttl_ms - value->age_ms;
+    if (soft_ttl_ms && soft_ttl_ms > value->age_ms && soft_ttl_ms - value->age_ms < left)
+        left = soft_ttl_ms - value->age_ms;
     return left;
 }
 
@@ -178,7 +180,7 @@ int load_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value 
         return LIBCACHE_MISS;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     if (l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, value, LIBCACHE_TIMES) != LIBCACHE_HIT ||
-        early_scale(ns, value) * AHEAD_MAX >= (double)fresh_for(ns, value))
+        early_scale(ns, value) * AHEAD_MAX >= (double)fresh_for(ns->view.soft_ttl_ms, value))
         return LIBCACHE_MISS;
     count_one(ns, COUNT_HIT);
     if (trace_is_on(&ns->cache->l1))
@@ -187,10 +189,10 @@ int load_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value 
 }
 
 /* XFetch, on a fresh value whose times are in *value. 0, or how far ahead this reader looks, and finds its end. */
-static uint64_t refresh_early(libcache_ns *ns, const libcache_value *value)
+static uint64_t refresh_early(libcache_ns *ns, uint64_t soft_ttl_ms, const libcache_value *value)
 {
     double random, ahead;
-    uint64_t left = fresh_for(ns, value);
+    uint64_t left = fresh_for(soft_ttl_ms, value);
 
     if (!value->load_ms || left == LIBCACHE_FOREVER || early_scale(ns, value) * AHEAD_MAX < (double)left)
         return 0;
@@ -411,6 +413,7 @@ int load_rejoin(libcache_load **load, libcache_value *value)
     b.value = value;
     b.load = *load;
     b.flags = (*load)->flags | LIBCACHE_NO_BLOCK;
+    b.soft_ttl_ms = (*load)->soft_ttl_ms;
     b.later = 1;
     b.load->leads = b.load->wants_lease = 0;
     b.load->lease_owner[0] = '\0';
@@ -427,7 +430,10 @@ static int read_load_options(const libcache_load_options *given, libcache_ns *ns
     if (given && (!options_read(&o, sizeof o, given) ||
                   (o.flags & ~(unsigned)(LIBCACHE_NO_BLOCK | LIBCACHE_REFRESH | LIBCACHE_SKIP_L2))))
         return LIBCACHE_EINVAL;
+    if (o.soft_ttl_ms > LIBCACHE_TTL_MAX_MS)
+        return LIBCACHE_EINVAL;
     b->flags = o.flags;
+    b->soft_ttl_ms = o.soft_ttl_ms;
     b->deadline = deadline_after_ms(load_wait_ms(ns, o.wait_ms));
     return LIBCACHE_OK;
 }
@@ -447,7 +453,7 @@ static int begin(struct beginning *b)
             return result;
         if (result == LIBCACHE_HIT) {
             struct flight_ref flight;
-            uint64_t early_ms = b->ns->policy.early_percent ? refresh_early(b->ns, b->value) : 0;
+            uint64_t early_ms = b->ns->policy.early_percent ? refresh_early(b->ns, soft_ttl_of(b->ns, b->soft_ttl_ms), b->value) : 0;
             if (!early_ms || !make_load(b))
                 return result;
             if (flight_begin(&b->ns->cache->l1, &b->key, b->ns->policy.load_timeout_ms, 1, &flight) == FLIGHT_LEAD) {
@@ -557,6 +563,7 @@ int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wai
     b.value = value;
     b.load = *load;
     b.flags = (*load)->flags;
+    b.soft_ttl_ms = (*load)->soft_ttl_ms;
     b.deadline = deadline_after_ms(wait_ms);
     if (b.load->wants_lease) {
         result = wait_for_lease(&b);

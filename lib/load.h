@@ -20,6 +20,7 @@ struct libcache_load {
     uint64_t since_ns,
         look_ns; /* CLOCK_MONOTONIC: since when it waits for the lease; when it asks again without news */
     uint64_t begun_ms, begun_ns; /* when the source was begun to be read; by the cache's clock; in real time */
+    uint64_t soft_ttl_ms; /* as in struct remote_key */
     uint64_t early_ms; /* an early refresh: it is for who looks so far ahead */
     unsigned flags;
     int stamped;       /* enum guard: by which rule the stamp was taken */

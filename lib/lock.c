@@ -98,6 +98,40 @@ static int try_take(const struct lock *lock, uint64_t *left_ms)
     return result;
 }
 
+/* Checks a call that takes a lock. text: L2_OWNER_BYTES, in whose name, for as long as the lock is asked for. */
+static int begin_taking(struct lock *lock, libcache *cache, const void *name, size_t size, const libcache_owner *owner, uint64_t ttl_ms,
+                        char *text)
+{
+    int result = begin(lock, cache, LOCK_SPACE, name, size);
+
+    if (result != LIBCACHE_OK)
+        return result;
+    if (!owner || !ttl_ms || ttl_ms > LIBCACHE_TTL_MAX_MS || (owner->text[0] && !owner_ok(owner)))
+        return LIBCACHE_EINVAL;
+    if (owner->text[0])
+        memcpy(text, owner->text, L2_OWNER_BYTES);
+    else
+        random_owner(cache, text);
+    lock->l2.owner = text;
+    lock->l2.ttl_ms = ttl_ms;
+    return LIBCACHE_OK;
+}
+
+static int end_taking(int result, const char *text, libcache_owner *owner)
+{
+    if (result == LIBCACHE_OK) {
+        memcpy(owner->text, text, L2_OWNER_BYTES);
+        owner->text[L2_OWNER_BYTES] = '\0';
+    }
+    return result;
+}
+
+/* When who waits looks by himself, at the latest. */
+static uint64_t look_at(uint64_t left_ms)
+{
+    return deadline_after_ms(left_ms < LOOK_MS ? left_ms + 1 : LOOK_MS);
+}
+
 int libcache_lock_take(libcache *cache, const void *name, size_t name_size, libcache_owner *owner, uint64_t ttl_ms,
                        unsigned wait_ms)
 {
@@ -105,18 +139,10 @@ int libcache_lock_take(libcache *cache, const void *name, size_t name_size, libc
     char text[L2_OWNER_BYTES];
     struct flight_ref place;
     struct lock lock;
-    int result = begin(&lock, cache, LOCK_SPACE, name, name_size), watching;
+    int result = begin_taking(&lock, cache, name, name_size, owner, ttl_ms, text), watching;
 
     if (result != LIBCACHE_OK)
         return result;
-    if (!owner || !ttl_ms || ttl_ms > LIBCACHE_TTL_MAX_MS || (owner->text[0] && !owner_ok(owner)))
-        return LIBCACHE_EINVAL;
-    if (owner->text[0])
-        memcpy(text, owner->text, sizeof text);
-    else
-        random_owner(cache, text);
-    lock.l2.owner = text;
-    lock.l2.ttl_ms = ttl_ms;
     watching = wait_ms && flight_watch(&cache->l1, &lock.key, &place);
     for (;;) {
         uint32_t seen = watching ? flight_nudges(&cache->l1, &place) : 0;
@@ -125,14 +151,56 @@ int libcache_lock_take(libcache *cache, const void *name, size_t name_size, libc
         now = deadline_after_ms(0);
         if (result != LIBCACHE_EXISTS || now >= deadline)
             break;
-        until = deadline_after_ms(left_ms < LOOK_MS ? left_ms + 1 : LOOK_MS);
+        until = look_at(left_ms);
         flight_wait_nudge(&cache->l1, watching ? &place : NULL, seen, until < deadline ? until : deadline);
     }
-    if (result == LIBCACHE_OK) {
-        memcpy(owner->text, text, sizeof text);
-        owner->text[L2_OWNER_BYTES] = '\0';
+    return end_taking(result, text, owner);
+}
+
+/* `seen` of who waits: the place, plus one, above the news. 0: there is no place. */
+static uint64_t seen_at(const struct l1 *l1, const struct flight_ref *place)
+{
+    return (uint64_t)(place->slot + 1) << 32 | flight_nudges(l1, place);
+}
+
+/* Nothing has come since this was seen, and what comes will be told. */
+static int is_quiet(const libcache *cache, uint64_t seen)
+{
+    const struct flight_ref place = { .slot = (uint32_t)(seen >> 32) - 1 };
+
+    if (!seen)
+        return 1;
+    return place.slot < cache->l1.layout.flights && seen_at(&cache->l1, &place) == seen &&
+           (cache->waker.fd < 0 || flight_tells(&cache->l1, &place, cache->waker.place));
+}
+
+int libcache_lock_try(libcache *cache, const void *name, size_t name_size, libcache_owner *owner, uint64_t ttl_ms,
+                      libcache_lock_wait *wait)
+{
+    char text[L2_OWNER_BYTES];
+    struct flight_ref place;
+    uint64_t left_ms = 0;
+    struct lock lock;
+    int result;
+
+    if (!cache || !wait)
+        return LIBCACHE_EINVAL;
+    if (wait->look_ns && deadline_after_ms(0) < wait->look_ns && is_quiet(cache, wait->seen))
+        return LIBCACHE_WAIT;
+    result = begin_taking(&lock, cache, name, name_size, owner, ttl_ms, text);
+    if (result != LIBCACHE_OK)
+        return result;
+    memset(wait, 0, sizeof *wait);
+    if (flight_watch(&cache->l1, &lock.key, &place)) { /* before it is asked for: what comes after that is told */
+        if (cache->waker.fd >= 0)
+            flight_tell(&cache->l1, &place, cache->waker.place);
+        wait->seen = seen_at(&cache->l1, &place);
     }
-    return result;
+    result = try_take(&lock, &left_ms);
+    if (result != LIBCACHE_EXISTS)
+        return end_taking(result, text, owner);
+    wait->look_ns = look_at(left_ms);
+    return LIBCACHE_WAIT;
 }
 
 /* keep, free and break: ttl_ms 0: free. */

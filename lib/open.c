@@ -226,6 +226,18 @@ static void exchange_timed(void *arg, uint64_t ns)
     measure_add(arg, LIBCACHE_TIME_EXCHANGE, ns);
 }
 
+static void traffic_counted(void *arg, enum traffic which, uint64_t n)
+{
+    static const enum counter counters[] = {
+        [TRAFFIC_CONNECT] = COUNT_CONNECT,       [TRAFFIC_TIMEOUT] = COUNT_TIMEOUT,
+        [TRAFFIC_RETRY] = COUNT_RETRY,           [TRAFFIC_SENT_BYTES] = COUNT_SENT_BYTES,
+        [TRAFFIC_POOL_WAIT] = COUNT_POOL_WAIT,   [TRAFFIC_RECEIVED_BYTES] = COUNT_RECEIVED_BYTES,
+        [TRAFFIC_POOL_REFUSAL] = COUNT_POOL_REFUSAL
+    };
+
+    count_in(arg, counters[which], n);
+}
+
 /* The Redis tier of a handle whose segment is open. */
 static int open_remote(libcache *cache, struct coherence_options *remote, libcache_error *error)
 {
@@ -238,6 +250,8 @@ static int open_remote(libcache *cache, struct coherence_options *remote, libcac
     remote->l2.transport.random_arg = cache;
     remote->l2.transport.timed = exchange_timed;
     remote->l2.transport.timed_arg = cache;
+    remote->l2.transport.counted = traffic_counted;
+    remote->l2.transport.counted_arg = cache;
     cache->timeout_ms = remote->timeout_ms;
     cache->listens_on_calls = !remote->threaded;
     return coherence_open(&cache->coherence, remote, error);

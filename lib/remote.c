@@ -121,9 +121,9 @@ static void copy_up(libcache_ns *ns, const struct remote_key *k, const struct fo
 }
 
 /* For how long a value is neither past its end nor stale. */
-static uint64_t fresh_for(const libcache_ns *ns, uint64_t age_ms, uint64_t left_ms)
+static uint64_t fresh_for(const libcache_ns *ns, uint64_t soft, uint64_t age_ms, uint64_t left_ms)
 {
-    uint64_t soft = ns->view.soft_ttl_ms, fresh;
+    uint64_t fresh;
 
     fresh = left_ms == LIBCACHE_FOREVER ? left_ms : left_ms > ns->policy.grace_ms ? left_ms - ns->policy.grace_ms : 0;
     if (soft && !broken(GUARD_SOFT))
@@ -145,7 +145,7 @@ static void give_out(libcache_ns *ns, struct remote_key *k, const struct found *
         if (!guard(GUARD_GRACE, left > ns->policy.grace_ms) && (!(flags & L1_LATE) || f->e.flags & ENVELOPE_NEGATIVE))
             return;
     }
-    fresh = fresh_for(ns, age, left);
+    fresh = fresh_for(ns, soft_ttl_of(ns, k->soft_ttl_ms), age, left);
     if (k->fresh_only && fresh <= k->ahead_ms && !(f->e.flags & ENVELOPE_NEGATIVE)) {
         k->result = LIBCACHE_STALE;
         return;
@@ -276,7 +276,7 @@ static void give_stamps(libcache_ns *ns, const struct remote_key *keys, size_t n
     }
 }
 
-/* Leases for those of the keys that want one. NULL: none does, or there is no memory: then they go without. */
+/* Leases for those of the keys that want one; they have one soft TTL. NULL: none does, or there is no memory: then they go without. */
 static struct l2_leases *leases_of(libcache_ns *ns, struct remote_key *keys, size_t n, struct l2_leases *leases,
                                    struct l2_lease *one)
 {
@@ -290,7 +290,7 @@ static struct l2_leases *leases_of(libcache_ns *ns, struct remote_key *keys, siz
     if (!m)
         return NULL;
     *leases = (struct l2_leases){ .n = m, .ttl_ms = policy->load_timeout_ms,
-                                  .soft_ttl_ms = ns->view.soft_ttl_ms, .grace_ms = policy->grace_ms };
+                                  .soft_ttl_ms = soft_ttl_of(ns, keys->soft_ttl_ms), .grace_ms = policy->grace_ms };
     leases->item = m == 1 ? one : memory_get(&ns->cache->allocator, m * sizeof *one);
     if (!leases->item)
         return NULL;

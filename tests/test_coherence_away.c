@@ -408,7 +408,7 @@ START_TEST(poll_says_how_it_went)
     begun = real_ms();
     ck_result(libcache_poll(a->cache, 50), LIBCACHE_ETIMEDOUT);
     ck_assert_uint_ge(real_ms() - begun, 49);
-    ck_assert_uint_le(real_ms() - begun, 1000);
+    ck_assert_uint_le(real_ms() - begun, 9000); /* long before the policy's time for Redis */
     redis_server_resume(&stage.redis);
     hear_again(a);
     redis_server_kill(&stage.redis);

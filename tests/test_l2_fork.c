@@ -215,7 +215,7 @@ START_TEST(a_lock_held_during_the_fork_does_not_bind_the_child)
         alarm(5);
         if (pool_checkout(&pool, &slot, deadline_after_ms(MS), 0) != LIBCACHE_OK)
             _exit(1);
-        pool_checkin(&pool, slot, 0);
+        pool_checkin(&pool, slot, 0, 0);
         pool_free(&pool);
         _exit(0);
     }
@@ -237,7 +237,7 @@ START_TEST(an_inherited_connection_of_ones_own_is_of_no_use)
     request_init(&request, &wire.memory.allocator);
     replies_init(&replies, &wire.memory.allocator);
     ck_result(request_words(&request, "GET key"), LIBCACHE_OK);
-    ck_result(transport_connect(wire.transport, &connection, deadline_after_ms(MS), -1), LIBCACHE_OK);
+    ck_result(transport_connect(wire.transport, &connection, NULL, deadline_after_ms(MS), -1), LIBCACHE_OK);
     child = fork();
     if (child == 0) {
         int result = connection_exchange(connection, &request, &replies, deadline_after_ms(MS), -1);

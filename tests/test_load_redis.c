@@ -111,6 +111,65 @@ START_TEST(a_refresh_that_another_host_has_made_is_not_made_again)
 }
 END_TEST
 
+static void ck_begin(libcache_ns *ns, const libcache_load_options *options, int result, const char *text, libcache_load **load)
+{
+    libcache_value value = LIBCACHE_VALUE_INIT;
+
+    ck_result(libcache_load_begin(load, ns, "key", 3, &value, options), result);
+    ck_assert_uint_eq(value.size, strlen(text));
+    ck_assert_mem_eq(value.data, text, value.size);
+    libcache_release_value(&value);
+}
+
+START_TEST(a_call_may_say_itself_how_old_is_too_old)
+{
+    struct hosts hosts;
+    struct source source = { .text = "old" };
+    libcache_policy policy = soft_policy();
+    libcache_load_options young = LIBCACHE_LOAD_OPTIONS_INIT, older = LIBCACHE_LOAD_OPTIONS_INIT;
+    libcache_value value = LIBCACHE_VALUE_INIT;
+    libcache_load *load, *another;
+    libcache_ns *a, *b;
+
+    hosts_up(&hosts);
+    policy.soft_ttl_ms = LIBCACHE_FOREVER;
+    a = space(&hosts.a, "hard", &policy);
+    b = space(&hosts.b, "hard", &policy);
+    young.soft_ttl_ms = 10000;
+    older.soft_ttl_ms = 40000;
+    ck_fetch(a, "key", &source, LIBCACHE_HIT, "old");
+    ck_fetch(b, "key", &source, LIBCACHE_HIT, "old");
+    advance(&hosts, 20000);
+    ck_begin(a, &older, LIBCACHE_HIT, "old", &load);
+    ck_assert_ptr_null(load);
+    ck_begin(a, &young, LIBCACHE_STALE, "old", &load);
+    ck_assert_ptr_nonnull(load);
+    ck_begin(a, &young, LIBCACHE_STALE, "old", &another);
+    ck_assert_ptr_null(another);
+    ck_result(libcache_load_recheck(load, NULL), LIBCACHE_MISS); /* what Redis has is as old */
+    ck_result(libcache_load_commit(load, "new", 3, NULL), LIBCACHE_OK);
+    meet_again(&hosts);
+    ck_begin(b, &older, LIBCACHE_HIT, "old", &load);
+    ck_assert_ptr_null(load);
+    ck_begin(b, &young, LIBCACHE_STALE, "old", &load);
+    ck_assert_ptr_nonnull(load);
+    ck_result(libcache_load_recheck(load, &value), LIBCACHE_HIT);
+    ck_assert_mem_eq(value.data, "new", 3);
+    ck_from(b, "key", "new", LIBCACHE_TIER_L1);
+    advance(&hosts, 20000);
+    source.text = "newest";
+    ck_result(libcache_get_or_load(b, "key", 3, &value, source_load, &source, &older), LIBCACHE_HIT);
+    ck_assert_uint_eq(source.calls, 1);
+    ck_result(libcache_get_or_load(b, "key", 3, &value, source_load, &source, &young), LIBCACHE_HIT);
+    ck_assert_uint_eq(source.calls, 2);
+    young.soft_ttl_ms = LIBCACHE_TTL_MAX_MS + 1;
+    ck_result(libcache_load_begin(&load, a, "key", 3, &value, &young), LIBCACHE_EINVAL);
+    libcache_release_value(&value);
+    source_done(&source);
+    hosts_down(&hosts);
+}
+END_TEST
+
 static const uint64_t *fixed; /* NULL: as it comes */
 
 static uint64_t fixed_or_dice(void *dice)
@@ -421,7 +480,7 @@ int main(void)
 {
     return RUN_TESTS("load_redis", what_one_host_has_loaded_the_other_need_not_load,
                      what_is_within_its_grace_in_redis_is_served_when_the_load_fails,
-                     a_refresh_that_another_host_has_made_is_not_made_again,
+                     a_refresh_that_another_host_has_made_is_not_made_again, a_call_may_say_itself_how_old_is_too_old,
                      an_early_refresh_is_not_content_with_the_same_old_value_from_redis,
                      a_host_whose_load_failed_takes_what_another_has_loaded_since, who_only_loads_reads_the_log_like_who_only_gets,
                      G3_whatever_loads_is_fenced_by_whatever_is_invalidated_on_whichever_host,

@@ -1,5 +1,6 @@
 /* Locks and rates for applications: in a segment, and with Redis as the arbiter. SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -118,12 +119,90 @@ static void check_waking(libcache *cache, libcache *other)
     ck_assert_msg(best_ms <= WAKE_MS, "woken after %lu ms at best", (unsigned long)best_ms);
 }
 
+static void wait_readable(int fd)
+{
+    struct pollfd polled = { .fd = fd, .events = POLLIN };
+
+    ck_assert_msg(poll(&polled, 1, 20000) == 1, "nobody has woken the event loop");
+}
+
+static uint64_t exchanges(libcache *cache)
+{
+    libcache_stats stats = LIBCACHE_STATS_INIT;
+
+    ck_result(libcache_read_stats(cache, &stats), LIBCACHE_OK);
+    return stats.l2_exchanges;
+}
+
+static int try_lock(libcache *cache, libcache_owner *owner, libcache_lock_wait *wait)
+{
+    return libcache_lock_try(cache, LOCK, owner, LONG_MS, wait);
+}
+
+/* An event loop that waits for a lock: told when it may be had, each time, and asks nobody in between. */
+static void check_telling(libcache *cache, libcache *other)
+{
+    libcache_lock_wait wait = { 0 };
+    libcache_owner a = nobody, b = nobody;
+    int fd = libcache_load_fd(other);
+    uint64_t asked;
+    int looks;
+
+    ck_assert_int_ge(fd, 0);
+    for (int round = 0; round < 3; round++) {
+        ck_result(libcache_lock_take(cache, LOCK, &a, LONG_MS, 0), LIBCACHE_OK);
+        libcache_load_drain(other);
+        looks = 0;
+        do { /* earlier news may arrive, and on a slow machine a look of its own may be due */
+            ck_assert_int_lt(looks++, 100);
+            ck_result(try_lock(other, &b, &wait), LIBCACHE_WAIT);
+            asked = exchanges(other);
+            ck_result(try_lock(other, &b, &wait), LIBCACHE_WAIT);
+        } while (exchanges(other) != asked);
+        ck_assert_msg(!b.text[0], "an owner is filled in though the lock was not to be had");
+        ck_result(libcache_lock_take(cache, LOCK, &a, LONG_MS, 0), LIBCACHE_OK); /* again, by its owner: a segment tells that */
+        libcache_load_drain(other);
+        ck_result(try_lock(other, &b, &wait), LIBCACHE_WAIT);
+        ck_result(round == 1 ? libcache_lock_break(cache, LOCK) : libcache_lock_free(cache, LOCK, &a), LIBCACHE_OK);
+        a = nobody;
+        wait_readable(fd);
+        libcache_load_drain(other);
+        while (try_lock(other, &b, &wait) == LIBCACHE_WAIT) /* what woke it was about something earlier */
+            wait_readable(fd);
+        ck_assert_uint_eq(strlen(b.text), 32);
+        ck_result(libcache_lock_free(other, LOCK, &b), LIBCACHE_OK);
+        b = nobody;
+        memset(&wait, 0, sizeof wait);
+    }
+}
+
+START_TEST(a_lock_that_ends_by_itself_is_looked_at_then)
+{
+    struct rig rig;
+    libcache_lock_wait wait = { 0 };
+    libcache_owner a = nobody, b = nobody;
+    uint64_t begun = real_ms();
+
+    rig_up(&rig);
+    ck_result(libcache_lock_take(rig.cache, LOCK, &a, 50, 0), LIBCACHE_OK);
+    rig.random = 1; /* another owner */
+    ck_result(try_lock(rig.cache, &b, &wait), LIBCACHE_WAIT);
+    ck_assert_uint_gt(wait.look_ns / 1000000, begun + 50); /* after its end, and soon */
+    ck_assert_uint_lt(wait.look_ns / 1000000, real_ms() + 60);
+    fake_clock_advance(&rig.clock, 50);
+    memset(&wait, 0, sizeof wait); /* as if look_ns had come */
+    ck_result(try_lock(rig.cache, &b, &wait), LIBCACHE_OK);
+    rig_down(&rig);
+}
+END_TEST
+
 START_TEST(a_segment_arbitrates_where_there_is_no_redis)
 {
     libcache *cache = open_segment();
 
     check_rules(cache, cache);
     check_waking(cache, cache);
+    check_telling(cache, cache);
     libcache_close(cache);
 }
 END_TEST
@@ -139,6 +218,7 @@ START_TEST(redis_arbitrates_between_hosts)
     check_rules(a, b);
     check_waking(a, b);
     check_waking(c, c); /* nobody reads the log there, nor need he */
+    check_telling(a, b);
     libcache_close(a);
     libcache_close(b);
     libcache_close(c);
@@ -234,6 +314,7 @@ START_TEST(bad_calls_are_refused)
 {
     libcache *cache = open_segment();
     libcache_owner owner = nobody, bad = { "short" };
+    libcache_lock_wait wait = { 0, UINT64_MAX }; /* of a place that there is not */
     char big[LIBCACHE_KEY_MAX + 1];
 
     memset(big, 'x', sizeof big);
@@ -245,6 +326,12 @@ START_TEST(bad_calls_are_refused)
     ck_result(libcache_lock_take(cache, LOCK, &owner, 0, 0), LIBCACHE_EINVAL);
     ck_result(libcache_lock_take(cache, LOCK, &owner, LIBCACHE_TTL_MAX_MS + 1, 0), LIBCACHE_EINVAL);
     ck_result(libcache_lock_take(cache, LOCK, &bad, 1, 0), LIBCACHE_EINVAL);
+    ck_result(libcache_lock_try(NULL, LOCK, &owner, 1, &wait), LIBCACHE_EINVAL);
+    ck_result(libcache_lock_try(cache, "", 0, &owner, 1, &wait), LIBCACHE_EKEY);
+    ck_result(libcache_lock_try(cache, LOCK, NULL, 1, &wait), LIBCACHE_EINVAL);
+    ck_result(libcache_lock_try(cache, LOCK, &owner, 0, &wait), LIBCACHE_EINVAL);
+    ck_result(libcache_lock_try(cache, LOCK, &bad, 1, &wait), LIBCACHE_EINVAL);
+    ck_result(libcache_lock_try(cache, LOCK, &owner, 1, NULL), LIBCACHE_EINVAL);
     ck_result(libcache_lock_free(cache, LOCK, &owner), LIBCACHE_EINVAL);
     ck_result(libcache_lock_free(cache, LOCK, NULL), LIBCACHE_EINVAL);
     ck_result(libcache_lock_keep(cache, LOCK, &bad, 1), LIBCACHE_EINVAL);
@@ -252,6 +339,8 @@ START_TEST(bad_calls_are_refused)
     ck_result(libcache_rate_hit(NULL, LOCK, 1, 1, NULL), LIBCACHE_EINVAL);
     ck_result(libcache_rate_hit(cache, "", 0, 1, 1, NULL), LIBCACHE_EKEY);
     ck_result(libcache_rate_hit(cache, LOCK, 1, 0, NULL), LIBCACHE_EINVAL);
+    wait.look_ns = UINT64_MAX;
+    ck_result(libcache_lock_try(cache, LOCK, &owner, 1, &wait), LIBCACHE_OK);
     libcache_close(cache);
 }
 END_TEST
@@ -303,7 +392,7 @@ END_TEST
 int main(void)
 {
     return RUN_TESTS("lock", a_segment_arbitrates_where_there_is_no_redis, redis_arbitrates_between_hosts,
-                     forked_processes_are_owners_of_their_own,
+                     forked_processes_are_owners_of_their_own, a_lock_that_ends_by_itself_is_looked_at_then,
                      a_lock_outlives_its_process_until_its_end, locks_are_not_evicted_by_loads_or_values, bad_calls_are_refused,
                      a_rate_counts_its_window_and_begins_anew, hosts_count_together_and_each_alone_without_redis);
 }

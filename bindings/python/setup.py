@@ -49,13 +49,15 @@ def version():
 class BuildExt(build_ext):
     def build_extension(self, ext):
         if not SYSTEM:
-            ext.extra_objects = self.core_objects()
+            sources = sorted(glob(str(ROOT / "lib/*.c")) + glob(str(ROOT / "lib/*/*.c")))
+            headers = glob(str(ROOT / "include/*.h")) + glob(str(ROOT / "lib/**/*.[hi]*"), recursive=True) + [__file__]
+            ext.extra_objects = self.core_objects(sources, headers)
+            # Only now: the sdist's manifest, which is made of `depends` too, has the library in a folder of its own.
+            ext.depends = [*ext.depends, *sources, *headers]
         super().build_extension(ext)
 
-    def core_objects(self):
+    def core_objects(self, sources, headers):
         """The C library's objects; only what is older than its source or any header is compiled."""
-        sources = sorted(glob(str(ROOT / "lib/*.c")) + glob(str(ROOT / "lib/*/*.c")))
-        headers = glob(str(ROOT / "include/*.h")) + glob(str(ROOT / "lib/**/*.[hi]*"), recursive=True) + [__file__]
         newest = max(os.path.getmtime(header) for header in headers)
         objects = self.compiler.object_filenames(sources, output_dir=self.build_temp)
         pairs = list(zip(sources, objects))

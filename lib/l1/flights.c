@@ -259,6 +259,11 @@ int flight_tell(struct l1 *l1, const struct flight_ref *ref, unsigned waker)
     return !flight_ended(l1, ref, &how); /* looked at after the bit was set: whoever ends it later sees the bit */
 }
 
+int flight_tells(const struct l1 *l1, const struct flight_ref *ref, unsigned waker)
+{
+    return __atomic_load_n(&l1->flights[ref->slot].waiting, __ATOMIC_SEQ_CST) >> waker & 1;
+}
+
 static uint64_t now_ns(void)
 {
     struct timespec t;
@@ -308,6 +313,14 @@ int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, 
     }
 }
 
+/* Wakes threads that wait for news; gives the event loops that are to be woken when the lock is given back. */
+static uint64_t nudge(struct flight *f)
+{
+    __atomic_fetch_add(&f->nudges, 1, __ATOMIC_SEQ_CST);
+    wake(&f->nudges);
+    return __atomic_load_n(&f->waiting, __ATOMIC_SEQ_CST); /* left there: who waits for the end goes on waiting */
+}
+
 void flight_nudge(struct l1 *l1, const struct l1_key *key)
 {
     struct flight *f;
@@ -317,11 +330,8 @@ void flight_nudge(struct l1 *l1, const struct l1_key *key)
     if (!l1->layout.flights || lock_take(&l1->head->flights_lock, l1->lock_wait_ms, &died) != LIBCACHE_OK)
         return;
     f = find(l1, key_number(key), now, 0);
-    if (f) {
-        __atomic_fetch_add(&f->nudges, 1, __ATOMIC_SEQ_CST);
-        wake(&f->nudges);
-        waiting = __atomic_load_n(&f->waiting, __ATOMIC_SEQ_CST); /* left there: who waits for the end goes on waiting */
-    }
+    if (f)
+        waiting = nudge(f);
     lock_give(&l1->head->flights_lock);
     wakers_wake(l1, waiting);
 }
@@ -367,7 +377,7 @@ int flight_lock(struct l1 *l1, const struct l1_key *key, const char *owner, uint
 int flight_relock(struct l1 *l1, const struct l1_key *key, const char *owner, uint64_t ttl_ms)
 {
     struct flight *f;
-    uint64_t now;
+    uint64_t now, waiting = 0;
     int result = LIBCACHE_MISS;
 
     if (!enter(l1, &now))
@@ -379,11 +389,11 @@ int flight_relock(struct l1 *l1, const struct l1_key *key, const char *owner, ui
             store_relaxed(&f->until_ms, now + ttl_ms);
         } else {
             store_release(&f->word, load_relaxed(&f->word) | FLIGHT_STORED);
-            __atomic_fetch_add(&f->nudges, 1, __ATOMIC_RELEASE);
-            wake(&f->nudges);
+            waiting = nudge(f);
         }
     }
     lock_give(&l1->head->flights_lock);
+    wakers_wake(l1, waiting);
     return result;
 }
 

@@ -56,6 +56,9 @@ int flight_wait(struct l1 *l1, const struct flight_ref *ref, uint64_t deadline, 
 /* Has an event loop (wakers.h) woken when it ends. 1; 0: it has ended already. */
 int flight_tell(struct l1 *l1, const struct flight_ref *ref, unsigned waker);
 
+/* 1: it still will be woken. */
+int flight_tells(const struct l1 *l1, const struct flight_ref *ref, unsigned waker);
+
 /* How it stands, without waiting. 1: it has ended, or its leader is dead or late. */
 int flight_ended(struct l1 *l1, const struct flight_ref *ref, enum flight_end *how);
 
@@ -71,7 +74,7 @@ void flight_wait_nudge(struct l1 *l1, const struct flight_ref *ref, uint32_t see
 /* OK: ours now, or still. EXISTS: another's. EBUSY: no room, or no lock of the table in time. */
 int flight_lock(struct l1 *l1, const struct l1_key *key, const char *owner, uint64_t ttl_ms);
 
-/* owner NULL: whoever has it. OK or MISS, or EBUSY. ttl_ms 0: frees it and wakes who waits; else it lasts for so long from now. */
+/* owner NULL: whoever has it. OK or MISS, or EBUSY. ttl_ms 0: frees it and wakes who waits, event loops too; else it lasts for so long from now. */
 int flight_relock(struct l1 *l1, const struct l1_key *key, const char *owner, uint64_t ttl_ms);
 
 /* OK (*owner, *left_ms) or MISS, or EBUSY. */

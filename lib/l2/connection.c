@@ -146,7 +146,6 @@ int connection_converse(struct connection *connection, const struct request *req
                         const struct patience *patience)
 {
     enum wait_result waited = WAIT_READY;
-    uint64_t begun = monotonic_ns();
     int result = LIBCACHE_OK;
 
     connection->sent = connection->received = 0;
@@ -154,7 +153,7 @@ int connection_converse(struct connection *connection, const struct request *req
     if (!connection_usable(connection))
         return LIBCACHE_EUNAVAILABLE;
     connection->outstanding = request->commands;
-    if (patience->deadline <= begun)
+    if (patience->deadline <= monotonic_ns())
         waited = WAIT_LATE;
     else
         waited = send_all(connection, request, out, patience, &result);
@@ -170,7 +169,6 @@ int connection_converse(struct connection *connection, const struct request *req
         connection->broken = 1;
         replies_free(out);
     }
-    connection->busy_ns += monotonic_ns() - begun;
     return result;
 }
 

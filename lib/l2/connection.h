@@ -32,7 +32,6 @@ struct connection {
     int died;                     /* the other side ended it */
     int late;                     /* the deadline ended it */
     uint64_t bytes_out, bytes_in; /* until the pool has counted them */
-    uint64_t busy_ns;             /* spent in exchanges; the same */
     pid_t pid;
     char buffer[CONNECTION_BUFFER_BYTES];
 };

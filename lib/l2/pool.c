@@ -16,9 +16,9 @@
  *
  * fork. The child has a copy of all of this: sockets that the parent talks on, a lock that some thread of the parent
  * may have held, and that thread does not exist here. So before anything else each entry asks "is this ours?". getpid
- * is a system call (300 ns here; an exchange over a Unix socket takes perhaps 20 us), so the owner's word lies in a
- * page of its own, of which the kernel gives each child zeroes (MADV_WIPEONFORK, Linux 4.14): one load from the
- * cache. Where that is not to be had, the word is the process id and getpid is called.
+ * is a system call (300 ns here; an exchange over a Unix socket takes perhaps 20 us), so the owner's word is one that
+ * each child finds zero (base/wiped.h): one load from the cache. Where that is not to be had, the word is the process
+ * id and getpid is called.
  *
  *     *owner == mine        ours
  *     *owner == mine | 1    a thread of this process is taking it over: wait for it (it does nothing that waits)
@@ -37,18 +37,17 @@
 #include "l2/pool.h"
 
 #include "base/platform.h"
+#include "base/wiped.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SUSPICIOUS_MS 1000
 #define RETRY_COST 10
 #define RETRY_SAVED_MAX 100
-#define PAGE_BYTES 4096u
 #define NS_PER_S UINT64_C(1000000000)
 
 /* ---- Whose is it? ------------------------------------------------------------------------------------------- */
@@ -127,18 +126,13 @@ static void leave(struct pool *pool)
 
 int pool_init(struct pool *pool, const struct pool_limits *limits, const libcache_allocator *allocator)
 {
-    void *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint64_t *wiped = wiped_word();
 
     memset(pool, 0, sizeof *pool);
     pool->limits = *limits;
     pool->allocator = allocator;
-    pool->owner = &pool->own_word;
-    if (page != MAP_FAILED && madvise(page, PAGE_BYTES, MADV_WIPEONFORK) == 0) {
-        pool->owner = page;
-        pool->wiped = 1;
-    } else if (page != MAP_FAILED) {
-        munmap(page, PAGE_BYTES);
-    }
+    pool->owner = wiped ? wiped : &pool->own_word;
+    pool->wiped = wiped != NULL;
     pool->slots = memory_zero(allocator, capacity(pool) * sizeof *pool->slots);
     pool->idle = memory_zero(allocator, capacity(pool) * sizeof(struct slot *));
     if (!pool->slots || !pool->idle) {
@@ -162,7 +156,7 @@ void pool_free(struct pool *pool)
     memory_free(pool->allocator, pool->slots);
     memory_free(pool->allocator, pool->idle);
     if (pool->wiped)
-        munmap(pool->owner, PAGE_BYTES);
+        wiped_word_free(pool->owner);
     memset(pool, 0, sizeof *pool);
 }
 
@@ -190,14 +184,24 @@ static void set_free(struct pool *pool, struct slot *slot)
         pthread_cond_signal(&pool->freed);
 }
 
-static void count_traffic(struct pool *pool, struct connection *connection)
+static void add_traffic(struct pool *pool, enum traffic which, uint64_t n)
+{
+    struct transport_stats *s = &pool->stats;
+    uint64_t *const counters[] = { &s->connects, &s->timeouts,   &s->retries,      &s->bytes_out,
+                                   &s->bytes_in, &s->pool_waits, &s->pool_refusals };
+
+    *counters[which] += n;
+    if (pool->counted && n)
+        pool->counted(pool->counted_arg, which, n);
+}
+
+static void count_bytes(struct pool *pool, struct connection *connection)
 {
     if (!connection)
         return;
-    pool->stats.bytes_out += connection->bytes_out;
-    pool->stats.bytes_in += connection->bytes_in;
-    pool->stats.busy_ns += connection->busy_ns;
-    connection->bytes_out = connection->bytes_in = connection->busy_ns = 0;
+    add_traffic(pool, TRAFFIC_SENT_BYTES, connection->bytes_out);
+    add_traffic(pool, TRAFFIC_RECEIVED_BYTES, connection->bytes_in);
+    connection->bytes_out = connection->bytes_in = 0;
 }
 
 /* The oldest idle slot, now BUSY, when there are more than pool_min and it is too old. */
@@ -218,7 +222,7 @@ static void leave_and_retire(struct pool *pool, struct slot *slot)
 {
     struct connection *connection = slot->connection;
 
-    count_traffic(pool, connection);
+    count_bytes(pool, connection);
     slot->connection = NULL;
     pool->n_leaving++;
     leave(pool);
@@ -258,14 +262,14 @@ static int wait_for_slot(struct pool *pool, uint64_t deadline)
     struct timespec time = time_of(until < deadline ? until : deadline);
     int result = 0;
 
-    pool->stats.pool_waits++;
+    add_traffic(pool, TRAFFIC_POOL_WAIT, 1);
     pool->waiting++;
     while (result == 0 && !pool->n_idle && pool->n_open >= capacity(pool))
         result = pthread_cond_timedwait(&pool->freed, &pool->lock, &time);
     pool->waiting--;
     if (pool->n_idle || pool->n_open < capacity(pool))
         return 1;
-    pool->stats.pool_refusals++;
+    add_traffic(pool, TRAFFIC_POOL_REFUSAL, 1);
     return 0;
 }
 
@@ -309,15 +313,16 @@ int pool_checkout(struct pool *pool, struct slot **out, uint64_t deadline, uint6
     }
 }
 
-void pool_checkin(struct pool *pool, struct slot *slot, uint64_t now_ms)
+void pool_checkin(struct pool *pool, struct slot *slot, uint64_t now_ms, uint64_t busy_ns)
 {
     enter(pool);
+    pool->stats.busy_ns += busy_ns;
     if (!slot->connection || !connection_usable(slot->connection) || slot->generation != pool->generation ||
         (pool->n_open - pool->n_leaving > pool->limits.max && !pool->waiting)) {
         leave_and_retire(pool, slot);
         return;
     }
-    count_traffic(pool, slot->connection);
+    count_bytes(pool, slot->connection);
     slot->idle_since_ms = now_ms;
     slot->deaths = pool->deaths;
     pool->idle[pool->n_idle++] = slot;
@@ -332,7 +337,7 @@ void pool_replace(struct pool *pool, struct slot *slot)
     struct connection *connection = slot->connection;
 
     enter(pool);
-    count_traffic(pool, connection);
+    count_bytes(pool, connection);
     pool->deaths++;
     slot->connection = NULL;
     slot->reused = 0;
@@ -370,7 +375,7 @@ int pool_may_retry(struct pool *pool)
     may = pool->retry_tenths >= RETRY_COST;
     if (may) {
         pool->retry_tenths -= RETRY_COST;
-        pool->stats.retries++;
+        add_traffic(pool, TRAFFIC_RETRY, 1);
     }
     leave(pool);
     return may;
@@ -380,6 +385,13 @@ void pool_count(struct pool *pool, uint64_t *counter)
 {
     enter(pool);
     ++*counter;
+    leave(pool);
+}
+
+void pool_count_traffic(struct pool *pool, enum traffic which)
+{
+    enter(pool);
+    add_traffic(pool, which, 1);
     leave(pool);
 }
 

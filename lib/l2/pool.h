@@ -26,6 +26,8 @@ struct slot {
 struct pool {
     struct pool_limits limits;
     const libcache_allocator *allocator;
+    void (*counted)(void *arg, enum traffic which, uint64_t n); /* as of transport_options, told under the lock */
+    void *counted_arg;
     uint64_t *owner;   /* see pool.c: whose the rest is */
     int wiped;         /* a fork clears *owner */
     uint64_t own_word; /* what `owner` points to when nothing can be wiped */
@@ -49,8 +51,8 @@ void pool_free(struct pool *pool);
 /* A slot, BUSY: with an idle connection, or (connection NULL) with room for one. EUNAVAILABLE: none in time. */
 int pool_checkout(struct pool *pool, struct slot **out, uint64_t deadline, uint64_t now_ms);
 
-/* Gives it back. A connection that is not usable, of an old generation, or one too many is closed. */
-void pool_checkin(struct pool *pool, struct slot *slot, uint64_t now_ms);
+/* Gives it back; busy_ns is counted. A connection that is not usable, of an old generation, or one too many is closed. */
+void pool_checkin(struct pool *pool, struct slot *slot, uint64_t now_ms, uint64_t busy_ns);
 
 /* The connection in the slot is dead: closes it, so that another can be made there. The others come under suspicion. */
 void pool_replace(struct pool *pool, struct slot *slot);
@@ -61,7 +63,8 @@ void pool_drop(struct pool *pool);
 /* 1: one more retry is within the budget, and is taken from it. */
 int pool_may_retry(struct pool *pool);
 
-/* Adds one to a counter of pool->stats. */
+/* Adds one to a counter of pool->stats: of traffic, which `counted` is told as well, or another. */
+void pool_count_traffic(struct pool *pool, enum traffic which);
 void pool_count(struct pool *pool, uint64_t *counter);
 void pool_stats(struct pool *pool, struct transport_stats *out);
 

@@ -1,6 +1,7 @@
 /*
- * Commands are formatted and answers are read by hiredis; nodes and text of the answers are ours, in an arena that
- * comes from the handle's allocator. SPDX-License-Identifier: MIT
+ * Commands are written here, straight into the request (redisFormatCommandArgv goes through sprintf and a copy, which was a third of all
+ * that a get from Redis did in user space); answers are read by hiredis; their nodes and text are ours, in an arena that comes from the
+ * handle's allocator. SPDX-License-Identifier: MIT
  *
  * What hiredis does not do, and what is therefore done here:
  *   - It waits for ever for the 9223372036854775807 bytes that a header may announce. We read the header of an item
@@ -16,10 +17,10 @@
  */
 #include "l2/resp.h"
 
+#include "base/decimal.h"
 #include "base/platform.h"
 
 #include <hiredis/hiredis.h>
-#include <limits.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -34,8 +35,6 @@ typedef int array_size;
 #endif
 
 /* ---- Commands --------------------------------------------------------------------------------------------- */
-
-enum { ARGC_USUAL = 16 };
 
 void request_init(struct request *request, const libcache_allocator *allocator)
 {
@@ -77,48 +76,40 @@ static int request_grow(struct request *request, size_t more)
     return LIBCACHE_OK;
 }
 
-static int add_formatted(struct request *request, int argc, const libcache_slice *argv, const char **texts,
-                         size_t *sizes)
-{
-    char *command = NULL;
-    long long size;
-    int result;
+/* "$5\r\n" or "*2\r\n": at most HEAD_MAX bytes. */
+enum { HEAD_MAX = 1 + DECIMAL_MAX + 2 };
 
-    for (int i = 0; i < argc; i++) {
-        texts[i] = argv[i].size ? argv[i].data : "";
-        sizes[i] = argv[i].size;
-    }
-    size = redisFormatCommandArgv(&command, argc, texts, sizes);
-    if (size < 0)
-        return LIBCACHE_ENOMEM;
-    result = request_grow(request, (size_t)size);
-    if (result == LIBCACHE_OK) {
-        memcpy(request->bytes + request->size, command, (size_t)size);
-        request->size += (size_t)size;
-        request->commands++;
-    }
-    redisFreeCommand(command);
-    return result;
+static char *write_head(char *to, char sign, size_t n)
+{
+    *to++ = sign;
+    to += decimal_write(to, (int64_t)n);
+    *to++ = '\r';
+    *to++ = '\n';
+    return to;
 }
 
 int request_add(struct request *request, size_t argc, const libcache_slice *argv)
 {
-    const char *texts[ARGC_USUAL];
-    size_t sizes[ARGC_USUAL];
-    char *memory;
-    int result;
+    size_t most = HEAD_MAX;
+    char *to;
 
-    if (argc <= ARGC_USUAL)
-        return add_formatted(request, (int)argc, argv, texts, sizes);
-    if (argc > INT_MAX || argc > SIZE_MAX / (sizeof *texts + sizeof *sizes))
+    for (size_t i = 0; i < argc; i++)
+        if (argv[i].size > SIZE_MAX / 2 || __builtin_add_overflow(most, argv[i].size + HEAD_MAX + 2, &most))
+            return LIBCACHE_ENOMEM;
+    if (request_grow(request, most) != LIBCACHE_OK)
         return LIBCACHE_ENOMEM;
-    memory = memory_get(request->allocator, argc * (sizeof *texts + sizeof *sizes));
-    if (!memory)
-        return LIBCACHE_ENOMEM;
-    result = add_formatted(request, (int)argc, argv, (const char **)(void *)memory,
-                           (size_t *)(void *)(memory + argc * sizeof *texts));
-    memory_free(request->allocator, memory);
-    return result;
+    to = write_head(request->bytes + request->size, '*', argc);
+    for (size_t i = 0; i < argc; i++) {
+        to = write_head(to, '$', argv[i].size);
+        if (argv[i].size)
+            memcpy(to, argv[i].data, argv[i].size);
+        to += argv[i].size;
+        *to++ = '\r';
+        *to++ = '\n';
+    }
+    request->size = (size_t)(to - request->bytes);
+    request->commands++;
+    return LIBCACHE_OK;
 }
 
 /* ---- The answers' memory ------------------------------------------------------------------------------------ */

@@ -58,6 +58,13 @@ enum counter {
     COUNT_LOAD_BYPASS,
     COUNT_REFRESH,
     COUNT_SLOW,
+    COUNT_CONNECT, /* these and what follows: under no namespace */
+    COUNT_TIMEOUT,
+    COUNT_RETRY,
+    COUNT_SENT_BYTES,
+    COUNT_RECEIVED_BYTES,
+    COUNT_POOL_WAIT,
+    COUNT_POOL_REFUSAL,
     COUNTERS
 };
 

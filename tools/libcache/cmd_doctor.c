@@ -89,7 +89,7 @@ int cmd_doctor(struct args *args)
         json_number("errors", (uint64_t)d.count[DOCTOR_ERROR]);
         json_number("warnings", (uint64_t)d.count[DOCTOR_WARNING]);
     } else {
-        printf("\n%d errors, %d warnings, %d notes; %d in order, %d not to be checked\n", d.count[DOCTOR_ERROR],
+        printf("\nerrors: %d, warnings: %d, notes: %d; in order: %d, not to be checked: %d\n", d.count[DOCTOR_ERROR],
                d.count[DOCTOR_WARNING], d.count[DOCTOR_NOTE], d.count[DOCTOR_OK], d.count[DOCTOR_SKIPPED]);
         if (!args->redis)
             puts("Redis was not looked at: say --redis URL.");

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from types import TracebackType
@@ -145,7 +144,7 @@ class Lock:
 
 
 class AsyncLock:
-    """The same for an event loop: `async with cache.aio.lock(...)`. Waits without a thread, by trying again."""
+    """The same for an event loop: `async with cache.aio.lock(...)`. Who waits is woken when the lock is given back."""
 
     __slots__ = ("_cache", "name", "owner", "ttl", "wait")
 
@@ -153,18 +152,16 @@ class AsyncLock:
         self._cache, self.name, self.ttl, self.wait, self.owner = cache, name, ttl, wait, owner
 
     async def take(self, wait: Seconds | None = None) -> bool:
-        until = time.monotonic() + _seconds(self.wait if wait is None else wait)
-        pause = 0.001
-        while True:
-            taken = await self._cache.lock_take_async(self.name, self.ttl, self.owner)
-            if taken is not None:
-                self.owner = taken
-                return True
-            left = until - time.monotonic()
-            if left <= 0:
-                return False
-            await asyncio.sleep(min(pause, left))
-            pause = min(pause * 1.5, 0.05)
+        """Whether it is yours now. Waits for `wait` seconds at most; other tasks run meanwhile."""
+        reply = self._cache.lock_take_async(self.name, self.ttl, self.wait if wait is None else wait, self.owner)
+        try:
+            taken = await reply
+        except asyncio.CancelledError:
+            self._cache.lock_leave(reply)
+            raise
+        if taken is not None:
+            self.owner = taken
+        return taken is not None
 
     async def keep(self, ttl: Seconds | None = None) -> None:
         if self.owner is None or not await self._cache.lock_keep_async(self.name, self.owner, self.ttl if ttl is None else ttl):

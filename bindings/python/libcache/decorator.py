@@ -300,7 +300,8 @@ def cached(
     ttl         seconds, or a function of the result. Default: the namespace's
     tags        templates ("user:{user_id}", "org:{result[org_id]}"), or a function of a `Call` that gives tags
     key         a template, or a function of the arguments. Default: the function's name and all its arguments
-    refresh     seconds: an older value is given out at once and refreshed behind. Default: the namespace's soft_ttl
+    refresh     seconds: an older value is given out at once and refreshed behind; who refreshes looks first whether another host has done
+                so. Default: the namespace's soft_ttl
     lock        one load at a time for a key (in all processes; on all hosts where the namespace's load_lease says so). False: each for
                 itself
     wait        longest wait for somebody else's load, then load too. Default: the namespace's load_timeout

@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Optional, Union
 
 from . import _core
-from ._core import BYPASS, HIT, LEAD, MISS, NEGATIVE, STALE, Error, Load, LoadError, Lookup, Seconds
+from ._core import BYPASS, HIT, LEAD, MISS, NEGATIVE, STALE, Error, Load, LoadError, Seconds
 from .keys import Template
 
 if TYPE_CHECKING:
@@ -175,9 +175,9 @@ class Loads:
             raise _core.DecodeError(f"{self.name}: an exception {name} is cached that exceptions= does not declare")
         return None if result == NEGATIVE else value
 
-    def is_fresh(self, found: Lookup) -> bool:
-        """Whether somebody has refreshed it while this call was on its way."""
-        return found.result == HIT and found.age is not None and self.options.refresh is not None and found.age < self.options.refresh
+    def newer(self, result: int, now: Any, flags: int, value: Any) -> Any:
+        """Instead of an aged value, what somebody has refreshed it with by now; an exception is no better than a value."""
+        return value if flags & RAISED or result not in (HIT, NEGATIVE) else now
 
     def not_refreshed(self, error: Exception) -> None:
         log.warning("%s: an older value is still served, for its refresh failed: %r", self.name, error)
@@ -279,12 +279,11 @@ class SyncLoads(Loads):
 
     def refresh_aged(self, key: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any = None) -> Any:
         try:
-            now = self.ns.lookup(key)
-            if self.is_fresh(now):
-                return now.value
-            result, fresh, load, flags = self.ns.begin(key, self.wait, refresh=True)
-            if load is None:
-                return self.found(result, fresh, flags)
+            result, now, load, flags = self.ns.begin(key, self.wait, soft_ttl=self.options.refresh)
+            if load is not None and result not in (LEAD, BYPASS):
+                result, now, flags = load.recheck()  # another host may have refreshed it, or be at it
+            if load is None or load.ended:
+                return self.newer(result, now, flags, value)
             self.count("refreshes")
             return self.run(load, None, args, kwargs, remember=True)
         except LoadError:  # it failed a moment ago, and is not tried again yet
@@ -422,12 +421,11 @@ class AsyncLoads(Loads):
 
     async def refresh_aged(self, key: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any = None) -> Any:
         try:
-            now = await self.ns.aio.lookup(key)
-            if self.is_fresh(now):
-                return now.value
-            result, fresh, load, flags = await self.ns.aio.begin(key, self.wait, refresh=True)
-            if load is None:
-                return self.found(result, fresh, flags)
+            result, now, load, flags = await self.ns.aio.begin(key, self.wait, soft_ttl=self.options.refresh)
+            if load is not None and result not in (LEAD, BYPASS):
+                result, now, flags = await load.recheck_async()
+            if load is None or load.ended:
+                return self.newer(result, now, flags, value)
             self.count("refreshes")
             return await self.run(load, None, args, kwargs, remember=True)
         except LoadError:

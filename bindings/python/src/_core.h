@@ -289,6 +289,7 @@ PyObject *cache_invalidate_async(PyObject *, PyObject *const *, Py_ssize_t);
 PyObject *cache_clear_async(PyObject *, PyObject *);
 PyObject *cache_poll_async(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *cache_lock_take_async(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *cache_lock_leave(PyObject *, PyObject *);
 PyObject *cache_lock_keep_async(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *cache_lock_free_async(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *cache_rate_hit_async(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);

@@ -378,20 +378,21 @@ static uint64_t give_up_at(unsigned wait_ms)
 
 static PyObject *aio_begin(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
-    static const char *const names[] = { "key", "wait", "refresh" };
+    static const char *const names[] = { "key", "wait", "refresh", "soft_ttl" };
     struct ns *ns = ns_of(self);
     libcache_policy policy = LIBCACHE_POLICY_INIT;
-    PyObject *given[3], *value = NULL;
+    PyObject *given[4], *value = NULL;
+    uint64_t soft_ttl_ms = 0;
     unsigned wait_ms = 0;
     struct request *r;
     struct text k;
     int refresh, found;
 
-    if (read_args("begin", args, n, kwnames, names, 3, 1, 2, given) < 0 || ns_check(ns) < 0 ||
+    if (read_args("begin", args, n, kwnames, names, 4, 1, 2, given) < 0 || ns_check(ns) < 0 ||
         text_of(given[0], &k, "key") < 0 || ms_of_unsigned(given[1], &wait_ms, "wait") < 0 ||
-        (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0)
+        ms_of(given[3], &soft_ttl_ms, "soft_ttl", 0) < 0 || (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0)
         return NULL;
-    if (!refresh && !ns->watched && (found = ns_look(ns, given[0], &k, &value)) != 0)
+    if (!refresh && !soft_ttl_ms && !ns->watched && (found = ns_look(ns, given[0], &k, &value)) != 0)
         return found < 0 ? NULL : done_new(ns->st, make_begun(ns, LIBCACHE_HIT, value, NULL, 0));
     if (!given[1] || given[1] == Py_None) {
         libcache_read_policy(ns->handle, &policy);
@@ -400,6 +401,7 @@ static PyObject *aio_begin(PyObject *self, PyObject *const *args, Py_ssize_t n, 
     r = req_new(ns->cache, ns, R_BEGIN, &k, NULL, 0);
     if (r) {
         r->flags = refresh ? LIBCACHE_REFRESH : 0;
+        r->ms = soft_ttl_ms;
         r->give_up_ns = give_up_at(wait_ms);
     }
     return send(ns, r);
@@ -478,14 +480,33 @@ static struct request *about_lock(struct cache *cache, enum request_kind kind, P
 
 PyObject *cache_lock_take_async(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
-    static const char *const names[] = { "name", "ttl", "owner" };
-    PyObject *value[3];
+    static const char *const names[] = { "name", "ttl", "wait", "owner" };
+    unsigned wait_ms = 0;
+    PyObject *value[4];
     struct request *r;
 
-    if (read_args("lock_take_async", args, n, kwnames, names, 3, 2, 3, value) < 0 ||
-        !(r = about_lock((struct cache *)self, R_LOCK_TAKE, value[0], value[2], value[1])))
+    if (read_args("lock_take_async", args, n, kwnames, names, 4, 2, 4, value) < 0 ||
+        ms_of_unsigned(value[2], &wait_ms, "wait") < 0 ||
+        !(r = about_lock((struct cache *)self, R_LOCK_TAKE, value[0], value[3], value[1])))
         return NULL;
+    r->give_up_ns = wait_ms ? give_up_at(wait_ms) : 0;
     return req_send((struct cache *)self, r);
+}
+
+/* What lock_take_async gave was cancelled: nobody waits for that lock. */
+PyObject *cache_lock_leave(PyObject *self, PyObject *future)
+{
+    struct cache *cache = (struct cache *)self;
+    struct request *r;
+
+    if (cache->handle && !cache->closing) {
+        r = req_new(cache, NULL, R_LOCK_LEAVE, NULL, NULL, 0);
+        if (!r)
+            return NULL;
+        r->extra = Py_NewRef(future);
+        req_send_off(cache, r);
+    }
+    Py_RETURN_NONE;
 }
 
 PyObject *cache_lock_keep_async(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)

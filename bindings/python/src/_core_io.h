@@ -31,6 +31,7 @@ enum request_kind {
     R_LOCK_TAKE,
     R_LOCK_KEEP,
     R_LOCK_FREE,
+    R_LOCK_LEAVE, /* whose future is `extra` does not wait any more for a lock */
     R_RATE,
     R_BEGIN,
     R_RECHECK,
@@ -51,10 +52,11 @@ struct request {
     libcache_slice *slices; /* keys of many, or tags */
     size_t n;
     libcache_item *items; /* SET_MANY */
-    uint64_t ms, limit;   /* TTLs, windows */
+    uint64_t ms, limit;   /* TTLs (BEGIN: the soft one), windows */
     int64_t delta;
     unsigned wait_ms, flags;
-    uint64_t give_up_ns; /* BEGIN: when waiting ends */
+    uint64_t give_up_ns; /* BEGIN, LOCK_TAKE: when waiting ends. LOCK_TAKE: 0, it is not waited for */
+    libcache_lock_wait lock_wait;
     libcache_load *load; /* BEGIN: out; COMMIT, ABORT: in; RECHECK: both. NULL when it has ended */
     libcache_owner owner;
     int error; /* ABORT */

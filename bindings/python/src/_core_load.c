@@ -58,18 +58,18 @@ PyObject *begin_result(struct ns *ns, int result, libcache_value *v, libcache_lo
 
 PyObject *ns_begin(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
-    static const char *const names[] = { "key", "wait", "refresh" };
+    static const char *const names[] = { "key", "wait", "refresh", "soft_ttl" };
     struct ns *ns = (struct ns *)self;
     libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
-    PyObject *given[3], *value = NULL;
+    PyObject *given[4], *value = NULL;
     int refresh, result, found;
     struct text k;
 
-    if (read_args("begin", args, n, kwnames, names, 3, 1, 2, given) < 0 || ns_check(ns) < 0 ||
+    if (read_args("begin", args, n, kwnames, names, 4, 1, 2, given) < 0 || ns_check(ns) < 0 ||
         text_of(given[0], &k, "key") < 0 || ms_of_unsigned(given[1], &options.wait_ms, "wait") < 0 ||
-        (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0)
+        ms_of(given[3], &options.soft_ttl_ms, "soft_ttl", 0) < 0 || (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0)
         return NULL;
-    if (!refresh && !ns->watched && (found = ns_look(ns, given[0], &k, &value)) != 0)
+    if (!refresh && !options.soft_ttl_ms && !ns->watched && (found = ns_look(ns, given[0], &k, &value)) != 0)
         return found < 0 ? NULL : make_begun(ns, LIBCACHE_HIT, value, NULL, 0);
     if (given[1] && given[1] != Py_None && !options.wait_ms)
         options.wait_ms = 1; /* 0 would mean the policy's */

@@ -177,7 +177,8 @@ static PyObject *answer(struct state *st, struct request *r)
         return recheck_result(r->extra, r->result, &r->answer, load);
     }
     case R_COMMIT: return commit_result(st, r->result);
-    case R_ABORT: break;
+    case R_ABORT:
+    case R_LOCK_LEAVE: break;
     }
     Py_RETURN_NONE;
 }

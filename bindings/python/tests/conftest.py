@@ -111,7 +111,12 @@ def cache(clock):
 
 @pytest.fixture
 def ns(cache):
-    return cache.namespace("test", ttl=100)
+    return cache.namespace("test", ttl=100, negative_ttl=5)
+
+
+@pytest.fixture
+def users(cache):
+    return cache.namespace("users", ttl=60)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import random
+import socket
 import threading
 import time
 import weakref
@@ -213,6 +214,73 @@ async def test_a_lock_that_came_for_a_cancelled_waiter_is_freed(two):
             pass
 
 
+@pytest.mark.parametrize("with_redis", [True, False])
+async def test_who_waits_for_a_lock_is_woken(request, with_redis):
+    """By news, and not by looking ten times a second: then none of these would be quick."""
+    if with_redis:
+        a, b = (ns.cache for ns in request.getfixturevalue("two"))
+    else:
+        a = b = request.getfixturevalue("cache")
+    took = []
+    for _ in range(20):
+        lock, other = a.lock("job", ttl=60), b.aio.lock("job", ttl=60, wait=30)
+        assert lock.take()
+        task = asyncio.ensure_future(other.take())
+        await asyncio.sleep(0)
+        await b.aio.lock("another", ttl=60).take()  # is served after that has begun to wait
+        begun = time.perf_counter()
+        lock.free()
+        assert await task
+        took.append(time.perf_counter() - begun)
+        await other.free()
+    assert sorted(took)[5] < 0.05  # a quarter of them: machines are busy
+
+
+async def test_waiting_for_a_lock_ends(two):
+    writer, reader = two
+    with writer.cache.lock("job", ttl=60):
+        assert not await reader.cache.aio.lock("job", ttl=60, wait=0.02).take()
+    with writer.cache.lock("short", ttl=0.02):
+        assert await reader.cache.aio.lock("short", ttl=60, wait=30).take()
+
+
+def looks(server, names):
+    """Redis's MONITOR, and a function that reads the next command: which of the locks it asked for, if any."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(20)
+    connection.connect(server.socket)
+    connection.sendall(b"MONITOR\r\n")
+    lines = connection.makefile("rb")
+    assert lines.readline() == b"+OK\r\n"
+
+    def read():
+        line = lines.readline()
+        return next((name for name in names if name.encode() in line and b"EVALSHA" in line), None)
+
+    return connection, read
+
+
+async def test_a_cancelled_waiter_asks_for_the_lock_no_more(server, two):
+    writer, reader = two
+    assert writer.cache.lock("cancelled", ttl=600).take() and writer.cache.lock("waited-for", ttl=600).take()
+    task = asyncio.ensure_future(reader.cache.aio.lock("cancelled", ttl=60, wait=600).take())
+    other = asyncio.ensure_future(reader.cache.aio.lock("waited-for", ttl=60, wait=600).take())
+    await asyncio.sleep(0)
+    assert not await reader.cache.aio.lock("waited-for", ttl=60).take()  # served after they have begun to wait
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not await reader.cache.aio.lock("waited-for", ttl=60).take()  # served after that
+    connection, read = looks(server, ["cancelled", "waited-for"])
+    with connection:
+        seen = []
+        while seen.count("waited-for") < 3:
+            seen.append(read())
+    assert "cancelled" not in seen
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
+
+
 async def test_a_cancelled_leader_hands_over(two):
     _, reader = two
     loading = asyncio.Event()
@@ -417,27 +485,6 @@ def test_closing_answers_what_is_under_way(server):
 # ---- Redis is away
 
 
-class Heartbeat:
-    """The longest time that the loop did not come round."""
-
-    async def __aenter__(self):
-        self.longest = 0.0
-        self.task = asyncio.create_task(self.beat())
-        await asyncio.sleep(0.01)
-        return self
-
-    async def beat(self):
-        last = time.monotonic()
-        while True:
-            await asyncio.sleep(0.001)
-            now = time.monotonic()
-            self.longest = max(self.longest, now - last - 0.001)
-            last = now
-
-    async def __aexit__(self, *_):
-        self.task.cancel()
-
-
 def comes_back(ns):
     try:
         ns.set("key", "again")
@@ -447,38 +494,95 @@ def comes_back(ns):
 
 
 @pytest.mark.parametrize("how", ["killed", "silent"])
-async def test_the_loop_goes_on_when_redis_does_not(own_server, how):
-    for attempt in range(3):  # a busy machine may stop us, once
-        with own_server.cache(redis_timeout=0.2, breaker_backoff=0.05) as cache:
-            ns = cache.namespace("test", ttl=100)
-            ns.set("hit", 1)
-            stop = asyncio.Event()
+async def test_calls_go_on_when_redis_does_not(own_server, how):
+    with own_server.cache(redis_timeout=0.2, breaker_backoff=0.05) as cache:
+        ns = cache.namespace("test", ttl=100)
+        stop = asyncio.Event()
+        rounds = [0] * 20
 
-            async def work(n):
-                i = 0
-                while not stop.is_set():
-                    i += 1
-                    assert await ns.aio.get(f"absent {n} {i}") is None
-                    assert await ns.aio.get_or_load(f"load {n} {i % 10}", lambda: asyncio.sleep(0.001, "x")) == "x"
-                    try:
-                        await ns.aio.set(f"key {n}", i)
-                        await ns.cache.aio.invalidate(f"tag {n}")
-                    except libcache.RedisError:
-                        pass
-                return i
+        async def work(n):
+            while not stop.is_set():
+                rounds[n] += 1
+                assert await ns.aio.get(f"absent {n} {rounds[n]}") is None
+                assert await ns.aio.get_or_load(f"load {n} {rounds[n] % 10}", lambda: asyncio.sleep(0.001, "x")) == "x"
+                try:
+                    await ns.aio.set(f"key {n}", rounds[n])
+                    await ns.cache.aio.invalidate(f"tag {n}")
+                except libcache.RedisError:
+                    pass
 
-            async with Heartbeat() as heart:
-                workers = [asyncio.create_task(work(n)) for n in range(20)]
-                await asyncio.sleep(0.1)
-                own_server.kill() if how == "killed" else own_server.pause()
-                await asyncio.sleep(0.6)
-                heart_while_away = heart.longest
-                stop.set()
-                turns = await asyncio.wait_for(asyncio.gather(*workers), 20)
-                assert all(turns)
-            own_server.start() if how == "killed" else own_server.go_on()
-            wait_for(lambda: cache.poll() and cache.stats()["l2_up"] and comes_back(ns))
-            assert await ns.aio.get("key") == "again"
-        if heart_while_away < 0.05:
-            return
-    pytest.fail(f"the loop stood still for {heart_while_away * 1000:.0f} ms")
+        async def each_did(more):
+            at = [n + more for n in rounds]
+            while any(n < least for n, least in zip(rounds, at)):
+                await asyncio.sleep(0.001)
+
+        workers = [asyncio.create_task(work(n)) for n in range(20)]
+        await asyncio.wait_for(each_did(5), 20)
+        own_server.kill() if how == "killed" else own_server.pause()
+        await asyncio.wait_for(each_did(5), 20)
+        stop.set()
+        await asyncio.wait_for(asyncio.gather(*workers), 20)
+        own_server.start() if how == "killed" else own_server.go_on()
+        wait_for(lambda: cache.poll() and cache.stats()["l2_up"] and comes_back(ns))
+        assert await ns.aio.get("key") == "again"
+
+
+async def commit(ns):
+    _, _, load, _ = await ns.aio.begin("another")
+    return await load.commit_async(1)
+
+
+async def call_decorated(ns):
+    @ns.cached(name="double")
+    async def double(n):
+        return 2 * n
+
+    assert await double(2) == 4
+    return await double.invalidate(2)
+
+
+EXCHANGES = {
+    "get": lambda ns: ns.aio.get("absent"),
+    "get_many": lambda ns: ns.aio.get_many(["absent", "too"]),
+    "exists": lambda ns: ns.aio.exists("absent"),
+    "ttl_left": lambda ns: ns.aio.ttl_left("absent"),
+    "set": lambda ns: ns.aio.set("key", 1),
+    "set_many": lambda ns: ns.aio.set_many({"key": 1, "too": 2}),
+    "set_negative": lambda ns: ns.aio.set_negative("key"),
+    "add": lambda ns: ns.aio.add("key", 1),
+    "incr": lambda ns: ns.aio.incr("number"),
+    "touch": lambda ns: ns.aio.touch("key"),
+    "delete": lambda ns: ns.aio.delete("key"),
+    "delete_many": lambda ns: ns.aio.delete_many(["key", "too"]),
+    "clear": lambda ns: ns.aio.clear(),
+    "invalidate": lambda ns: ns.cache.aio.invalidate("tag"),
+    "lock": lambda ns: ns.cache.aio.lock("job", ttl=10).take(),
+    "rate_hit": lambda ns: ns.cache.aio.rate_hit("name", 5, 10),
+    "load": commit,
+    "decorated": call_decorated,
+}
+
+
+@pytest.mark.parametrize("call", EXCHANGES)
+async def test_the_loop_does_not_stall_while_redis_is_silent(own_server, call):
+    """Between the beginning of an exchange that Redis holds up, and its end, the loop comes round: how often does not depend on time."""
+    with own_server.cache(redis_timeout=20, listen=False) as cache:
+        ns = cache.namespace("test", ttl=100)
+        ns.set("hit", "there")
+        own_server.pause()
+        try:
+            before = cache.stats()["l2_exchanges"]
+            task = asyncio.ensure_future(EXCHANGES[call](ns))
+
+            async def begun():
+                while cache.stats()["l2_exchanges"] == before:
+                    await asyncio.sleep(0.001)
+
+            await asyncio.wait_for(begun(), 15)
+            for _ in range(100):
+                assert await ns.aio.get("hit") == "there"
+                await asyncio.sleep(0)
+            assert not task.done()
+        finally:
+            own_server.go_on()
+        await asyncio.wait_for(task, 20)

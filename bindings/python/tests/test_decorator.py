@@ -14,22 +14,6 @@ from libcache.decorator import cached
 from libcache.keys import UncacheableArgument
 
 
-@pytest.fixture
-def clock():
-    return libcache.TestClock()
-
-
-@pytest.fixture
-def cache(clock):
-    with libcache.Cache(clock=clock, memory_bytes=8 << 20) as cache:
-        yield cache
-
-
-@pytest.fixture
-def ns(cache):
-    return cache.namespace("users", ttl=60, negative_ttl=5)
-
-
 class Source:
     """Counts how often it is asked."""
 
@@ -354,7 +338,7 @@ def test_it_looks_like_the_function(ns):
     assert find.__wrapped__ is module_function
     assert find.__code__ is module_function.__code__ and find.__globals__ is module_function.__globals__
     assert not inspect.iscoroutinefunction(find)
-    assert find.cache_namespace.name == "users"
+    assert find.cache_namespace.name == "test"
     assert "module_function" in repr(find)
     find.mark = 1
     assert find.mark == 1

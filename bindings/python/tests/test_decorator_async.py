@@ -11,22 +11,6 @@ import pytest
 import libcache
 
 
-@pytest.fixture
-def clock():
-    return libcache.TestClock()
-
-
-@pytest.fixture
-def cache(clock):
-    with libcache.Cache(clock=clock, memory_bytes=8 << 20) as cache:
-        yield cache
-
-
-@pytest.fixture
-def ns(cache):
-    return cache.namespace("users", ttl=60, negative_ttl=5)
-
-
 class Source:
     def __init__(self):
         self.asked = []

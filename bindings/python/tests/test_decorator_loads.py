@@ -117,8 +117,8 @@ def test_one_refresh_at_a_time(ns, clock):
     find()
     clock.advance(11)
     begun = []
-    look = loads_of(find)
-    look.is_fresh = lambda found, so_far=look.is_fresh: begun.append(1) or so_far(found)
+    loads = loads_of(find)
+    loads.refresh_aged = lambda *args, so_far=loads.refresh_aged: begun.append(1) or so_far(*args)
     assert [find() for _ in range(50)] == [1] * 50
     wait_for(lambda: len(asked) == 2)
     assert len(begun) == 1

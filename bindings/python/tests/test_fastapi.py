@@ -24,11 +24,6 @@ from libcache.fastapi import PerformanceMiddleware, get_cache, lifespan  # noqa:
 from libcache.fastapi import setup as set_up  # noqa: E402 (pytest takes `setup` for its own)
 
 
-@pytest.fixture
-def users(cache):
-    return cache.namespace("users", ttl=60)
-
-
 class User(BaseModel):
     id: int
     name: str = "Ada"

@@ -275,3 +275,48 @@ def test_decorated_coroutines_refresh_on_one_host(hosts):
         assert a.cache_info().refreshes == 1 and b.cache_info().refreshes == 0
 
     asyncio.run(asyncio.wait_for(main(), 20))
+
+
+@both
+def test_what_another_host_has_refreshed_is_taken_where_refresh_says_how_old_is_too_old(hosts, how):
+    ran = []
+
+    def make(name):
+        def find(n):
+            ran.append(name)
+            return len(ran)
+
+        async def find_async(n):
+            return find(n)
+
+        return find if how == "sync" else find_async
+
+    a, b = [host.namespace("aged", **FRESH) for host in hosts]
+    one, other = (ns.cached(name="find", refresh=0.5)(make(name)) for ns, name in ((a, "a"), (b, "b")))
+
+    async def call(function, n):
+        found = function(n)
+        return found if how == "sync" else await found
+
+    async def until(condition):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+    async def main(n):
+        ran.clear()
+        key = one.cache_key(n)
+        assert await call(one, n) == 1 and await call(other, n) == 1
+        await until(lambda: all((ns.lookup(key).age or 0) > 0.5 for ns in (a, b)))
+        begun = time.monotonic()
+        assert await call(one, n) == 1
+        await until(lambda: a.get(key) == 2)
+        assert await call(other, n) == 1
+        await until(lambda: b.get(key) != 1)
+        return time.monotonic() - begun < 0.4  # else what the first has refreshed may be too old by then
+
+    for n in range(20):
+        if asyncio.run(asyncio.wait_for(main(n), 20)):
+            break
+        ran.clear()
+    assert ran == ["a", "a"] and b.get(one.cache_key(n)) == 2
+    assert other.cache_info().refreshes == 0 or n

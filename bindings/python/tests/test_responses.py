@@ -18,11 +18,6 @@ from libcache.fastapi import cached_response  # noqa: E402
 from libcache.fastapi import setup as set_up  # noqa: E402 (pytest takes `setup` for its own)
 
 
-@pytest.fixture
-def users(cache):
-    return cache.namespace("users", ttl=60)
-
-
 class User(BaseModel):
     id: int
     name: str = "Ada"
