@@ -42,14 +42,17 @@ static force_inline int count_hit(libcache_ns *ns, int result)
     return result;
 }
 
-/* The same at the end of any read that L1 answered. */
-static force_inline int count_here(libcache_ns *ns, int result, enum miss why)
+static __attribute__((noinline)) int count_other(libcache_ns *ns, int result, enum miss why)
 {
-    if (likely(result == LIBCACHE_HIT))
-        return count_hit(ns, result);
     count_read(ns, result, LIBCACHE_TIER_L1, why);
     trace_look(ns);
     return result;
+}
+
+/* The same at the end of any read that L1 answered. */
+static force_inline int count_here(libcache_ns *ns, int result, enum miss why)
+{
+    return likely(result == LIBCACHE_HIT) ? count_hit(ns, result) : count_other(ns, result, why);
 }
 
 void libcache_release_value(libcache_value *value)

@@ -82,13 +82,17 @@ tell_traffic A 200000 1
 tell_traffic B 200000 2
 hear A warm
 hear B warm
-trace_start --rate 0.1 --namespace shop
-tell_traffic A 300000 3
-tell_traffic B 300000 4
-hear A did_a
-hear B did_b
-trace_end TERM 0
-cp "$scratch/told" "$out"
+# A busy machine may take the processor away from the tool for so long that the small queue overflows: then it is done again.
+for attempt in 1 2 3 4; do
+    trace_start --rate 0.1 --namespace shop
+    tell_traffic A 300000 $((attempt * 2 + 1))
+    tell_traffic B 300000 $((attempt * 2 + 2))
+    hear A did_a
+    hear B did_b
+    trace_end TERM 0
+    cp "$scratch/told" "$out"
+    grep -qE '"dropped": [0-9]{1,3},' "$out" && break
+done
 json '599000 <= d["reads"] <= 600000 and d["dropped"] < 1000 and d["records"] > 50000'
 "$replay" --json --policy lru --memory 4MiB,8MiB,32MiB "$scratch/trace" >"$scratch/replayed" || fail "the trace cannot be replayed"
 did="$did_a $did_b" python "

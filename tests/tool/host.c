@@ -152,7 +152,7 @@ static void traffic(const char *name, int keys, int count, size_t size, uint64_t
             hits++;
         else
             libcache_set(ns, key, (size_t)length, value, size / 2 + (size_t)k * 7919 % size, NULL);
-        if (i % 128 == 127)
+        if (i % 64 == 63)
             usleep(1000);
     }
     libcache_release_value(&out);

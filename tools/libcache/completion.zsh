@@ -18,7 +18,7 @@ _libcache_segments() {
 # Fills specs with the options of a command ('': those of all), as _arguments wants them.
 _libcache_options() {
     local line both text value action plus=+
-    local -A actions=(name _libcache_segments namespace _libcache_namespaces file _files policy-file _files
+    local -A actions=(name _libcache_segments namespace _libcache_namespaces file _files output _files policy-file _files
         sort '(name gets miss evict bytes)' format '(keys tsv json)')
 
     specs=()
