@@ -310,8 +310,9 @@ def test_what_another_host_has_refreshed_is_taken_where_refresh_says_how_old_is_
         begun = time.monotonic()
         assert await call(one, n) == 1
         await until(lambda: a.get(key) == 2)
-        assert await call(other, n) == 1
-        await until(lambda: b.get(key) != 1)
+        while b.get(key) == 1:  # once, unless the first has still the lease that it stores with
+            assert await call(other, n) in (1, 2)
+            await asyncio.sleep(0.001)
         return time.monotonic() - begun < 0.4  # else what the first has refreshed may be too old by then
 
     for n in range(20):
