@@ -4,8 +4,8 @@
 # mix with those of another. The release variant's libraries and programs go to build/lib/ and build/bin/.
 #
 # You may set CC CXX CPPFLAGS CFLAGS CXXFLAGS LDFLAGS (added to what libcache needs, never instead of it), PREFIX
-# libdir includedir bindir mandir completiondir DESTDIR, BUILD (default: build), VARIANT (default: release), WERROR=1 (warnings are errors),
-# V=1 (show the commands), JOBS (default: 2; what check and test build with).
+# libdir includedir bindir mandir completiondir zshcompletiondir DESTDIR, BUILD (default: build), VARIANT (default: release),
+# WERROR=1 (warnings are errors), V=1 (show the commands), JOBS (default: 2; what check and test build with).
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -23,6 +23,7 @@ includedir ?= $(prefix)/include
 bindir ?= $(prefix)/bin
 mandir ?= $(prefix)/share/man
 completiondir ?= $(prefix)/share/bash-completion/completions
+zshcompletiondir ?= $(prefix)/share/zsh/site-functions
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -238,7 +239,7 @@ $(TOOL): $(call objects,$(TOOL_SOURCES)) $(STATIC)
 $(TOOL_HOST): $(call objects,tests/tool/host.c) $(STATIC)
 	$(call link,$(CC))
 
-$(BIN)/bench-l1: $(call objects,$(L1_SOURCES) $(ENGINES) $(HARNESS)) $(STATIC)
+$(BIN)/bench-l1: $(call objects,$(L1_SOURCES) $(ENGINES) $(HARNESS) tests/support/redis_server.c) $(STATIC)
 	$(call link,$(L1_LINKER),$(PEER_LIBS) -lm)
 
 $(BIN)/bench-l2: $(call objects,$(L2_SOURCES) $(HARNESS) tests/support/redis_server.c) $(STATIC)
@@ -283,7 +284,7 @@ demo: ## Build the demo and run it
 	@$(MAKE) --no-print-directory demo-program
 	@$(BIN)/libcache-demo $(DEMO_FLAGS)
 
-check: ## Quick tests: release and hooks builds, symbols, installation (about a minute)
+check: ## Quick tests: release and hooks builds, symbols, installation (a good minute on two processors)
 	+@tests/run.sh check
 
 test: ## Everything: check, sanitizers, portable build, fuzz corpora, clang, lint, valgrind
@@ -404,10 +405,11 @@ under_prefix = $(patsubst $(prefix)/%,$${prefix}/%,$(1))
 install: static shared tool ## Install library, header, libcache.pc and the tool (DESTDIR, PREFIX, libdir, includedir, bindir, mandir)
 	$(call say,INST,$(DESTDIR)$(prefix))
 	$(Q)install -d "$(DESTDIR)$(libdir)/pkgconfig" "$(DESTDIR)$(includedir)" "$(DESTDIR)$(bindir)" "$(DESTDIR)$(mandir)/man1" \
-		"$(DESTDIR)$(completiondir)"
+		"$(DESTDIR)$(completiondir)" "$(DESTDIR)$(zshcompletiondir)"
 	$(Q)install -m 755 $(TOOL) "$(DESTDIR)$(bindir)/libcache"
 	$(Q)install -m 644 docs/libcache.1 "$(DESTDIR)$(mandir)/man1"
 	$(Q)install -m 644 tools/libcache/completion.bash "$(DESTDIR)$(completiondir)/libcache"
+	$(Q)install -m 644 tools/libcache/completion.zsh "$(DESTDIR)$(zshcompletiondir)/_libcache"
 	$(Q)install -m 644 include/libcache.h "$(DESTDIR)$(includedir)"
 	$(Q)install -m 644 $(STATIC) "$(DESTDIR)$(libdir)"
 	$(Q)install -m 755 $(SHARED) "$(DESTDIR)$(libdir)"
@@ -418,7 +420,8 @@ install: static shared tool ## Install library, header, libcache.pc and the tool
 		pkg-config/libcache.pc.in >"$(DESTDIR)$(libdir)/pkgconfig/libcache.pc"
 
 uninstall: ## Remove what install has put there
-	$(Q)rm -f "$(DESTDIR)$(bindir)/libcache" "$(DESTDIR)$(mandir)/man1/libcache.1" "$(DESTDIR)$(completiondir)/libcache"
+	$(Q)rm -f "$(DESTDIR)$(bindir)/libcache" "$(DESTDIR)$(mandir)/man1/libcache.1" "$(DESTDIR)$(completiondir)/libcache" \
+		"$(DESTDIR)$(zshcompletiondir)/_libcache"
 	$(Q)rm -f "$(DESTDIR)$(includedir)/libcache.h" "$(DESTDIR)$(libdir)/pkgconfig/libcache.pc" \
 		"$(DESTDIR)$(libdir)/libcache.a" "$(DESTDIR)$(libdir)/libcache.so" \
 		"$(DESTDIR)$(libdir)/$(SONAME)" "$(DESTDIR)$(libdir)/$(notdir $(SHARED))"

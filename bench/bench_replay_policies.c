@@ -300,6 +300,14 @@ const char *replay_policy_name(unsigned policy)
     return policy < POLICIES ? policies[policy].name : NULL;
 }
 
+static void forget(simulation *s, uint32_t n)
+{
+    if (s->hand == n)
+        s->hand = s->nodes[n].newer;
+    if (s->nodes[n].queue)
+        take_out(s, n);
+}
+
 static void make_sketch(simulation *s, double entries)
 {
     s->row_mask = 1023;
@@ -321,8 +329,18 @@ uint64_t replay_simulate(unsigned policy, const replay_trace *trace, uint64_t ca
     for (unsigned i = 0; i < QUEUES; i++)
         s.queues[i].limit = (uint64_t)(policies[policy].limits[i] * (double)capacity);
     make_sketch(&s, (double)capacity / footprint * (double)trace->n_keys);
-    for (size_t i = 0; i < trace->n_requests; i++)
-        misses += !policies[policy].asks(&s, trace->requests[i] + 1, bytes_of(arg, i));
+    for (size_t i = trace->n_before; i-- > 0;)
+        policies[policy].asks(&s, trace->requests[trace->before[i]] + 1, bytes_of(arg, trace->before[i]));
+    for (size_t i = 0; i < trace->n_requests; i++) {
+        uint32_t n = trace->requests[i] + 1;
+
+        switch (replay_kind_of(trace, i)) {
+        case REPLAY_GET: misses += !policies[policy].asks(&s, n, bytes_of(arg, i)); break;
+        case REPLAY_SET: policies[policy].asks(&s, n, bytes_of(arg, i)); break;
+        case REPLAY_DELETE: forget(&s, n); break;
+        default: misses++; break;
+        }
+    }
     free(s.nodes);
     free(s.counts);
     return misses;

@@ -1,14 +1,14 @@
 /* A redis-server behind a Unix socket, one connection a thread, through hiredis. SPDX-License-Identifier: MIT */
-#include "child.h"
 #include "engine.h"
 #include "harness.h"
+#include "support/redis_server.h"
 
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct redis_engine {
-    bench_child server;
+    struct redis_server server;
     size_t value_bytes;
 } redis_engine;
 
@@ -18,11 +18,9 @@ static __thread void *connected_to;
 static void *open_engine(const engine_config *config)
 {
     redis_engine *self = harness_allocate(sizeof *self);
-    const char *arguments[] = { "redis-server", "--port", "0",     "--unixsocket",         self->server.socket,
-                                "--save",       "",       "--dir", self->server.directory, NULL };
 
-    child_make_directory(&self->server, "redis");
-    child_start(&self->server, arguments);
+    if (redis_server_start(&self->server, NULL) != 0)
+        harness_die("%s", self->server.error);
     self->value_bytes = config->value_bytes;
     return self;
 }
@@ -35,7 +33,7 @@ static void close_engine(void *opaque)
         redisFree(connection);
         connected_to = NULL;
     }
-    child_stop(&self->server);
+    redis_server_stop(&self->server);
     free(self);
 }
 

@@ -44,6 +44,26 @@ def short(value):
     return f"{value:.0f}" if magnitude >= 100 else f"{value:.3g}"
 
 
+def duration(ns):
+    if ns is None:
+        return "–"
+    for limit, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
+        if ns >= limit * 0.9995:  # what would be shown as 1000 of the smaller unit is 1 of this
+            return f"{ns / limit:.0f} {unit}" if ns >= 100 * limit else f"{ns / limit:.3g} {unit}"
+    return f"{ns:.0f} ns" if ns >= 100 else f"{ns:.3g} ns"
+
+
+def size(count):
+    for limit, unit in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+        if count >= limit:
+            return f"{count / limit:.3g} {unit}"
+    return f"{count:g} B"
+
+
+def rate(a_second):
+    return short(a_second) + "/s"
+
+
 def table(head, rows, classes=""):
     cells = "".join(f"<th>{esc(h)}</th>" for h in head)
     body = "".join("<tr>" + "".join(f"<td>{c}</td>" for c in row) + "</tr>" for row in rows)
@@ -64,8 +84,8 @@ def color_of(name, names):
     return COLORS[1 + others.index(name) % (len(COLORS) - 1)]
 
 
-def bars(rows, unit, log=False):
-    """rows: (name, value). Longer is more of the unit."""
+def bars(rows, show, log=False):
+    """rows: (name, value). Longer is more. show: value to text."""
     width, label, line = 640, 190, 26
     top = max(value for _, value in rows)
     least = min(value for _, value in rows)
@@ -82,7 +102,7 @@ def bars(rows, unit, log=False):
         parts.append(
             f'<text x="{label - 8}" y="{y + 17}" text-anchor="end"{" class=ours" if ours else ""}>{esc(name)}</text>'
             f'<rect x="{label}" y="{y + 4}" width="{length:.1f}" height="18" rx="2" fill="{COLORS[0] if ours else "#9fb3ad"}"/>'
-            f'<text x="{label + length + 6:.1f}" y="{y + 17}">{esc(short(value))} {esc(unit)}</text>'
+            f'<text x="{label + length + 6:.1f}" y="{y + 17}">{esc(show(value))}</text>'
         )
     height = len(rows) * line
     return f'<svg viewBox="0 0 {width} {height}" role="img">{"".join(parts)}</svg>'
@@ -97,9 +117,9 @@ def ticks(low, high, log):
     return [i * step for i in range(int(high / step) + 2)]
 
 
-def lines(series, x_names, y_unit, log_y=False, x_values=None, x_log=False):
-    """series: {name: [y, ...]}, a y for each x; None where there is none."""
-    width, height, left, bottom, right = 640, 300, 62, 34, 150
+def lines(series, x_names, show, log_y=False, x_values=None, x_log=False):
+    """series: {name: [y, ...]}, a y for each x; None where there is none. show: y to text."""
+    width, height, left, bottom, right = 640, 290, 62, 24, 150
     every = [y for ys in series.values() for y in ys if y is not None and (not log_y or y > 0)]
     marks = ticks(min(every), max(every), log_y)
     low, high = marks[0], marks[-1]
@@ -119,10 +139,14 @@ def lines(series, x_names, y_unit, log_y=False, x_values=None, x_log=False):
     for mark in marks:
         y = place_y(mark)
         parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{esc(short(mark))}</text>')
-    for i, name in enumerate(x_names):
-        parts.append(f'<text x="{place_x(i):.1f}" y="{height - bottom + 18}" text-anchor="middle">{esc(name)}</text>')
-    parts.append(f'<text x="4" y="{height - 4}">{esc(y_unit)}</text>')
+        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{esc(show(mark))}</text>')
+    end = place_x(len(x_names) - 1)
+    for i, name in enumerate(x_names):  # those that there is room for, the last in any case
+        x = place_x(i)
+        if i < len(x_names) - 1 and (end - x < 38 or i and x - shown < 38):
+            continue
+        shown = x
+        parts.append(f'<text x="{x:.1f}" y="{height - bottom + 18}" text-anchor="middle">{esc(name)}</text>')
     ends = []
     for name, ys in series.items():
         points = [(place_x(i), place_y(y)) for i, y in enumerate(ys) if y is not None and (not log_y or y > 0)]
@@ -147,12 +171,12 @@ def lines(series, x_names, y_unit, log_y=False, x_values=None, x_log=False):
 summary = []  # (what, libcache, peer, peer's figure, ratio: over 1 means that libcache is better)
 
 
-def add_summary(what, ours, peer, theirs, unit, ratio):
-    summary.append((what, f"{short(ours)} {unit}", peer, f"{short(theirs)} {unit}", ratio))
+def add_summary(what, ours, peer, theirs, show, ratio):
+    summary.append((what, show(ours), peer, show(theirs), ratio))
 
 
 def describe_keys(r):
-    return f"{short(r['keys'])} keys × {short(r['value_bytes'])} B"
+    return f"{short(r['keys'])} keys × {size(r['value_bytes'])}"
 
 
 def section_speed(l1):
@@ -165,11 +189,11 @@ def section_speed(l1):
         ours = results[0]
         what = {"get": "gets", "mix95": "95 % gets, 5 % sets", "outside": "gets", "outside95": "95 % gets, 5 % sets"}[bench]
         title = f"{what}, {describe_keys(ours)}, {threads} thread{'s' if threads > 1 else ''}"
-        rows = [(r["engine"], r["ops_per_s"] / 1e6) for r in sorted(results, key=lambda r: -r["ops_per_s"]) if r["engine"] != "floor"]
-        parts.append(figure(title + ", millions a second" + (" (logarithmic)" if "outside" in bench else ""), bars(rows, "M/s", "outside" in bench)))
+        rows = [(r["engine"], r["ops_per_s"]) for r in sorted(results, key=lambda r: -r["ops_per_s"]) if r["engine"] != "floor"]
+        parts.append(figure(title + (" (logarithmic)" if "outside" in bench else ""), bars(rows, rate, "outside" in bench)))
         for r in results[1:]:
             if r["engine"] not in ("floor", "libcache-shared"):
-                add_summary(title, ours["ops_per_s"] / 1e6, r["engine"], r["ops_per_s"] / 1e6, "M/s", ours["ops_per_s"] / r["ops_per_s"])
+                add_summary(title, ours["ops_per_s"], r["engine"], r["ops_per_s"], rate, ours["ops_per_s"] / r["ops_per_s"])
     return "".join(parts)
 
 
@@ -184,12 +208,12 @@ def section_latency(l1):
             cases.setdefault(r["mix"], []).append(r)
     for mix, results in cases.items():
         series = {r["engine"]: [r[p] for p in POINTS] for r in results}
-        parts.append(figure(f"{mix}: nanoseconds, two threads, {describe_keys(results[0])}",
-                            lines(series, [p[:-3].replace("_", "") for p in POINTS], "ns", log_y=True)))
+        parts.append(figure(f"{mix}: two threads, {describe_keys(results[0])}",
+                            lines(series, [p[:-3].replace("_", "") for p in POINTS], duration, log_y=True)))
         ours = next((r for r in results if r["engine"] == OURS), None)
         for r in results:
             if ours and not r["engine"].startswith(OURS):
-                add_summary(f"p99.9, {mix}", ours["p99.9_ns"], r["engine"], r["p99.9_ns"], "ns", r["p99.9_ns"] / max(1, ours["p99.9_ns"]))
+                add_summary(f"p99.9, {mix}", ours["p99.9_ns"], r["engine"], r["p99.9_ns"], duration, r["p99.9_ns"] / max(1, ours["p99.9_ns"]))
     return "".join(parts)
 
 
@@ -197,8 +221,8 @@ def section_memory(l1):
     rows = []
     for r in l1:
         if r["bench"] == "memory":
-            size = "mixed sizes" if r.get("mixed_sizes") else f"{short(r['value_bytes'])} B"
-            rows.append((size, short(r.get("overhead_bytes_per_entry")), short(r.get("overhead_without_4_percent"))))
+            values = "mixed sizes" if r.get("mixed_sizes") else size(r["value_bytes"])
+            rows.append((values, short(r.get("overhead_bytes_per_entry")), short(r.get("overhead_without_4_percent"))))
     return table(["values of", "bytes an entry, beyond key and value", "with the fixed 4 %"], rows) if rows else ""
 
 
@@ -215,9 +239,9 @@ def section_replay(replay):
                 series[policy + " on paper"] = [r[policy + "_miss_ratio"] for r in results]
         ratios = [r["capacity_ratio"] for r in results]
         names = [f"{100 * x:g} %" for x in ratios]
-        parts.append(figure(f"{trace}: misses of all requests, by memory as a share of the footprint "
+        parts.append(figure(f"{trace}: miss ratio, by memory as a share of the footprint "
                             f"({short(results[0]['requests'])} requests, {short(results[0]['keys'])} keys)",
-                            lines(series, names, "miss ratio", x_values=ratios, x_log=True)))
+                            lines(series, names, short, x_values=ratios, x_log=True)))
     return "".join(parts)
 
 
@@ -226,28 +250,47 @@ def section_l2(l2):
     for r in l2:
         if r["bench"] == "target":
             continue
-        rows.append((esc(r["bench"]), esc(r["operation"]), esc(r["engine"]), esc(r["socket"]), short(r["value_bytes"]) if r["value_bytes"] else "",
-                     short(r["p50_us"]), short(r["p99_us"]), short(r["max_us"]), f"{r['over_hiredis_p50']:.2f} ×" if r.get("over_hiredis_p50") else ""))
+        rows.append((esc(r["bench"]), esc(r["operation"]), esc(r["engine"]), esc(r["socket"]), size(r["value_bytes"]) if r["value_bytes"] else "",
+                     *(duration(None if r[p] is None else r[p] * 1e3) for p in ("p50_us", "p99_us", "max_us")),
+                     f"{r['over_hiredis_p50']:.2f} ×" if r.get("over_hiredis_p50") else ""))
         if r.get("over_hiredis_p50"):
-            add_summary(f"L2 {r['operation']}, {short(r['value_bytes'])} B, {r['socket']}", r["p50_us"], "hiredis",
-                        r["p50_us"] / r["over_hiredis_p50"], "µs", 1 / r["over_hiredis_p50"])
-    return table(["bench", "operation", "engine", "socket", "B", "p50 µs", "p99", "max", "over hiredis"], rows, "dense") if rows else ""
+            add_summary(f"L2 {r['operation']}, {size(r['value_bytes'])}, {r['socket']}", r["p50_us"] * 1e3, "hiredis",
+                        r["p50_us"] * 1e3 / r["over_hiredis_p50"], duration, 1 / r["over_hiredis_p50"])
+    return table(["bench", "operation", "engine", "socket", "values", "p50", "p99", "max", "over hiredis"], rows, "dense") if rows else ""
+
+
+def named_figures(r, without):
+    """What a result says besides; a time in a unit that suits it, as the name says which it has."""
+    shown = []
+    for name, value in r.items():
+        if name in without:
+            continue
+        stem, _, unit = name.rpartition("_")
+        factor = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}.get(unit if stem else name)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            text = str(value)
+        elif name.endswith("_per_s"):
+            stem, text = name[: -len("_per_s")], rate(value)
+        elif factor:
+            text = duration(value * factor)
+        else:
+            stem, text = name, short(value)
+        shown.append(f"{esc((stem or 'time').replace('_', ' '))} {esc(text)}")
+    return ", ".join(shown)
 
 
 def section_load(load):
     rows = []
     for r in load:
         if "bench" in r:
-            figures = ", ".join(f"{esc(k)} {short(v)}" for k, v in r.items() if k not in ("bench", "variant"))
-            rows.append((esc(r["bench"]), esc(r["variant"]), figures))
+            rows.append((esc(r["bench"]), esc(r["variant"]), named_figures(r, ("bench", "variant"))))
     return table(["bench", "variant", "figures"], rows, "dense") if rows else ""
 
 
 def section_language(results):
     rows = []
     for r in results:
-        figures = ", ".join(f"{esc(k)} {short(v) if isinstance(v, (int, float)) else esc(v)}" for k, v in r.items() if k not in ("bench", "engine"))
-        rows.append((esc(r.get("bench", "")), esc(r.get("engine", "")), figures))
+        rows.append((esc(r.get("bench", "")), esc(r.get("engine", "")), named_figures(r, ("bench", "engine"))))
     return table(["bench", "engine", "figures"], rows, "dense") if rows else ""
 
 

@@ -48,6 +48,16 @@ make_trace() {
         else print "page:" int(exp(rand() * log(n)) + i / 40) } }'
 }
 
+# Those of a live cache have sizes of their own: values as they were, and memory about what that cache had.
+replay() {
+    local trace sizes
+    for trace; do
+        sizes='--value-bytes 4096 --capacity-ratio 0.01,0.02,0.04,0.08,0.12,0.16,0.24,0.32,0.48,0.64'
+        [ "$(gzip -cdf "$trace" | head -c 17)" = '# libcache trace ' ] && sizes=
+        "$bin/bench-replay" --json --policy all $sizes "$trace" || return 1
+    done
+}
+
 wants l1 && run l1 "$bin/bench-l1" $flags --json
 wants l2 && run l2 "$bin/bench-l2" $flags --json
 wants load && run load "$bin/bench-load" $flags --json
@@ -56,8 +66,7 @@ if wants replay; then
         make_trace >"$out/made-up.txt"
         traces=("$out/made-up.txt")
     fi
-    run replay "$bin/bench-replay" --json --policy all --value-bytes 4096 \
-        --capacity-ratio 0.01,0.02,0.04,0.08,0.12,0.16,0.24,0.32,0.48,0.64 "${traces[@]}"
+    run replay replay "${traces[@]}"
 fi
 for language in php python; do
     if wants $language && [ -x bench/$language/run.sh ]; then

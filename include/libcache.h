@@ -5,8 +5,8 @@
  *
  *   1. Concepts            5. Reading            9. Iterating and statistics
  *   2. Results and errors  6. Writing           10. Metrics
- *   3. Opening a cache     7. Loads and stamps  11. Caveats: what breaks, said plainly
- *   4. Namespaces          8. Invalidating
+ *   3. Opening a cache     7. Loads and stamps  11. Traces
+ *   4. Namespaces          8. Invalidating      12. Caveats: what breaks, said plainly
  *
  * ---- 1. Concepts ---------------------------------------------------------------------------------
  *
@@ -884,6 +884,10 @@ typedef struct libcache_ns_stats {
     /* now */
     uint64_t entries, live_bytes;
     uint64_t evictions;          /* since the segment was created: live entries that had to make room */
+    /* connections to Redis, which belong to no namespace: only libcache_sum_stats has them */
+    uint64_t l2_connects, l2_timeouts, l2_retries; /* made; deadlines missed; requests repeated on another connection */
+    uint64_t l2_bytes_out, l2_bytes_in;
+    uint64_t pool_waits, pool_refusals; /* for a free connection, and those in vain */
 } libcache_ns_stats;
 
 #define LIBCACHE_NS_STATS_INIT LIBCACHE_SIZED(libcache_ns_stats)
@@ -944,7 +948,77 @@ enum libcache_metrics_format {
  */
 LIBCACHE_API int libcache_metrics(libcache *cache, libcache_value *text, unsigned format);
 
-/* ---- 11. Caveats --------------------------------------------------------------------------------- */
+/* ---- 11. Traces ---------------------------------------------------------------------------------- */
+
+/*
+ * A trace writes down what happens to a sample of the keys of a live segment, in all of its processes, without their help: for a
+ * replay that tells what another size would miss (bench-replay, docs/tuning.md). `libcache trace` is a program for it.
+ *
+ * The sample is one of keys: of a key that is in it, every get, look, get_many and load, set, add and delete is written down, of the
+ * others nothing. Keys leave the process as hashes, keyed by a random secret of this trace: the same key has the same hash in all
+ * processes, and nobody can compute names from hashes, nor find out by trying. Values never leave. Not written down: exists, ttl_left,
+ * touch, increment, iteration, what handles with read_only read, and what ends by a tag, a namespace, "everything" or its TTL.
+ *
+ * While there is none, a hit of L1 costs nothing that can be measured: a thread that only hits in L1 looks for a trace every 256 hits
+ * in a namespace; others at each miss and store. Records go through a queue in the segment (a 256th of the memory, 32 bytes a record, at
+ * most 8192). Nobody waits for room in it: what does not fit is dropped and counted.
+ */
+typedef struct libcache_trace libcache_trace;
+
+typedef struct libcache_trace_options {
+    size_t struct_size;
+    double rate;          /* share of the keys, above 0 and at most 1; 0: 1, all */
+    const char *ns_name;  /* only this namespace, which must be there; NULL: all */
+    unsigned lease_ms;    /* the trace ends by itself when it was not read for so long: 100 to 3,600,000; 0: 5000 */
+} libcache_trace_options;
+
+#define LIBCACHE_TRACE_OPTIONS_INIT LIBCACHE_SIZED(libcache_trace_options)
+
+enum libcache_trace_op { LIBCACHE_TRACE_GET, LIBCACHE_TRACE_SET, LIBCACHE_TRACE_DELETE };
+
+typedef struct libcache_trace_record {
+    uint64_t key;         /* hash of namespace and key */
+    uint64_t time_ms;     /* since the trace began; the default clock ticks every few ms */
+    const char *ns_name;  /* lives as long as the cache handle */
+    uint32_t ns;          /* its number */
+    uint32_t key_size;
+    uint32_t size;        /* of the value; 0 where there is none: NEGATIVE, MISS, a delete */
+    int op;               /* enum libcache_trace_op */
+    int result;           /* of a get: HIT, STALE, NEGATIVE or MISS */
+    int tier;             /* enum libcache_tier: who answered it; 0: a miss, or no get */
+} libcache_trace_record;
+
+typedef struct libcache_trace_stats {
+    size_t struct_size;
+    uint64_t reads;       /* gets, looks and loads since it began, of keys in the sample and others, in the namespaces that it is about */
+    uint64_t dropped;     /* records that found no room, or were lost with a process that was killed as it wrote one */
+    uint64_t queue_records; /* how many the queue holds */
+} libcache_trace_stats;
+
+#define LIBCACHE_TRACE_STATS_INIT LIBCACHE_SIZED(libcache_trace_stats)
+
+/*
+ * Begins to trace the cache's segment; there may be one trace of a segment at a time. End it with libcache_trace_end before the cache is
+ * closed. Errors: EINVAL, EACCESS (the cache was attached with read_only), ENOTFOUND (no such namespace), EBUSY (another process
+ * is tracing: the text names it), ENOMEM, ESYSTEM.
+ */
+LIBCACHE_API int libcache_trace_begin(libcache_trace **out, libcache *cache, const libcache_trace_options *options,
+                                      libcache_error *error);
+
+/*
+ * Takes out up to n records, oldest first, of each process in its order; *got says how many there were. Never waits. Call it often:
+ * every 10 ms the queue of a 64 MiB segment (8192 records) takes 800,000 a second. One thread at a time. OK (*got may be 0).
+ * Errors: EINVAL (also in a forked child), ENOTFOUND: the trace has ended, because it was not read for lease_ms.
+ */
+LIBCACHE_API int libcache_trace_read(libcache_trace *trace, libcache_trace_record *records, size_t n, size_t *got);
+
+/* Errors: EINVAL. */
+LIBCACHE_API int libcache_trace_status(libcache_trace *trace, libcache_trace_stats *stats);
+
+/* Ends it: at their next access the processes find that out. NULL is allowed. */
+LIBCACHE_API void libcache_trace_end(libcache_trace *trace);
+
+/* ---- 12. Caveats --------------------------------------------------------------------------------- */
 
 /*
  * - An explicit set is "last writer wins". It cannot know whose database write came later: where the source

@@ -9,7 +9,9 @@
 
 #define BATCH 32 /* keys whose memory get_many has under way at once */
 
-#define TIMED_EVERY 4096 /* hits of a thread: after one of so many, the next get is timed. A power of two */
+/* Hits of a thread: after one of so many, the next get is timed, and it is looked whether there is a trace. Powers of two. */
+#define TIMED_EVERY 4096
+#define LOOK_EVERY 256
 
 static __attribute__((noinline)) int count_hit_first(libcache_ns *ns, int result)
 {
@@ -17,9 +19,12 @@ static __attribute__((noinline)) int count_hit_first(libcache_ns *ns, int result
     return result;
 }
 
-static __attribute__((noinline)) int time_next(libcache_ns *ns, int result)
+/* So that all other hits need not: whether gets are to be timed or traced. */
+static __attribute__((noinline)) int look_round(libcache_ns *ns, int result, uint64_t hits)
 {
-    __atomic_fetch_or(&ns->view.lean, VIEW_TIMED, __ATOMIC_RELAXED);
+    if (!(hits % TIMED_EVERY))
+        __atomic_fetch_or(&ns->view.lean, VIEW_TIMED, __ATOMIC_RELAXED);
+    trace_look(ns);
     return result;
 }
 
@@ -32,8 +37,8 @@ static force_inline int count_hit(libcache_ns *ns, int result)
     if (unlikely(load_relaxed(&seat->owner) != self))
         return count_hit_first(ns, result);
     add_own(&seat->count[COUNT_HIT], 1);
-    if (unlikely(!(load_relaxed(&seat->count[COUNT_HIT]) % TIMED_EVERY)))
-        return time_next(ns, result);
+    if (unlikely(!(load_relaxed(&seat->count[COUNT_HIT]) % LOOK_EVERY)))
+        return look_round(ns, result, load_relaxed(&seat->count[COUNT_HIT]));
     return result;
 }
 
@@ -43,6 +48,7 @@ static force_inline int count_here(libcache_ns *ns, int result, enum miss why)
     if (likely(result == LIBCACHE_HIT))
         return count_hit(ns, result);
     count_read(ns, result, LIBCACHE_TIER_L1, why);
+    trace_look(ns);
     return result;
 }
 
@@ -119,6 +125,7 @@ static __attribute__((noinline)) int get_any(libcache_ns *ns, const void *key, s
     if (goes_to_redis(ns, flags))
         result = get_further(ns, &k, value, NULL, &why, flags & ~LOOKED, deadline);
     count_read(ns, result, LIBCACHE_TIER_L2, why);
+    trace_look(ns);
     return result;
 }
 
@@ -139,11 +146,12 @@ static __attribute__((noinline, flatten)) int get_full(libcache_ns *ns, const vo
     return count_here(ns, result, MISS_COLD); /* no slot has its tag: nothing is known of it */
 }
 
-static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
-                                                  int result)
+static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *key, size_t key_size,
+                                                  libcache_value *value, int result)
 {
     if (result == LIBCACHE_MISS && !goes_to_redis(ns, 0)) {
         count_one(ns, COUNT_MISS_COLD);
+        trace_look(ns);
         return result;
     }
     if (result == L1_ASK || result == LIBCACHE_MISS)
@@ -165,7 +173,7 @@ static __attribute__((noinline, flatten)) int get_lean(libcache_ns *ns, const vo
     return count_hit(ns, result);
 }
 
-static int get_timed(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags);
+static int get_watched(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags);
 
 int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
 {
@@ -175,25 +183,43 @@ int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_val
         return LIBCACHE_EINVAL;
     lean = load_relaxed(&ns->view.lean);
     if (unlikely(flags || value->reserve || lean != VIEW_LEAN)) {
-        if (unlikely(lean & VIEW_TIMED))
-            return get_timed(ns, key, key_size, value, flags);
+        if (unlikely(lean & VIEW_WATCHED))
+            return get_watched(ns, key, key_size, value, flags);
         return get_full(ns, key, key_size, value, flags);
     }
     return get_lean(ns, key, key_size, value);
 }
 
-/* One of many is timed, if L1 has it. */
-static __attribute__((noinline)) int get_timed(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
-                                               unsigned flags)
+/* If this one is to be timed: when it begins; else 0. */
+static uint64_t begin_timing(libcache_ns *ns, int lean)
 {
-    uint64_t begun;
-    int result;
-
+    if (!(lean & VIEW_TIMED))
+        return 0;
     __atomic_fetch_and(&ns->view.lean, ~VIEW_TIMED, __ATOMIC_RELAXED);
-    begun = measure_now();
-    result = libcache_get(ns, key, key_size, value, flags);
-    if (result == LIBCACHE_HIT && value->tier == LIBCACHE_TIER_L1)
+    return measure_now();
+}
+
+/* One of many is timed, if L1 has it. */
+static void end_timing(const libcache_ns *ns, int result, const libcache_value *value, uint64_t begun)
+{
+    if (begun && result == LIBCACHE_HIT && value->tier == LIBCACHE_TIER_L1)
         measure_add(ns->cache, LIBCACHE_TIME_GET, measure_now() - begun);
+}
+
+/* All are written down while there is a trace. */
+static __attribute__((noinline)) int get_watched(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                                 unsigned flags)
+{
+    int lean = load_relaxed(&ns->view.lean), result;
+    uint64_t begun = begin_timing(ns, lean);
+
+    if (flags || value->reserve || !(lean & VIEW_LEAN))
+        result = get_full(ns, key, key_size, value, flags);
+    else
+        result = get_lean(ns, key, key_size, value);
+    end_timing(ns, result, value, begun);
+    if (lean & VIEW_TRACED)
+        trace_read(ns, key, key_size, result, value);
     return result;
 }
 
@@ -212,7 +238,8 @@ static __attribute__((noinline, flatten)) int look_full(libcache_ns *ns, const v
     return result < 0 ? result : LIBCACHE_MISS;
 }
 
-static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const void *key, size_t key_size,
+                                                        libcache_value *value)
 {
     int result;
 
@@ -224,30 +251,30 @@ static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const v
     return look_full(ns, key, key_size, value);
 }
 
-/* A namespace that is not slow, or need not be now. */
-static int look_here(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value);
-
-static __attribute__((noinline)) int look_timed(libcache_ns *ns, const void *key, size_t key_size,
-                                                libcache_value *value)
+/* As get_watched. */
+static __attribute__((noinline)) int look_watched(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
 {
-    uint64_t begun;
-    int result;
+    int lean = load_relaxed(&ns->view.lean), result;
+    uint64_t begun = begin_timing(ns, lean);
 
-    __atomic_fetch_and(&ns->view.lean, ~VIEW_TIMED, __ATOMIC_RELAXED);
-    begun = measure_now();
-    result = look_here(ns, key, key_size, value);
-    if (result == LIBCACHE_HIT)
-        measure_add(ns->cache, LIBCACHE_TIME_GET, measure_now() - begun);
+    if (value->reserve || !(lean & VIEW_LEAN))
+        result = look_full(ns, key, key_size, value);
+    else
+        result = look_lean(ns, key, key_size, value);
+    end_timing(ns, result, value, begun);
+    if ((lean & VIEW_TRACED) && result == LIBCACHE_HIT)
+        trace_read(ns, key, key_size, result, value);
     return result;
 }
 
+/* A namespace that is not slow, or need not be now. */
 static force_inline int look_here(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
 {
     int lean = load_relaxed(&ns->view.lean);
 
     if (unlikely(value->reserve || lean != VIEW_LEAN)) {
-        if (unlikely(lean & VIEW_TIMED))
-            return look_timed(ns, key, key_size, value);
+        if (unlikely(lean & VIEW_WATCHED))
+            return look_watched(ns, key, key_size, value);
         return look_full(ns, key, key_size, value);
     }
     return look_lean(ns, key, key_size, value);
@@ -258,7 +285,8 @@ static __attribute__((noinline)) int look_slow(libcache_ns *ns, const void *key,
 {
     if (ns->cache->listens_on_calls)
         coherence_look(ns->cache->coherence, deadline);
-    return (ns->tiers & LIBCACHE_TIER_L1) && !ns->cache->l1.read_only ? look_full(ns, key, key_size, value) : LIBCACHE_MISS;
+    return (ns->tiers & LIBCACHE_TIER_L1) && !ns->cache->l1.read_only ? look_here(ns, key, key_size, value)
+                                                                       : LIBCACHE_MISS;
 }
 
 int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, uint64_t *deadline)
@@ -269,12 +297,13 @@ int cache_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value
 /* Whether L1 may answer without further ado: there is one, and no call is due to read the log. */
 static force_inline int at_hand(const libcache_ns *ns)
 {
-    return likely(!ns->slow) || ((ns->tiers & LIBCACHE_TIER_L1) && ns->cache->listens_on_calls && !ns->cache->l1.read_only &&
-                                 !coherence_is_due(ns->cache->coherence));
+    return likely(!ns->slow) || ((ns->tiers & LIBCACHE_TIER_L1) && ns->cache->listens_on_calls &&
+                                 !ns->cache->l1.read_only && !coherence_is_due(ns->cache->coherence));
 }
 
 /* With times or version, as the closer look at L1 gives them. */
-static __attribute__((noinline)) int look_closer(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
+static __attribute__((noinline)) int look_closer(libcache_ns *ns, const void *key, size_t key_size,
+                                                 libcache_value *value, unsigned flags)
 {
     struct l1_key k;
     int result;
@@ -285,8 +314,11 @@ static __attribute__((noinline)) int look_closer(libcache_ns *ns, const void *ke
         return LIBCACHE_MISS;
     k = l1_key_of(&ns->cache->l1, ns->id, key, key_size);
     result = l1_get_any(&ns->cache->l1, &k, ns->view.soft_ttl_ms, value, flags | LIBCACHE_NO_WAIT);
-    if (result == LIBCACHE_HIT)
+    if (result == LIBCACHE_HIT) {
         count_read(ns, result, LIBCACHE_TIER_L1, MISS_COLD);
+        if (is_traced(ns))
+            trace_read(ns, key, key_size, result, value);
+    }
     return result <= LIBCACHE_HIT ? result : LIBCACHE_MISS;
 }
 
@@ -408,6 +440,9 @@ int libcache_get_many(libcache_ns *ns, const libcache_slice *keys, size_t n, lib
     }
     if (found)
         *found = hits;
+    for (size_t i = 0; is_traced(ns) && i < n; i++)
+        trace_read(ns, keys[i].data, keys[i].size, results[i], &values[i]);
+    trace_look(ns);
     return first_error;
 }
 

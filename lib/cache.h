@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "coherence.h"
 #include "l1/l1.h"
+#include "l1/trace.h"
 #include "l1/wakers.h"
 #include "libcache.h"
 #include "metrics/counters.h"
@@ -34,6 +35,7 @@ struct libcache {
     uint64_t (*random)(void *arg);
     void *random_arg;
     uint64_t random_state;        /* of the default random; relaxed atomics */
+    uint64_t random_process;      /* whose state it is (counters_process) */
     struct policy_book *policies; /* of the policy file; NULL: none */
     int (*execute)(void *arg, void (*job)(void *), void *job_arg); /* NULL: none */
     void *execute_arg;
@@ -133,6 +135,28 @@ static inline void count_read(libcache_ns *ns, int result, int tier, enum miss w
         count_one(ns, (enum counter)(COUNT_MISS_COLD + why));
     else if (result >= LIBCACHE_HIT && result <= LIBCACHE_NEGATIVE)
         count_one(ns, (enum counter)((tier == LIBCACHE_TIER_L2 ? COUNT_HIT_L2 : COUNT_HIT) + result - LIBCACHE_HIT));
+}
+
+/*
+ * trace.c: tells the trace of the segment, if there is one (trace_is_on), of a read (as count_read has counted it) or a change. Cheap
+ * where a key is not in the sample; takes no lock.
+ */
+void trace_read(libcache_ns *ns, const void *key, size_t key_size, int result, const libcache_value *value) __attribute__((noinline, cold));
+void trace_stored(libcache_ns *ns, const void *key, size_t key_size, size_t size) __attribute__((noinline, cold));
+void trace_deleted(libcache_ns *ns, const void *key, size_t key_size) __attribute__((noinline, cold));
+
+/* The quick gets of this namespace look no further than VIEW_TRACED: sets it. */
+void trace_notice(libcache_ns *ns) __attribute__((noinline, cold));
+
+static force_inline void trace_look(libcache_ns *ns)
+{
+    if (trace_is_on(&ns->cache->l1))
+        trace_notice(ns);
+}
+
+static force_inline int is_traced(const libcache_ns *ns)
+{
+    return unlikely(load_relaxed(&ns->view.lean) & VIEW_TRACED);
 }
 
 /* measure.c: how long an operation took that touched Redis, ran a loader or waited. */

@@ -582,8 +582,8 @@ int coherence_open(struct coherence **out, const struct coherence_options *optio
     c->random_arg = options->l2.transport.random_arg;
     c->allocator = options->allocator;
     c->pid = (int)getpid();
+    c->heard_fd = c->wake_fd = -1;
     c->here = wiped_word();
-    c->wake_fd = -1;
     burst_init(&c->burst, c->allocator);
     l2.known = known;
     l2.contact = contact;

@@ -26,8 +26,10 @@ struct upper {
     pthread_mutex_t listening; /* held by who listens, for as long as he does */
     pthread_mutex_t paying;    /* held by who tells Redis what is owed */
     /* what is owed: see owed.c. By the marks lock */
-    uint32_t owed_all, owed_room;
+    uint32_t owed_all; /* how often "everything" was owed; 0: it is not */
+    uint32_t owed_room;
     uint64_t owed_from, owed_to;
+    uint64_t owed_telling; /* up to there somebody is telling it */
     unsigned char owed[];
 };
 
@@ -51,6 +53,7 @@ struct coherence {
     int has_thread, listening; /* listening: relaxed */
     int stop;             /* relaxed */
     int wake_fd;          /* an eventfd */
+    int heard_fd;         /* of the thread's connection, where a forked child finds it; -1: none */
 };
 
 void mirror_read(const struct coherence *c, struct mirror *out);

@@ -105,7 +105,7 @@ static const struct family by_namespace[] = {
 #undef OF
 #define OF(field) offsetof(libcache_stats, field)
 
-/* A number of the segment, the host or this process. */
+/* A number of the segment, the host or this process: a field of a statistics struct. */
 struct figure {
     const char *name, *help;
     enum kind kind;
@@ -144,6 +144,24 @@ static const struct figure of_host[] = {
     { "libcache_breaker_opens", "How often it opened.", COUNTER, WORD, OF(breaker_opens) },
 };
 
+#undef OF
+#define OF(field) offsetof(libcache_ns_stats, field)
+
+/* Of the host's connections to Redis, by all processes of the segment. */
+static const struct figure of_connections[] = {
+    { "libcache_redis_connects", "Connections made to Redis.", COUNTER, WORD, OF(l2_connects) },
+    { "libcache_redis_timeouts", "Exchanges with Redis and connects that missed their deadline.", COUNTER, WORD,
+      OF(l2_timeouts) },
+    { "libcache_redis_retries", "Exchanges with Redis repeated on another connection.", COUNTER, WORD, OF(l2_retries) },
+    { "libcache_redis_sent_bytes", "Bytes sent to Redis.", COUNTER, WORD, OF(l2_bytes_out) },
+    { "libcache_redis_received_bytes", "Bytes received from Redis.", COUNTER, WORD, OF(l2_bytes_in) },
+    { "libcache_pool_waits", "Waits for a free connection to Redis.", COUNTER, WORD, OF(pool_waits) },
+    { "libcache_pool_refusals", "Those in vain.", COUNTER, WORD, OF(pool_refusals) },
+};
+
+#undef OF
+#define OF(field) offsetof(libcache_stats, field)
+
 static const struct figure of_process[] = {
     { "libcache_process_lock_fallbacks", "Reads that took the lock after 16 lost races.", COUNTER, WORD,
       OF(lock_fallbacks) },
@@ -153,15 +171,6 @@ static const struct figure of_process_redis[] = {
     { "libcache_process_redis_up", "1: the last exchange with Redis went well.", GAUGE, SHORT, OF(l2_up) },
     { "libcache_process_listening", "1: this handle listens for its host.", GAUGE, SHORT, OF(listening) },
     { "libcache_process_redis_connections", "Connections that are open.", GAUGE, SHORT, OF(l2_connections) },
-    { "libcache_process_redis_connects", "Connections made.", COUNTER, WORD, OF(l2_connects) },
-    { "libcache_process_redis_exchanges", "Requests sent and answered.", COUNTER, WORD, OF(l2_exchanges) },
-    { "libcache_process_redis_timeouts", "Exchanges and connects that missed their deadline.", COUNTER, WORD,
-      OF(l2_timeouts) },
-    { "libcache_process_redis_retries", "Exchanges repeated on another connection.", COUNTER, WORD, OF(l2_retries) },
-    { "libcache_process_redis_sent_bytes", "Bytes sent.", COUNTER, WORD, OF(l2_bytes_out) },
-    { "libcache_process_redis_received_bytes", "Bytes received.", COUNTER, WORD, OF(l2_bytes_in) },
-    { "libcache_process_pool_waits", "Waits for a free connection.", COUNTER, WORD, OF(pool_waits) },
-    { "libcache_process_pool_refusals", "Those in vain.", COUNTER, WORD, OF(pool_refusals) },
     { "libcache_process_log_records", "Records of the log that this handle applied.", COUNTER, WORD, OF(log_records) },
 };
 
@@ -242,7 +251,7 @@ static void add_families(struct text *t, const struct gathered *g)
     }
 }
 
-static void add_figure(struct text *t, const libcache_stats *stats, const struct figure *f)
+static void add_figure(struct text *t, const void *stats, const struct figure *f)
 {
     unsigned small;
 
@@ -256,7 +265,7 @@ static void add_figure(struct text *t, const libcache_stats *stats, const struct
     }
 }
 
-static void add_figures(struct text *t, const libcache_stats *stats, const struct figure *figures, size_t n)
+static void add_figures(struct text *t, const void *stats, const struct figure *figures, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         add_head(t, figures[i].name, figures[i].help, type_of(figures[i].kind));
@@ -291,8 +300,10 @@ static void write_openmetrics(struct text *t, const struct gathered *g)
     text_add(t, "libcache_build_info{version=\"%s\"} 1\n", libcache_version());
     add_families(t, g);
     add_figures(t, &g->stats, of_segment, COUNT_OF(of_segment));
-    if (g->remote)
+    if (g->remote) {
         add_figures(t, &g->stats, of_host, COUNT_OF(of_host));
+        add_figures(t, g->spaces, of_connections, COUNT_OF(of_connections));
+    }
     add_figures(t, &g->stats, of_process, COUNT_OF(of_process));
     if (g->remote > 1)
         add_figures(t, &g->stats, of_process_redis, COUNT_OF(of_process_redis));
@@ -348,8 +359,8 @@ static void add_json_space(struct text *t, const libcache_ns_stats *stats)
     text_add(t, "}");
 }
 
-static void add_json_figures(struct text *t, const char *name, const libcache_stats *stats,
-                             const struct figure *figures, size_t n)
+static void add_json_figures(struct text *t, const char *name, const void *stats, const struct figure *figures,
+                             size_t n)
 {
     text_add(t, ",\"%s\":{", name);
     for (size_t i = 0; i < n; i++) {
@@ -368,8 +379,10 @@ static void write_json(struct text *t, const struct gathered *g)
     }
     text_add(t, "]");
     add_json_figures(t, "segment", &g->stats, of_segment, COUNT_OF(of_segment));
-    if (g->remote)
+    if (g->remote) {
         add_json_figures(t, "host", &g->stats, of_host, COUNT_OF(of_host));
+        add_json_figures(t, "connections", g->spaces, of_connections, COUNT_OF(of_connections));
+    }
     add_json_figures(t, "process", &g->stats, of_process, COUNT_OF(of_process));
     if (g->remote > 1)
         add_json_figures(t, "process_redis", &g->stats, of_process_redis, COUNT_OF(of_process_redis));

@@ -73,6 +73,7 @@ static int run_loader(libcache_ns *ns, libcache_load *load, const libcache_slice
     int result = LIBCACHE_ELOAD;
 
     memset(&loaded, 0, sizeof loaded);
+    load_starts(load);
     end.error = loader(arg, key, &loaded);
     end.aborts = end.error != LIBCACHE_OK;
     options = loaded_options(&loaded);

@@ -84,8 +84,10 @@ static int run_loader(struct batch *b)
     if (make_call(b->ns->cache, asked, &c) != LIBCACHE_OK)
         return LIBCACHE_ENOMEM;
     for (size_t i = 0; i < b->n; i++)
-        if (is_ours(b, i))
+        if (is_ours(b, i)) {
             c.wanted[at++] = b->keys[i];
+            load_starts(b->loads[i]);
+        }
     failed = b->loader(b->arg, c.wanted, asked, c.loaded, c.outcome);
     at = 0;
     for (size_t i = 0; i < b->n; i++) {
@@ -341,7 +343,7 @@ static int load_batch(struct batch *b, const libcache_load_options *options)
         load_ask(b->ns, b->loads, b->values, b->results, b->n, &b->redis);
     for (size_t i = 0; i < b->n; i++)
         if (b->results[i] > 0)
-            count_begun(b->ns, b->results[i], &b->values[i], b->loads[i] ? b->loads[i]->why : MISS_COLD);
+            count_begun(b->ns, b->keys[i], b->results[i], &b->values[i], b->loads[i] ? b->loads[i]->why : MISS_COLD);
     do
         result = run_loader(b);
     while (result == LIBCACHE_OK && wait_for_others(b, deadline));

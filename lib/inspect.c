@@ -66,6 +66,41 @@ static void remote_stats(libcache *cache, libcache_stats *out)
     host_stats(&c, out);
 }
 
+/* What both kinds of statistics have under the same names. *out is zeroes. */
+#define SHARED_FIELDS(out, c)                                  \
+    do {                                                       \
+        for (int why = 0; why < MISSES; why++)                 \
+            (out)->misses += (c)[COUNT_MISS_COLD + why];       \
+        (out)->miss_cold = (c)[COUNT_MISS_COLD];               \
+        (out)->miss_expired = (c)[COUNT_MISS_EXPIRED];         \
+        (out)->miss_evicted = (c)[COUNT_MISS_EVICTED];         \
+        (out)->miss_invalidated = (c)[COUNT_MISS_INVALIDATED]; \
+        (out)->miss_fenced = (c)[COUNT_MISS_FENCED];           \
+        (out)->miss_unvouched = (c)[COUNT_MISS_UNVOUCHED];     \
+        (out)->miss_unavailable = (c)[COUNT_MISS_UNAVAILABLE]; \
+        (out)->sets = (c)[COUNT_SET];                          \
+        (out)->adds = (c)[COUNT_ADD];                          \
+        (out)->deletes = (c)[COUNT_DELETE];                    \
+        (out)->touches = (c)[COUNT_TOUCH];                     \
+        (out)->increments = (c)[COUNT_INCREMENT];              \
+        (out)->fenced = (c)[COUNT_FENCED];                     \
+        (out)->set_bytes = (c)[COUNT_SET_BYTES];               \
+        (out)->invalidations = (c)[COUNT_INVALIDATION];        \
+        (out)->loads = (c)[COUNT_LOAD];                        \
+        (out)->load_errors = (c)[COUNT_LOAD_ERROR];            \
+        (out)->load_timeouts = (c)[COUNT_LOAD_TIMEOUT];        \
+        (out)->load_waits = (c)[COUNT_LOAD_WAIT];              \
+        (out)->load_bypasses = (c)[COUNT_LOAD_BYPASS];         \
+        (out)->refreshes = (c)[COUNT_REFRESH];                 \
+        (out)->slow = (c)[COUNT_SLOW];                         \
+        (out)->l2_hits = (c)[COUNT_L2_HIT];                    \
+        (out)->l2_misses = (c)[COUNT_L2_MISS];                 \
+        (out)->l2_invalidated = (c)[COUNT_L2_INVALIDATED];     \
+        (out)->l2_foreign = (c)[COUNT_L2_FOREIGN];             \
+        (out)->l2_verified = (c)[COUNT_L2_VERIFIED];           \
+        (out)->l2_errors = (c)[COUNT_L2_ERROR];                \
+    } while (0)
+
 int libcache_read_stats(libcache *cache, libcache_stats *stats)
 {
     libcache_stats known;
@@ -78,36 +113,7 @@ int libcache_read_stats(libcache *cache, libcache_stats *stats)
     known.hits = c[COUNT_HIT] + c[COUNT_HIT_L2];
     known.stale = c[COUNT_STALE] + c[COUNT_STALE_L2];
     known.negatives = c[COUNT_NEGATIVE] + c[COUNT_NEGATIVE_L2];
-    for (int why = 0; why < MISSES; why++)
-        known.misses += c[COUNT_MISS_COLD + why];
-    known.miss_cold = c[COUNT_MISS_COLD];
-    known.miss_expired = c[COUNT_MISS_EXPIRED];
-    known.miss_evicted = c[COUNT_MISS_EVICTED];
-    known.miss_invalidated = c[COUNT_MISS_INVALIDATED];
-    known.miss_fenced = c[COUNT_MISS_FENCED];
-    known.miss_unvouched = c[COUNT_MISS_UNVOUCHED];
-    known.miss_unavailable = c[COUNT_MISS_UNAVAILABLE];
-    known.sets = c[COUNT_SET];
-    known.adds = c[COUNT_ADD];
-    known.deletes = c[COUNT_DELETE];
-    known.touches = c[COUNT_TOUCH];
-    known.increments = c[COUNT_INCREMENT];
-    known.fenced = c[COUNT_FENCED];
-    known.set_bytes = c[COUNT_SET_BYTES];
-    known.invalidations = c[COUNT_INVALIDATION];
-    known.loads = c[COUNT_LOAD];
-    known.load_errors = c[COUNT_LOAD_ERROR];
-    known.load_timeouts = c[COUNT_LOAD_TIMEOUT];
-    known.load_waits = c[COUNT_LOAD_WAIT];
-    known.load_bypasses = c[COUNT_LOAD_BYPASS];
-    known.refreshes = c[COUNT_REFRESH];
-    known.slow = c[COUNT_SLOW];
-    known.l2_hits = c[COUNT_L2_HIT];
-    known.l2_misses = c[COUNT_L2_MISS];
-    known.l2_invalidated = c[COUNT_L2_INVALIDATED];
-    known.l2_foreign = c[COUNT_L2_FOREIGN];
-    known.l2_verified = c[COUNT_L2_VERIFIED];
-    known.l2_errors = c[COUNT_L2_ERROR];
+    SHARED_FIELDS(&known, c);
     if (cache->coherence) {
         remote_stats(cache, &known);
     } else if (cache->l1.layout.upper_bytes) { /* only looked at */
@@ -128,36 +134,14 @@ static void fill_ns_stats(libcache_ns_stats *out, const uint64_t *c)
     out->stale_l2 = c[COUNT_STALE_L2];
     out->negatives_l1 = c[COUNT_NEGATIVE];
     out->negatives_l2 = c[COUNT_NEGATIVE_L2];
-    for (int why = 0; why < MISSES; why++)
-        out->misses += c[COUNT_MISS_COLD + why];
-    out->miss_cold = c[COUNT_MISS_COLD];
-    out->miss_expired = c[COUNT_MISS_EXPIRED];
-    out->miss_evicted = c[COUNT_MISS_EVICTED];
-    out->miss_invalidated = c[COUNT_MISS_INVALIDATED];
-    out->miss_fenced = c[COUNT_MISS_FENCED];
-    out->miss_unvouched = c[COUNT_MISS_UNVOUCHED];
-    out->miss_unavailable = c[COUNT_MISS_UNAVAILABLE];
-    out->sets = c[COUNT_SET];
-    out->adds = c[COUNT_ADD];
-    out->deletes = c[COUNT_DELETE];
-    out->touches = c[COUNT_TOUCH];
-    out->increments = c[COUNT_INCREMENT];
-    out->invalidations = c[COUNT_INVALIDATION];
-    out->set_bytes = c[COUNT_SET_BYTES];
-    out->fenced = c[COUNT_FENCED];
-    out->loads = c[COUNT_LOAD];
-    out->load_errors = c[COUNT_LOAD_ERROR];
-    out->load_timeouts = c[COUNT_LOAD_TIMEOUT];
-    out->load_waits = c[COUNT_LOAD_WAIT];
-    out->load_bypasses = c[COUNT_LOAD_BYPASS];
-    out->refreshes = c[COUNT_REFRESH];
-    out->l2_hits = c[COUNT_L2_HIT];
-    out->l2_misses = c[COUNT_L2_MISS];
-    out->l2_invalidated = c[COUNT_L2_INVALIDATED];
-    out->l2_foreign = c[COUNT_L2_FOREIGN];
-    out->l2_verified = c[COUNT_L2_VERIFIED];
-    out->l2_errors = c[COUNT_L2_ERROR];
-    out->slow = c[COUNT_SLOW];
+    SHARED_FIELDS(out, c);
+    out->l2_connects = c[COUNT_CONNECT];
+    out->l2_timeouts = c[COUNT_TIMEOUT];
+    out->l2_retries = c[COUNT_RETRY];
+    out->l2_bytes_out = c[COUNT_SENT_BYTES];
+    out->l2_bytes_in = c[COUNT_RECEIVED_BYTES];
+    out->pool_waits = c[COUNT_POOL_WAIT];
+    out->pool_refusals = c[COUNT_POOL_REFUSAL];
 }
 
 /* One namespace of the segment. ECORRUPT: its name is no name any more. */

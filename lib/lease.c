@@ -24,6 +24,7 @@
 #include <string.h>
 
 #define MS UINT64_C(1000000)
+#define NEEDLESS_MAX 3
 
 int lease_wanted(const libcache_ns *ns, unsigned flags)
 {
@@ -69,7 +70,7 @@ static void conclude(libcache_load **at, const struct remote_key *k, int *result
     libcache_load *load = *at;
     int found = k->result != LIBCACHE_MISS && k->result != LIBCACHE_STALE, elsewhere = k->leased == L2_LEASE_ANOTHERS && !broken(GUARD_REDIS_LEASE);
 
-    if (k->leased == L2_LEASE_NEEDLESS && k->result == LIBCACHE_STALE && load->refreshes)
+    if (k->leased == L2_LEASE_NEEDLESS && k->result == LIBCACHE_STALE)
         elsewhere = 1; /* it has become stale since Redis looked, so nobody has the lease: not now */
     load->asked = 1;
     load->why = k->why;
@@ -99,6 +100,15 @@ static void conclude(libcache_load **at, const struct remote_key *k, int *result
         load_drop(load, found ? FLIGHT_STORED : FLIGHT_ELSEWHERE, redis);
         *at = NULL;
     }
+}
+
+/*
+ * 1: Redis had a fresh value, so it gave no lease, and here it turned out to be invalidated: that happened in between. Asked again, Redis
+ * knows it, too. It never will of a value that only we find no good, so there is an end to that.
+ */
+static int is_to_be_asked_again(libcache_load *load, const struct remote_key *k)
+{
+    return k->leased == L2_LEASE_NEEDLESS && k->result == LIBCACHE_MISS && !broken(GUARD_NEEDLESS) && load->needless++ < NEEDLESS_MAX;
 }
 
 static int is_asked(const libcache_load *load, int result)
@@ -131,9 +141,15 @@ static void ask(libcache_ns *ns, struct remote_key *k, libcache_load **loads, li
     }
     remote_get(ns, k, m, LIBCACHE_TIMES | L1_LATE, coherence_deadline(ns->cache->coherence, redis));
     m = 0;
-    for (size_t i = 0; i < n; i++)
-        if (is_asked(loads[i], results[i]))
-            conclude(&loads[i], &k[m++], &results[i], redis);
+    for (size_t i = 0; i < n; i++) {
+        if (!is_asked(loads[i], results[i]))
+            continue;
+        if (is_to_be_asked_again(loads[i], &k[m]))
+            load_ask(ns, &loads[i], &values[i], &results[i], 1, redis);
+        else
+            conclude(&loads[i], &k[m], &results[i], redis);
+        m++;
+    }
 }
 
 void load_ask(libcache_ns *ns, libcache_load **loads, libcache_value *values, int *results, size_t n, uint64_t *redis)
@@ -186,9 +202,11 @@ int lease_wait(libcache_ns *ns, libcache_load **loads, libcache_value *values, i
     *redis = 0; /* the time that was waited is not Redis's */
     for (size_t i = 0; i < n; i++)
         if (loads[i] && loads[i]->wants_lease && !flight_extend(l1, &loads[i]->flight, ns->policy.load_timeout_ms)) {
-            loads[i]->leads = loads[i]->wants_lease = 0; /* this process was stopped for so long that another leads */
-            loads[i]->lease_owner[0] = '\0';
-            results[i] = LIBCACHE_LEAD;
+            results[i] = load_rejoin(&loads[i], &values[i]); /* nobody asked for so long that another leads, or has led */
+            if (results[i] == LIBCACHE_LEAD) {
+                loads[i]->wants_lease = 1;
+                results[i] = LIBCACHE_WAIT;
+            }
         }
     load_ask(ns, loads, values, results, n, redis);
     return 1;

@@ -104,7 +104,7 @@ static void be_the_listener(struct coherence *c)
     store_relaxed(&c->listening, 1);
     do {
         struct connection *connection = NULL;
-        if (transport_connect(l2_transport(c->l2), &connection, deadline_after_ms(CONNECT_MS), c->wake_fd) == LIBCACHE_OK) {
+        if (transport_connect(l2_transport(c->l2), &connection, &c->heard_fd, deadline_after_ms(CONNECT_MS), c->wake_fd) == LIBCACHE_OK) {
             owed_pay(c, deadline_after_ms(c->timeout_ms)); /* at once: the first reading may wait for a beat */
             if (listen_on(c, connection))
                 pause_ms = PAUSE_FIRST_MS;
@@ -174,9 +174,11 @@ void listener_stop(struct coherence *c)
 
 void listener_forget(struct coherence *c)
 {
+    if (c->heard_fd >= 0)
+        close(c->heard_fd); /* in a child: its parent's thread goes on with it */
     if (c->wake_fd >= 0)
         close(c->wake_fd);
-    c->wake_fd = -1;
+    c->heard_fd = c->wake_fd = -1;
     c->has_thread = 0;
     store_relaxed(&c->listening, 0);
 }

@@ -63,6 +63,12 @@ struct beginning {
 
 /* ---- Making a load ------------------------------------------------------------------------------------------------ */
 
+void load_starts(libcache_load *load)
+{
+    load->begun_ms = l1_now(&load->ns->cache->l1);
+    load->begun_ns = measure_now();
+}
+
 static libcache_load *make_load(struct beginning *b)
 {
     libcache_load *load = b->load;
@@ -77,9 +83,8 @@ static libcache_load *make_load(struct beginning *b)
     load->key = b->key;
     memcpy(load + 1, b->key.data, b->key.size);
     load->key.data = load + 1;
-    load->begun_ms = l1_now(&b->ns->cache->l1);
-    load->begun_ns = measure_now();
     load->flags = b->flags;
+    load_starts(load);
     load->soft_ttl_ms = b->soft_ttl_ms;
     b->load = load;
     return load;
@@ -178,6 +183,8 @@ int load_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value 
         early_scale(ns, value) * AHEAD_MAX >= (double)fresh_for(ns->view.soft_ttl_ms, value))
         return LIBCACHE_MISS;
     count_one(ns, COUNT_HIT);
+    if (trace_is_on(&ns->cache->l1))
+        trace_read(ns, key, key_size, LIBCACHE_HIT, value);
     return LIBCACHE_HIT;
 }
 
@@ -240,15 +247,17 @@ static void tell_loop(libcache_load *load)
         wakers_wake(l1, UINT64_C(1) << waker->place); /* it came just now */
 }
 
-/* Waits for the lease until b->deadline. LEAD, WAIT (in vain), AGAIN, or what another host has stored. */
+/* Waits for the lease until b->deadline. LEAD, WAIT (in vain), AGAIN (another leads here), or what another host has stored. */
 static int wait_for_lease(struct beginning *b)
 {
     int result = LIBCACHE_WAIT;
 
     while (result == LIBCACHE_WAIT && lease_wait(b->ns, &b->load, b->value, &result, 1, b->deadline, &b->redis))
-        if (result == LIBCACHE_LEAD && !b->load->leads)
-            result = AGAIN;
-    return result;
+        ;
+    if (result != LIBCACHE_WAIT || b->load->wants_lease)
+        return result;
+    b->load->waits = 0;
+    return AGAIN;
 }
 
 /* Our host has nothing: the lease of all hosts. */
@@ -393,6 +402,26 @@ static int begin_flight(struct beginning *b)
     return result;
 }
 
+int load_rejoin(libcache_load **load, libcache_value *value)
+{
+    struct beginning b;
+    int result;
+
+    memset(&b, 0, sizeof b);
+    b.ns = (*load)->ns;
+    b.key = (*load)->key;
+    b.value = value;
+    b.load = *load;
+    b.flags = (*load)->flags | LIBCACHE_NO_BLOCK;
+    b.soft_ttl_ms = (*load)->soft_ttl_ms;
+    b.later = 1;
+    b.load->leads = b.load->wants_lease = 0;
+    b.load->lease_owner[0] = '\0';
+    result = begin_flight(&b);
+    *load = b.load;
+    return result;
+}
+
 static int read_load_options(const libcache_load_options *given, libcache_ns *ns, struct beginning *b)
 {
     libcache_load_options o;
@@ -452,11 +481,13 @@ static int check_begin(libcache_ns *ns, const void *key, size_t key_size, libcac
     return key_ok(key, key_size) ? LIBCACHE_OK : LIBCACHE_EKEY;
 }
 
-void count_begun(libcache_ns *ns, int result, const libcache_value *value, enum miss why)
+void count_begun(libcache_ns *ns, libcache_slice key, int result, const libcache_value *value, enum miss why)
 {
     int found = result == LIBCACHE_HIT || result == LIBCACHE_STALE || result == LIBCACHE_NEGATIVE;
 
     count_read(ns, found ? result : LIBCACHE_MISS, found ? value->tier : 0, why);
+    if (trace_is_on(&ns->cache->l1))
+        trace_read(ns, key.data, key.size, found ? result : LIBCACHE_MISS, value);
 }
 
 int load_begin(libcache_load **load, libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
@@ -479,7 +510,9 @@ int load_begin(libcache_load **load, libcache_ns *ns, const void *key, size_t ke
     b.redis = *redis;
     result = begin(&b);
     *redis = b.redis;
-    count_begun(ns, result, value, b.why);
+    count_begun(ns, (libcache_slice){ key, key_size }, result, value, b.why);
+    if (b.load && result != LIBCACHE_WAIT)
+        load_starts(b.load);
     *load = b.load;
     return result;
 }
@@ -538,6 +571,8 @@ int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wai
             result = begin_flight(&b);
         else if (result == LIBCACHE_WAIT)
             tell_loop(b.load);
+        if (b.load && result != LIBCACHE_WAIT)
+            load_starts(b.load);
         *load = b.load;
         return result;
     }
@@ -549,6 +584,8 @@ int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wai
         result = begin_flight(&b);
     else if (result != LIBCACHE_BYPASS)
         drop_load(&b, FLIGHT_FENCED);
+    if (b.load && result != LIBCACHE_WAIT)
+        load_starts(b.load);
     *load = b.load;
     return result;
 }

@@ -14,11 +14,12 @@ struct libcache_load {
     int asked;        /* Redis was asked for a fresh value when this began */
     int leased;       /* holds the lease in Redis */
     int wants_lease;  /* leads here, and waits for another host's load */
+    int needless;     /* how often Redis said that it has a fresh value, and it was invalidated before it was judged here */
     char lease_owner[L2_OWNER_BYTES];
     uint32_t nudges; /* of the flight, before the lease was last asked for */
     uint64_t since_ns,
         look_ns; /* CLOCK_MONOTONIC: since when it waits for the lease; when it asks again without news */
-    uint64_t begun_ms, begun_ns; /* by the cache's clock; in real time */
+    uint64_t begun_ms, begun_ns; /* when the source was begun to be read; by the cache's clock; in real time */
     uint64_t soft_ttl_ms; /* as in struct remote_key */
     uint64_t early_ms; /* an early refresh: it is for who looks so far ahead */
     unsigned flags;
@@ -42,13 +43,22 @@ void load_begin_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libc
                      const libcache_load_options *options, libcache_load **loads);
 
 /* What a begin gave: whatever is not given out now is a miss, and `why` says for what reason. */
-void count_begun(libcache_ns *ns, int result, const libcache_value *value, enum miss why);
+void count_begun(libcache_ns *ns, libcache_slice key, int result, const libcache_value *value, enum miss why);
 
 /* In L1, where early refreshes are wanted. HIT (counted): nobody would refresh it yet; MISS: anything else. */
 int load_look(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value);
 
+/*
+ * A load whose flight was lost to another of this host: its key's flight is taken or joined anew, without asking Redis or waiting.
+ * LEAD; WAIT: another's (load->waits); or as load_begin_many.
+ */
+int load_rejoin(libcache_load **load, libcache_value *value);
+
 /* Who waits for another's load loads for himself after all. BYPASS. */
 int load_stop_waiting(libcache_load *load);
+
+/* The source is read from now on: what came before, a wait for others say, is no cost of the load. */
+void load_starts(libcache_load *load);
 
 /* libcache_load_recheck, but for errors, and *value is not touched by what is not fresh. */
 int load_recheck(libcache_load *load, libcache_value *value, uint64_t *redis);
@@ -79,8 +89,8 @@ int lease_wanted(const libcache_ns *ns, unsigned flags);
 
 /*
  * Waits until it is time to ask for the leases that loads want (news, or a while without), or the deadline has passed; then
- * does so, for all of them at once: as load_ask. results[i] LEAD with a load that does not lead: its flight was lost, begin anew.
- * 0: none is wanted, or the deadline has passed first.
+ * does so, for all of them at once: as load_ask. Whose flight was lost meanwhile has it anew, or results[i] is WAIT and loads[i] waits
+ * for who has. 0: no lease is wanted, or the deadline has passed first.
  */
 int lease_wait(libcache_ns *ns, libcache_load **loads, libcache_value *values, int *results, size_t n,
                uint64_t deadline, uint64_t *redis);

@@ -38,13 +38,30 @@ const char *libcache_version(void)
     return TEXT(LIBCACHE_VERSION_MAJOR) "." TEXT(LIBCACHE_VERSION_MINOR) "." TEXT(LIBCACHE_VERSION_PATCH);
 }
 
+/*
+ * A forked child that went on with its parent's numbers would give locks the same owners, positions the same tokens and histories the
+ * same epochs as its parent and its siblings do.
+ */
+static __attribute__((noinline)) void seed_again(libcache *cache, uint64_t process)
+{
+    uint64_t seed;
+
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = load_relaxed(&cache->random_state) ^ process * UINT64_C(0xd6e8feb86659fd93);
+    store_relaxed(&cache->random_state, seed); /* threads that do so at once: any of their seeds will do */
+    store_release(&cache->random_process, process);
+}
+
 /* SplitMix64 (Steele, Lea, Flood, OOPSLA 2014). */
 uint64_t cache_random(libcache *cache)
 {
-    uint64_t z;
+    uint64_t process, z;
 
     if (cache->random)
         return cache->random(cache->random_arg);
+    process = counters_process(&cache->counters);
+    if (unlikely(load_acquire(&cache->random_process) != process))
+        seed_again(cache, process);
     z = __atomic_add_fetch(&cache->random_state, UINT64_C(0x9e3779b97f4a7c15), __ATOMIC_RELAXED);
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
@@ -209,6 +226,18 @@ static void exchange_timed(void *arg, uint64_t ns)
     measure_add(arg, LIBCACHE_TIME_EXCHANGE, ns);
 }
 
+static void traffic_counted(void *arg, enum traffic which, uint64_t n)
+{
+    static const enum counter counters[] = {
+        [TRAFFIC_CONNECT] = COUNT_CONNECT,       [TRAFFIC_TIMEOUT] = COUNT_TIMEOUT,
+        [TRAFFIC_RETRY] = COUNT_RETRY,           [TRAFFIC_SENT_BYTES] = COUNT_SENT_BYTES,
+        [TRAFFIC_POOL_WAIT] = COUNT_POOL_WAIT,   [TRAFFIC_RECEIVED_BYTES] = COUNT_RECEIVED_BYTES,
+        [TRAFFIC_POOL_REFUSAL] = COUNT_POOL_REFUSAL
+    };
+
+    count_in(arg, counters[which], n);
+}
+
 /* The Redis tier of a handle whose segment is open. */
 static int open_remote(libcache *cache, struct coherence_options *remote, libcache_error *error)
 {
@@ -221,6 +250,8 @@ static int open_remote(libcache *cache, struct coherence_options *remote, libcac
     remote->l2.transport.random_arg = cache;
     remote->l2.transport.timed = exchange_timed;
     remote->l2.transport.timed_arg = cache;
+    remote->l2.transport.counted = traffic_counted;
+    remote->l2.transport.counted_arg = cache;
     cache->timeout_ms = remote->timeout_ms;
     cache->listens_on_calls = !remote->threaded;
     return coherence_open(&cache->coherence, remote, error);

@@ -4,9 +4,10 @@
  *      owed:  | told already | name | name | name |              |
  *                            ^from                ^to            ^room
  *
- * Names as in the log, one after the other; the same name is kept once. When there is no room left, all of them become one
- * "everything", which Redis is told instead. Whoever reaches Redis next (a change that succeeded, a reading of the log) and
- * gets the lock `paying` tells it what is owed. Killed after telling and before noting it: it is told again, which costs misses.
+ * Names as in the log, one after the other; the same name is kept once. What is being told just now does not count as there: it may have
+ * been told before this change of the source, so it is owed once more. When there is no room left, all of them become one "everything",
+ * which Redis is told instead. Whoever reaches Redis next (a change that succeeded, a reading of the log) and gets the lock `paying`
+ * tells it what is owed. Killed after telling and before noting it: it is told again, which costs misses.
  *
  * Every change is under the marks lock, in an order that may be cut anywhere: bytes before `to`; `all` before the queue is
  * emptied; emptied by to = from = 0 in this order, and from > to means empty.
@@ -39,22 +40,26 @@ static void owe_one(struct upper *u, const struct name *name)
 {
     unsigned char bytes[NAME_BYTES_MAX];
     size_t size = name_size(name), room = load_relaxed(&u->owed_room);
-    uint64_t from = u->owed_from, to = u->owed_to;
+    uint64_t from = u->owed_from, to = u->owed_to, telling = u->owed_telling;
 
-    if (u->owed_all)
+    if (u->owed_all) {
+        if (!++u->owed_all) /* who is telling it just now has not told this */
+            u->owed_all = 1;
         return;
+    }
     if (from > to || to > room)
         from = to = 0;
+    telling = telling < from || telling > to ? from : telling;
     name_write(bytes, name);
     if (name->kind == NAME_ALL || size > room - to) {
-        if (name->kind == NAME_ALL || !has(u, from, to, bytes, size)) {
+        if (name->kind == NAME_ALL || !has(u, telling, to, bytes, size)) {
             u->owed_all = 1;
             store_relaxed(&u->owed_to, 1);
             store_relaxed(&u->owed_from, 0);
         }
         return;
     }
-    if (has(u, from, to, bytes, size))
+    if (has(u, telling, to, bytes, size))
         return;
     memcpy(u->owed + to, bytes, size);
     hook(HOOK_OWED_WRITTEN);
@@ -71,8 +76,8 @@ void coherence_owe(struct coherence *c, const struct name *names, size_t n)
     l1_unlock_marks(c->l1);
 }
 
-/* A copy of what is owed. *all: it is everything. */
-static size_t copy_owed(struct coherence *c, unsigned char *copy, size_t room, int *all)
+/* A copy of what is owed, noted as being told. *all: it is everything, so often. */
+static size_t copy_owed(struct coherence *c, unsigned char *copy, size_t room, uint32_t *all)
 {
     struct upper *u = c->upper;
     uint64_t from, to;
@@ -81,25 +86,29 @@ static size_t copy_owed(struct coherence *c, unsigned char *copy, size_t room, i
         return 0;
     from = u->owed_from;
     to = u->owed_to;
-    *all = u->owed_all != 0;
+    *all = u->owed_all;
     if (from > to || to > room || *all)
         from = to = 0;
     memcpy(copy, u->owed + from, to - from);
+    u->owed_telling = to;
     l1_unlock_marks(c->l1);
     return to - from;
 }
 
 /* The first `size` bytes of what is owed, or everything, have been told. */
-static void paid(struct coherence *c, size_t size, int all)
+static void paid(struct coherence *c, size_t size, uint32_t all)
 {
     struct upper *u = c->upper;
 
     if (l1_lock_marks(c->l1, 0) != LIBCACHE_OK)
         return;
-    if (all || u->owed_from + size >= u->owed_to) {
+    if (all && u->owed_all != all) {
+        ; /* owed again since: told again */
+    } else if (all || u->owed_from + size >= u->owed_to) {
         if (all || !u->owed_all) {
             store_relaxed(&u->owed_to, 0);
             store_relaxed(&u->owed_from, 0);
+            u->owed_telling = 0;
         }
         if (all)
             u->owed_all = 0;
@@ -129,7 +138,8 @@ static void pay_locked(struct coherence *c, uint64_t deadline)
     unsigned char *copy = memory_get(c->allocator, room + PAID_AT_ONCE * sizeof(struct name));
     struct name *names;
     const unsigned char *at;
-    int all = 0, result = LIBCACHE_OK;
+    uint32_t all = 0;
+    int result = LIBCACHE_OK;
 
     if (!copy)
         return;
@@ -139,7 +149,7 @@ static void pay_locked(struct coherence *c, uint64_t deadline)
     if (all) {
         names[0] = (struct name){ .kind = NAME_ALL };
         if (tell(c, names, 1, deadline) == LIBCACHE_OK)
-            paid(c, 0, 1);
+            paid(c, 0, all);
     }
     while (left && result == LIBCACHE_OK) {
         const unsigned char *begin = at;

@@ -378,6 +378,8 @@ static int store(libcache_ns *ns, const libcache_item *i, int only_absent, uint3
     if (result == LIBCACHE_ETOOBIG && !only_absent)
         result = give_up_old(ns, &s, deadline);
     count_stored(ns, result, only_absent, s.item.negative ? 0 : i->value.size);
+    if (trace_is_on(&ns->cache->l1) && result == LIBCACHE_OK)
+        trace_stored(ns, i->key.data, i->key.size, s.item.negative ? 0 : i->value.size);
     return result;
 }
 
@@ -462,6 +464,8 @@ static int store_many(libcache_ns *ns, libcache_item *items, const uint64_t *loa
             items[i].result = m.results[i];
         count_stored(ns, items[i].result, 0,
                      items[i].result == LIBCACHE_OK && !m.storing[i].item.negative ? items[i].value.size : 0);
+        if (trace_is_on(&ns->cache->l1) && items[i].result == LIBCACHE_OK)
+            trace_stored(ns, items[i].key.data, items[i].key.size, m.storing[i].item.negative ? 0 : items[i].value.size);
     }
     memory_free(&ns->cache->allocator, m.storing);
     return LIBCACHE_OK;
@@ -558,8 +562,11 @@ static int delete_key(libcache_ns *ns, const void *key, size_t key_size, unsigne
                                              : delete_everywhere(ns, &k, flags, deadline);
         measure_end(&delete, result);
     }
-    if (result >= 0)
+    if (result >= 0) {
         count_one(ns, COUNT_DELETE);
+        if (trace_is_on(&ns->cache->l1))
+            trace_deleted(ns, key, key_size);
+    }
     return result;
 }
 
@@ -596,6 +603,9 @@ static int delete_some(libcache_ns *ns, const libcache_slice *keys, size_t n, si
     memory_free(&ns->cache->allocator, names);
     if (result >= 0)
         count_many(ns, COUNT_DELETE, m);
+    for (size_t i = 0; trace_is_on(&ns->cache->l1) && result >= 0 && i < n; i++)
+        if (key_ok(keys[i].data, keys[i].size))
+            trace_deleted(ns, keys[i].data, keys[i].size);
     measure_end(&delete, result);
     *deleted += there;
     return result != LIBCACHE_OK ? result : bad;

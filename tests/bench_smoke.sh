@@ -140,6 +140,27 @@ refuses "$bin/bench-replay" --unknown "$scratch/plain.txt"
 refuses "$bin/bench-replay" --capacity-ratio 0 "$scratch/plain.txt"
 refuses "$bin/bench-replay" "$scratch/missing.txt"
 refuses "$bin/bench-replay"
+# Of a live cache: what was there before is there, a store after a miss is not done twice, deletions are done, what is never stored
+# misses, what Redis had misses; and with half of the keys and four times the reads it had, a miss counts for half of itself.
+live() { # share, reads
+    printf '%s\n' '# libcache trace 1' "# rate $1" '# memory_bytes 8388608' '# namespace 0 some name' 'aa 100 10 hit 0 0' 'bb - 10 miss 1 0' \
+        'bb 50 10 set 2 0' 'bb 50 10 hit 3 0' 'aa - 10 delete 4 0' 'aa - 10 miss 5 0' 'aa 100 10 hit 6 0' 'cc - 10 miss 7 0' \
+        'cc - 10 miss 8 0' 'dd 70 10 set 9 0' 'dd 70 10 hit 9 0' 'ee 30 10 hit-l2 9 0' 'ee 30 10 hit 9 0' \
+        "# end reads $2 records 13 dropped 0 seconds 1.0" | gzip
+}
+live 1 10 >"$scratch/live.txt.gz"
+"$bin/bench-replay" --json --policy all "$scratch/live.txt.gz" >"$scratch/live" || fail "a trace of a live cache is not replayed"
+[ "$(wc -l <"$scratch/live")" = 5 ] || fail "not five sizes of a live cache"
+for word in '"requests": 10,' '"hits": 5,' '"misses": 5,' '"miss_ratio": 0.5,' '"live_miss_ratio": 0.5,' '"lru_miss_ratio": 0.5,' \
+    '"sieve_miss_ratio": 0.5,' '"s3fifo_miss_ratio": 0.5,' '"wtinylfu_miss_ratio": 0.5[,}]'; do
+    [ "$(grep -c "$word" "$scratch/live")" = 5 ] || fail "a trace of a live cache is replayed without $word"
+done
+"$bin/bench-replay" --json --cold "$scratch/live.txt.gz" | grep -vq '"miss_ratio": 0.6,' && fail "--cold does not begin with an empty cache"
+live 0.5 40 >"$scratch/live.txt.gz"
+"$bin/bench-replay" --json --memory 4MiB "$scratch/live.txt.gz" >"$scratch/live"
+grep -q '"budget_bytes": 2097152,.*"miss_ratio": 0.25,\|"miss_ratio": 0.25,.*"budget_bytes": 2097152,' "$scratch/live" ||
+    fail "a sample is not replayed by its share"
+
 printf 'a 10\nb\n' >"$scratch/uneven.txt"
 refuses "$bin/bench-replay" "$scratch/uneven.txt"
 

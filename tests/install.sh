@@ -23,7 +23,7 @@ run_make install || exit 1
 
 tree=$scratch/root/opt/libcache
 for file in include/libcache.h lib/libcache.a lib/libcache.so lib/libcache.so.0 lib/pkgconfig/libcache.pc bin/libcache \
-    share/man/man1/libcache.1 share/bash-completion/completions/libcache; do
+    share/man/man1/libcache.1 share/bash-completion/completions/libcache share/zsh/site-functions/_libcache; do
     [ -e "$tree/$file" ] || fail "$file is not installed"
 done
 

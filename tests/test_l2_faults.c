@@ -821,7 +821,7 @@ START_TEST(fd_cloexec_all)
     for (int family = FAKE_UNIX; family <= FAKE_TCP; family++) {
         up((enum fake_family)family, fake_honest, NULL);
         ck_result(wire_get(&wire, "key", MS), LIBCACHE_OK);
-        ck_result(transport_connect(wire.transport, &connection, deadline_after_ms(MS), -1), LIBCACHE_OK);
+        ck_result(transport_connect(wire.transport, &connection, NULL, deadline_after_ms(MS), -1), LIBCACHE_OK);
         ck_wait_until(fake_connections(&fake) == 2); /* accepted: nobody makes or ends sockets any more */
         ck_assert_uint_ge(open_sockets(&inherited), 4);
         ck_assert_uint_eq(inherited, 0);

@@ -237,7 +237,7 @@ START_TEST(an_inherited_connection_of_ones_own_is_of_no_use)
     request_init(&request, &wire.memory.allocator);
     replies_init(&replies, &wire.memory.allocator);
     ck_result(request_words(&request, "GET key"), LIBCACHE_OK);
-    ck_result(transport_connect(wire.transport, &connection, deadline_after_ms(MS), -1), LIBCACHE_OK);
+    ck_result(transport_connect(wire.transport, &connection, NULL, deadline_after_ms(MS), -1), LIBCACHE_OK);
     child = fork();
     if (child == 0) {
         int result = connection_exchange(connection, &request, &replies, deadline_after_ms(MS), -1);

@@ -734,7 +734,7 @@ START_TEST(a_connection_of_ones_own_can_be_woken)
     request_init(&request, &wire.memory.allocator);
     replies_init(&replies, &wire.memory.allocator);
     ck_result(request_words(&request, "GET key"), LIBCACHE_OK);
-    ck_result(transport_connect(wire.transport, &connection, deadline_after_ms(MS), pipes[0]), LIBCACHE_OK);
+    ck_result(transport_connect(wire.transport, &connection, NULL, deadline_after_ms(MS), pipes[0]), LIBCACHE_OK);
     ck_result(connection_exchange(connection, &request, &replies, deadline_after_ms(MS), pipes[0]), LIBCACHE_OK);
     ck_assert_str_eq(replies.item[0].text, "value of key");
     replies_free(&replies);

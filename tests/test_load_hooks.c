@@ -199,6 +199,60 @@ START_TEST(G3_what_a_load_finds_in_redis_and_is_overtaken_meanwhile_is_not_kept)
 }
 END_TEST
 
+static int is_leased(struct hosts *hosts)
+{
+    char answer[400];
+
+    REDIS(&hosts->redis, answer, "KEYS", "*lease:*");
+    return answer[0] != '\0';
+}
+
+static void act_wait(struct actor *a)
+{
+    libcache_value value = LIBCACHE_VALUE_INIT;
+
+    a->result = libcache_load_wait(&a->load, &value, 20000);
+    libcache_release_value(&value);
+}
+
+/* Another host's value is invalidated between Redis's answer to who has waited for it and its judgement. 1: he leads with the lease. */
+static int leads_with_lease(enum guard broken)
+{
+    libcache_policy policy = LIBCACHE_POLICY_INIT;
+    struct hosts hosts;
+    struct actor a = { .act = act_wait, .point = HOOK_FOUND };
+    libcache_load *load;
+    int leased, before;
+
+    policy.load_lease = LIBCACHE_LEASE_REDIS;
+    hosts_up(&hosts);
+    before = broken_guard; /* LIBCACHE_TEST_BREAK's */
+    as_policy(&hosts.a, &policy);
+    as_policy(&hosts.b, &policy);
+    load = begin(hosts.b.ns, "key", 0, LIBCACHE_LEAD);
+    a.load = begin(hosts.a.ns, "key", LIBCACHE_NO_BLOCK, LIBCACHE_WAIT);
+    ck_result(commit_tagged(load, "old", "tag"), LIBCACHE_OK);
+    broken_guard = broken == GUARD_NONE ? before : (int)broken;
+    start(&a);
+    ck_assert(!is_leased(&hosts));
+    invalidate(&hosts.a, TAG);
+    finish(&a);
+    broken_guard = before;
+    ck_result(a.result, LIBCACHE_LEAD);
+    leased = is_leased(&hosts);
+    ck_result(commit(a.load, "new"), LIBCACHE_OK);
+    ck_assert(!is_leased(&hosts));
+    hosts_down(&hosts);
+    return leased;
+}
+
+START_TEST(who_finds_what_is_invalidated_on_its_way_from_redis_asks_again_and_has_the_lease)
+{
+    ck_assert(leads_with_lease(GUARD_NONE));
+    ck_assert(!leads_with_lease(GUARD_NEEDLESS));
+}
+END_TEST
+
 START_TEST(who_comes_while_the_leader_looks_in_redis_waits_and_gets_what_that_finds)
 {
     struct hosts hosts;
@@ -340,6 +394,7 @@ int main(void)
     return RUN_TESTS("load_hooks", G3_a_commit_that_is_overtaken_between_its_check_and_its_end_is_not_served,
                      G3_a_commit_that_is_overtaken_between_the_tiers_is_not_served,
                      G3_what_a_load_finds_in_redis_and_is_overtaken_meanwhile_is_not_kept,
+                     who_finds_what_is_invalidated_on_its_way_from_redis_asks_again_and_has_the_lease,
                      who_comes_while_the_leader_looks_in_redis_waits_and_gets_what_that_finds,
                      where_there_is_no_L1_a_load_that_ends_between_look_and_flight_is_not_made_again,
                      G5_who_is_killed_while_he_takes_a_flight_holds_up_nobody, without_their_guards_overtaken_loads_are_served);

@@ -17,6 +17,9 @@
 
 enum { PROCESSES = 8, THREADS = 8, ALL = PROCESSES * THREADS, LOAD_MS = 60 };
 
+/* Who takes over has to be done with his load by then, on a machine that may take the processor away for seconds, or there are three. */
+enum { LEASE = 5000 };
+
 /* What becomes of the first leader. */
 enum fate { LOADS, IS_KILLED, IS_STOPPED, HOST_IS_KILLED };
 
@@ -234,8 +237,6 @@ END_TEST
 
 START_TEST(when_the_leader_is_stopped_others_wait_for_its_lease_and_no_longer)
 {
-    enum { LEASE = 1500 };
-
     for (unsigned hosts = 1; hosts <= 2; hosts++) {
         up(hosts, IS_STOPPED, LEASE);
         strike();
@@ -248,7 +249,7 @@ END_TEST
 
 START_TEST(when_the_leaders_whole_host_dies_the_other_waits_for_its_lease_and_no_longer)
 {
-    up(2, HOST_IS_KILLED, 1500);
+    up(2, HOST_IS_KILLED, LEASE);
     strike();
     all_are_answered(ALL / 2);
     ck_assert_uint_eq(stage.arena->loads, 2);

@@ -12,6 +12,7 @@
 
 #define LOCK "deploy", 6
 #define LONG_MS 60000
+#define WAKE_MS 30
 
 static struct redis_server redis;
 static libcache_owner nobody;
@@ -76,36 +77,46 @@ struct waiter {
     libcache *cache;
     libcache_owner owner;
     int result, waiting;
-    uint64_t took_ms;
+    uint64_t begun_ms, got_ms;
 };
 
 static void *wait_for_lock(void *arg)
 {
     struct waiter *w = arg;
-    uint64_t begun = real_ms();
-
+    w->begun_ms = real_ms();
     __atomic_store_n(&w->waiting, 1, __ATOMIC_RELEASE);
     w->result = libcache_lock_take(w->cache, LOCK, &w->owner, LONG_MS, 20000);
-    w->took_ms = real_ms() - begun;
+    w->got_ms = real_ms();
     return NULL;
 }
 
-/* Frees a lock while another waits for it; it must get it, long before its wait is over. */
+/*
+ * Frees a lock while another waits for it; it must get it by being told. Who is not told looks every 100 ms: he would have it some 80 ms
+ * after it was freed. A busy machine may take the processor away, so the best of some attempts counts.
+ */
 static void check_waking(libcache *cache, libcache *other)
 {
-    struct waiter w = { .cache = other };
-    libcache_owner a = nobody;
-    pthread_t thread;
+    uint64_t best_ms = UINT64_MAX;
 
-    ck_result(libcache_lock_take(cache, LOCK, &a, LONG_MS, 0), LIBCACHE_OK);
-    ck_assert_int_eq(pthread_create(&thread, NULL, wait_for_lock, &w), 0);
-    while (!__atomic_load_n(&w.waiting, __ATOMIC_ACQUIRE))
-        sched_yield();
-    ck_result(libcache_lock_free(cache, LOCK, &a), LIBCACHE_OK);
-    ck_assert_int_eq(pthread_join(thread, NULL), 0);
-    ck_result(w.result, LIBCACHE_OK);
-    ck_assert_msg(w.took_ms < 10000, "woken after %lu ms", (unsigned long)w.took_ms);
-    ck_result(libcache_lock_free(other, LOCK, &w.owner), LIBCACHE_OK);
+    for (int attempt = 0; attempt < 20 && best_ms > WAKE_MS; attempt++) {
+        struct waiter w = { .cache = other };
+        libcache_owner a = nobody;
+        uint64_t freed_ms;
+        pthread_t thread;
+        ck_result(libcache_lock_take(cache, LOCK, &a, LONG_MS, 0), LIBCACHE_OK);
+        ck_assert_int_eq(pthread_create(&thread, NULL, wait_for_lock, &w), 0);
+        while (!__atomic_load_n(&w.waiting, __ATOMIC_ACQUIRE))
+            sched_yield();
+        usleep(20000); /* he is about to sleep: where he is does not matter but for what the attempt proves */
+        freed_ms = real_ms();
+        ck_result(libcache_lock_free(cache, LOCK, &a), LIBCACHE_OK);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        ck_result(w.result, LIBCACHE_OK);
+        if (w.begun_ms + 10 <= freed_ms && freed_ms <= w.begun_ms + 40 && w.got_ms - freed_ms < best_ms)
+            best_ms = w.got_ms - freed_ms;
+        ck_result(libcache_lock_free(other, LOCK, &w.owner), LIBCACHE_OK);
+    }
+    ck_assert_msg(best_ms <= WAKE_MS, "woken after %lu ms at best", (unsigned long)best_ms);
 }
 
 static void wait_readable(int fd)
@@ -198,16 +209,51 @@ END_TEST
 
 START_TEST(redis_arbitrates_between_hosts)
 {
-    libcache *a, *b;
+    libcache *a, *b, *c;
 
     REDIS_UP(&redis, NULL);
     a = open_host(LIBCACHE_LISTEN_IN_THREAD);
     b = open_host(LIBCACHE_LISTEN_IN_THREAD);
+    c = open_host(LIBCACHE_LISTEN_ON_CALLS);
     check_rules(a, b);
     check_waking(a, b);
+    check_waking(c, c); /* nobody reads the log there, nor need he */
     check_telling(a, b);
     libcache_close(a);
     libcache_close(b);
+    libcache_close(c);
+    redis_server_stop(&redis);
+}
+END_TEST
+
+/* Who forks gives away a copy of all that he has, random numbers included. */
+static void check_forks(libcache *cache)
+{
+    libcache_owner owner = nobody;
+
+    for (int i = 0; i < 3; i++) {
+        int status;
+        pid_t child = fork();
+        ck_assert(child >= 0);
+        if (child == 0)
+            _exit(libcache_lock_take(cache, LOCK, &owner, LONG_MS, 0) != (i ? LIBCACHE_EXISTS : LIBCACHE_OK));
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_msg(status == 0, "child %d: %s", i, i ? "has the lock of another" : "does not get the lock");
+    }
+    ck_result(libcache_lock_take(cache, LOCK, &owner, LONG_MS, 0), LIBCACHE_EXISTS);
+    ck_result(libcache_lock_break(cache, LOCK), LIBCACHE_OK);
+}
+
+START_TEST(forked_processes_are_owners_of_their_own)
+{
+    libcache *cache = open_segment();
+
+    check_forks(cache);
+    libcache_close(cache);
+    REDIS_UP(&redis, NULL);
+    cache = open_host(LIBCACHE_LISTEN_ON_CALLS);
+    check_forks(cache);
+    libcache_close(cache);
     redis_server_stop(&redis);
 }
 END_TEST
@@ -346,6 +392,7 @@ END_TEST
 int main(void)
 {
     return RUN_TESTS("lock", a_segment_arbitrates_where_there_is_no_redis, redis_arbitrates_between_hosts,
-                     a_lock_that_ends_by_itself_is_looked_at_then, a_lock_outlives_its_process_until_its_end, locks_are_not_evicted_by_loads_or_values, bad_calls_are_refused,
+                     forked_processes_are_owners_of_their_own, a_lock_that_ends_by_itself_is_looked_at_then,
+                     a_lock_outlives_its_process_until_its_end, locks_are_not_evicted_by_loads_or_values, bad_calls_are_refused,
                      a_rate_counts_its_window_and_begins_anew, hosts_count_together_and_each_alone_without_redis);
 }

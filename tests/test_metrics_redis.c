@@ -1,8 +1,11 @@
 /* What is counted where there is a Redis tier, by reason; its times; slow operations. SPDX-License-Identifier: MIT */
 #include "support/hosts.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define KEY "key", 3
 #define L1 LIBCACHE_TIER_L1
@@ -206,6 +209,85 @@ START_TEST(each_round_trip_is_timed_and_a_hit_is_not)
 }
 END_TEST
 
+static libcache_ns_stats sum_of(const struct rig *rig)
+{
+    libcache_ns_stats stats = LIBCACHE_NS_STATS_INIT;
+
+    ck_result(libcache_sum_stats(rig->cache, &stats), LIBCACHE_OK);
+    return stats;
+}
+
+/* In a child, whose own statistics begin at 0 and end with it. */
+static void put_in_a_child(const struct rig *rig)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        put(rig->ns, "child", "of the family");
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+}
+
+static void *get_for_nothing(void *arg)
+{
+    const struct rig *rig = arg;
+
+    ck_get(rig->ns, "none", 0, LIBCACHE_MISS, 0);
+    return NULL;
+}
+
+START_TEST(connections_are_counted_over_all_processes)
+{
+    libcache_ns_stats sum, later;
+    pthread_t thread[3];
+
+    hosts_prepare(&hosts, NULL);
+    hosts.a.options.segment = LIBCACHE_NAMED;
+    hosts.a.options.name = segment_name("traffic");
+    hosts.a.options.pool_max = 1;
+    hosts.a.options.pool_wait_ms = 20;
+    hosts.a.options.redis_timeout_ms = 200;
+    hosts.a.options.breaker_failures = 1000000;
+    hosts_open(&hosts);
+    put(hosts.a.ns, "key", "value");
+    sum = sum_of(&hosts.a);
+    ck_assert_uint_eq(sum.l2_connects, rig_stats(&hosts.a).l2_connects);
+    ck_assert_uint_eq(sum.l2_bytes_out, rig_stats(&hosts.a).l2_bytes_out);
+    ck_assert_uint_eq(sum.l2_bytes_in, rig_stats(&hosts.a).l2_bytes_in);
+    ck_assert_uint_ge(sum.l2_bytes_out, sum.l2_connects);
+    ck_assert_uint_eq(stats_of(hosts.a.ns).l2_bytes_out, 0); /* of no namespace */
+
+    put_in_a_child(&hosts.a);
+    later = sum_of(&hosts.a);
+    ck_assert_uint_eq(later.l2_connects, sum.l2_connects + 1);
+    ck_assert_uint_gt(later.l2_bytes_out, sum.l2_bytes_out + strlen("of the family"));
+    ck_assert_uint_gt(later.l2_bytes_in, sum.l2_bytes_in);
+    ck_assert_uint_eq(rig_stats(&hosts.a).l2_connects, sum.l2_connects);
+
+    redis_server_pause(&hosts.redis); /* one waits for Redis, the others in vain for him */
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, get_for_nothing, &hosts.a), 0);
+    for (int i = 0; i < 3; i++)
+        pthread_join(thread[i], NULL);
+    redis_server_resume(&hosts.redis);
+    later = sum_of(&hosts.a);
+    ck_assert_uint_ge(later.pool_waits, 2);
+    ck_assert_uint_ge(later.pool_refusals, 2);
+    ck_assert_uint_ge(later.l2_timeouts, 1);
+    ck_assert_uint_eq(later.l2_retries, 0);
+
+    put(hosts.a.ns, "key", "again"); /* on a new connection */
+    redis_server_kill(&hosts.redis);
+    REDIS_AGAIN(&hosts.redis, REDIS_KEPT);
+    libcache_exists(hosts.a.ns, "none", 4, 0); /* the connection has died: the request is repeated on another */
+    ck_assert_uint_eq(sum_of(&hosts.a).l2_retries, 1);
+    hosts_down(&hosts);
+}
+END_TEST
+
 /* What options.slow was told. */
 struct told {
     char operations[200];
@@ -335,7 +417,7 @@ int main(void)
 {
     return RUN_TESTS("metrics_redis", reads_are_counted_by_the_tier_that_answered, a_miss_has_the_reason_of_the_tier_that_knows_one,
                      what_only_redis_knows_to_be_invalid_is_counted_so, what_redis_does_not_judge_is_unvouched, without_redis_a_miss_is_unavailable_or_unvouched,
-                     what_another_history_ends_is_unvouched, each_round_trip_is_timed_and_a_hit_is_not,
+                     what_another_history_ends_is_unvouched, each_round_trip_is_timed_and_a_hit_is_not, connections_are_counted_over_all_processes,
                      operations_that_redis_makes_slow_are_told_by_name,
                      a_looker_sees_the_hosts_figures_and_keeps_its_promise_of_staleness);
 }

@@ -308,8 +308,8 @@ START_TEST(every_number_of_the_statistics_is_shown)
                                          "libcache_owner_deaths_total", "libcache_coherence_age_seconds", "libcache_log_position",
                                          "libcache_log_applied", "libcache_histories_total", "libcache_owed_bytes",
                                          "libcache_breaker_open", "libcache_breaker_opens_total", "libcache_process_redis_up",
-                                         "libcache_process_redis_connections", "libcache_process_redis_received_bytes_total",
-                                         "libcache_process_pool_waits_total", "libcache_process_log_records_total" };
+                                         "libcache_process_redis_connections", "libcache_redis_received_bytes_total",
+                                         "libcache_pool_waits_total", "libcache_redis_connects_total", "libcache_process_log_records_total" };
     static struct hosts hosts;
 
     hosts_up(&hosts);
@@ -326,7 +326,7 @@ START_TEST(every_number_of_the_statistics_is_shown)
     ck_series("libcache_process_redis_up", "", 1);
     ck_series("libcache_breaker_open", "", 0);
     ck_series("libcache_log_position", "", 1);
-    ck_assert(find_series("libcache_process_redis_received_bytes_total", "")->value > 10);
+    ck_assert(find_series("libcache_redis_received_bytes_total", "")->value > 10);
     ck_assert(find_series("libcache_redis_exchange_duration_seconds_sum", "")->value > 0);
     hosts_down(&hosts);
 }

@@ -384,6 +384,28 @@ START_TEST(l1_keeps_entries_for_its_own_ttl_where_that_is_shorter)
 }
 END_TEST
 
+START_TEST(a_copy_ends_with_its_original_whatever_the_policy_of_copies)
+{
+    libcache_policy policy = LIBCACHE_POLICY_INIT;
+    libcache_set_options shortly = LIBCACHE_SET_OPTIONS_INIT;
+    libcache_ns *a, *b;
+
+    hosts_up(&hosts);
+    policy.ttl_ms = 3600000;
+    policy.l1_ttl_ms = 1000000;
+    a = space(&hosts.a, "copies", &policy);
+    b = space(&hosts.b, "copies", &policy);
+    shortly.ttl_ms = 100000;
+    ck_result(libcache_set(a, KEY, "value", 5, &shortly), LIBCACHE_OK);
+    ck_poll(&hosts.b);
+    ck_from(b, "key", "value", L2);
+    ck_from(b, "key", "value", L1);
+    fake_clock_advance(&hosts.b.clock, 100000 + SLACK_MS);
+    ck_get(b, "key", LIBCACHE_SKIP_L2, LIBCACHE_MISS, 0);
+    hosts_down(&hosts);
+}
+END_TEST
+
 START_TEST(a_value_is_as_stale_in_redis_as_in_memory)
 {
     libcache_policy policy = LIBCACHE_POLICY_INIT;
@@ -489,7 +511,8 @@ int main(void)
                      add_looks_at_what_other_hosts_have_stored, delete_says_whether_any_tier_had_it,
                      what_is_too_big_is_not_readable_anywhere_any_more, touch_moves_the_end_in_both_tiers,
                      age_and_time_left_are_those_of_redis, a_copy_ends_with_the_original,
-                     l1_keeps_entries_for_its_own_ttl_where_that_is_shorter, a_value_is_as_stale_in_redis_as_in_memory,
+                     l1_keeps_entries_for_its_own_ttl_where_that_is_shorter, a_copy_ends_with_its_original_whatever_the_policy_of_copies,
+                     a_value_is_as_stale_in_redis_as_in_memory,
                      ttls_in_redis_are_spread_by_the_jitter,
                      large_values_lie_compressed_in_redis_and_come_back_as_they_were);
 }

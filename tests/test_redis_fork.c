@@ -241,6 +241,7 @@ static void fork_with(int kind, int listener)
     hosts.a.options.segment = kind;
     hosts.a.options.name = kind == LIBCACHE_NAMED ? segment_name("fork") : NULL;
     hosts.a.options.listener = listener;
+    hosts.a.options.lock_wait_ms = 20000; /* a machine that is busy may stop who has one for seconds */
     hosts.a.options.allocator = NULL; /* the counting one takes a lock of Check's: no good in a child */
     hosts_open(&hosts);
     for (int i = 0; i < WORKERS; i++)
@@ -348,10 +349,49 @@ START_TEST(a_child_uses_connections_of_its_own)
 }
 END_TEST
 
+START_TEST(a_child_that_closes_what_it_was_given_has_no_descriptor_of_it_left)
+{
+    static const int segments[] = { LIBCACHE_PRIVATE, LIBCACHE_SHARED, LIBCACHE_NAMED };
+
+    for (int kind = 0; kind < 3; kind++)
+        for (int uses = 0; uses < 2; uses++) {
+            unsigned none;
+            pid_t child;
+            int status = 0;
+            hosts_prepare(&hosts, NULL);
+            hosts.a.options.segment = segments[kind];
+            hosts.a.options.name = segments[kind] == LIBCACHE_NAMED ? segment_name("fork") : NULL;
+            hosts.a.options.listener = WITH_THREAD;
+            hosts.a.options.allocator = hosts.b.options.allocator = NULL;
+            none = open_files();
+            hosts_open(&hosts);
+            must(work(&hosts.a, "parent", 1) == 0, "the parent fails before");
+            must(open_files() > none, "a cache has no descriptor");
+            fflush(stdout);
+            child = fork();
+            if (child == 0) {
+                int failed = uses ? work(&hosts.a, "child", 1) : 0;
+                libcache_close(hosts.a.cache);
+                libcache_close(hosts.b.cache);
+                if (!failed && open_files() != none)
+                    failed = __LINE__;
+                _exit(failed % 256);
+            }
+            ck_assert_int_eq((int)waitpid(child, &status, 0), (int)child);
+            must(WIFEXITED(status) && WEXITSTATUS(status) == 0, "kind %d, %d uses: the child ends with %#x", kind, uses, (unsigned)status);
+            must(work(&hosts.a, "parent", 1) == 0, "the parent fails afterwards");
+            hosts_down(&hosts);
+            if (segments[kind] == LIBCACHE_NAMED)
+                libcache_remove_segment(segment_name("fork"), NULL);
+        }
+}
+END_TEST
+
 int main(void)
 {
     return RUN_TESTS("redis_fork", more_threads_than_connections_all_get_their_own_answers,
                      who_gets_no_connection_in_time_is_told_and_the_other_is_served, a_child_uses_connections_of_its_own,
+                     a_child_that_closes_what_it_was_given_has_no_descriptor_of_it_left,
                      a_private_cache_is_forked_in_the_middle_of_its_use, a_shared_cache_is_forked_in_the_middle_of_its_use,
                      a_named_cache_is_forked_in_the_middle_of_its_use,
                      a_private_cache_that_listens_is_forked_in_the_middle_of_its_use,

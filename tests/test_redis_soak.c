@@ -1,23 +1,10 @@
 /* Opened, used, closed, with Redis coming and going: nothing is left behind. SPDX-License-Identifier: MIT */
 #include "support/hosts.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
 static struct hosts hosts;
-
-static unsigned open_files(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    unsigned n = 0;
-
-    ck_assert_ptr_nonnull(directory);
-    while (readdir(directory))
-        n++;
-    closedir(directory);
-    return n;
-}
 
 /* Some of everything; what it gives depends on whether Redis is there. */
 static void use(struct rig *rig, struct dice *dice)

@@ -42,6 +42,8 @@ complete_words() { # what is offered for these words
 mkdir "$scratch/path" && ln -s "$(realpath "$tool")" "$scratch/path/libcache"
 [ "$(complete_words libcache to)" = top ] || fail "completion: 'to' is not completed to top"
 complete_words libcache ls --v | grep -qx -e --values || fail "completion: ls --v is not completed"
+[ "$(complete_words libcache top --sort = g)" = gets ] || fail "completion: --sort=g is not completed"
+[ "$(complete_words libcache top --sort = | wc -l)" = 5 ] || fail "completion: --sort= is not completed"
 
 # ---- Bad input ----------------------------------------------------------------------------------------------------------
 
@@ -127,6 +129,13 @@ wants 1 "$tool" get user absent --json
 json 'd == {"namespace": "user", "key": "absent", "result": "miss"}'
 
 head -c 3000 /dev/urandom >"$scratch/bytes"
+[ "$(complete_words libcache get --name = $a cat)" = catalog ] || fail "completion: namespaces are not completed"
+if command -v zsh >/dev/null; then
+    /usr/bin/python3 tests/tool/zsh.py "$scratch" $a || fail "completion in zsh"
+else
+    echo "tool: completion in zsh is not tried, zsh is not installed"
+fi
+
 wants 0 "$tool" set user bytes -f "$scratch/bytes" --codec 16 --flags 4294967295 --ttl 10m --tag one --tag two
 "$tool" get user bytes | cmp - "$scratch/bytes" || fail "bytes are not given back as they were"
 wants 0 "$tool" get user bytes --json

@@ -227,19 +227,17 @@ ZEND_METHOD(Libcache_Cache, policy)
 
 static int add_tag(php_libcache_tags *tags, zval *given)
 {
-    zend_string *text, *made;
+    zend_string *text;
 
-    ZVAL_DEREF(given);
     if (tags->n == LIBCACHE_TAGS_MAX) {
         php_libcache_throw(LIBCACHE_ETAG, "more than %d tags", LIBCACHE_TAGS_MAX);
         return 0;
     }
-    text = zval_try_get_tmp_string(given, &made);
+    text = zval_try_get_string(given);
     if (!text)
         return 0;
-    tags->slice[tags->n++] = (libcache_slice){ ZSTR_VAL(text), ZSTR_LEN(text) };
-    if (made)
-        tags->made[tags->n_made++] = made;
+    tags->slice[tags->n] = (libcache_slice){ ZSTR_VAL(text), ZSTR_LEN(text) };
+    tags->held[tags->n++] = text;
     return 1;
 }
 
@@ -260,9 +258,9 @@ int php_libcache_tags_add(php_libcache_tags *tags, zval *given)
 
 void php_libcache_tags_free(php_libcache_tags *tags)
 {
-    for (size_t i = 0; i < tags->n_made; i++)
-        zend_string_release(tags->made[i]);
-    tags->n = tags->n_made = 0;
+    for (size_t i = 0; i < tags->n; i++)
+        zend_string_release(tags->held[i]);
+    tags->n = 0;
 }
 
 int php_libcache_keys_read(php_libcache_keys *keys, HashTable *given)
@@ -310,14 +308,14 @@ ZEND_METHOD(Libcache_Cache, invalidateTags)
         Z_PARAM_LONG(flags)
     ZEND_PARSE_PARAMETERS_END();
 
-    tags.n = tags.n_made = 0;
+    tags.n = 0;
     if (text) {
         ZVAL_STR(&one, text);
         ok = php_libcache_tags_add(&tags, &one);
     } else {
         ZEND_HASH_FOREACH_VAL(list, given) { /* more than an entry may have: so many at a time */
             if (tags.n == LIBCACHE_TAGS_MAX) {
-                int part = libcache_invalidate_tags(c->handle->cache, tags.slice, tags.n, (unsigned)flags);
+                int part = libcache_invalidate_tags(c->handle->cache, tags.slice, tags.n, flags_of(flags));
                 result = result < 0 ? result : part;
                 php_libcache_tags_free(&tags);
             }
@@ -326,7 +324,7 @@ ZEND_METHOD(Libcache_Cache, invalidateTags)
         } ZEND_HASH_FOREACH_END();
     }
     if (ok) {
-        int part = libcache_invalidate_tags(c->handle->cache, tags.slice, tags.n, (unsigned)flags);
+        int part = libcache_invalidate_tags(c->handle->cache, tags.slice, tags.n, flags_of(flags));
         result = result < 0 ? result : part;
     }
     php_libcache_tags_free(&tags);
@@ -344,7 +342,7 @@ ZEND_METHOD(Libcache_Cache, clear)
         Z_PARAM_OPTIONAL
         Z_PARAM_LONG(flags)
     ZEND_PARSE_PARAMETERS_END();
-    RETURN_BOOL(php_libcache_settle(c, libcache_invalidate_namespace(c->ns, (unsigned)flags), "clear"));
+    RETURN_BOOL(php_libcache_settle(c, libcache_invalidate_namespace(c->ns, flags_of(flags)), "clear"));
 }
 
 ZEND_METHOD(Libcache_Cache, clearAll)
@@ -356,7 +354,7 @@ ZEND_METHOD(Libcache_Cache, clearAll)
         Z_PARAM_OPTIONAL
         Z_PARAM_LONG(flags)
     ZEND_PARSE_PARAMETERS_END();
-    RETURN_BOOL(php_libcache_settle(c, libcache_invalidate_all(c->handle->cache, (unsigned)flags), "clearAll"));
+    RETURN_BOOL(php_libcache_settle(c, libcache_invalidate_all(c->handle->cache, flags_of(flags)), "clearAll"));
 }
 
 ZEND_METHOD(Libcache_Cache, poll)

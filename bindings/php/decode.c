@@ -4,6 +4,7 @@
 struct decoding {
     const unsigned char *at, *end;
     unsigned depth, n_shapes;
+    size_t owed; /* bytes that the lists and maps around this item need at least after it: no byte may be counted on twice */
     struct {
         struct shape *shape;
         struct last_rows last;
@@ -13,6 +14,12 @@ struct decoding {
 static zend_always_inline size_t left(const struct decoding *d)
 {
     return (size_t)(d->end - d->at);
+}
+
+/* Whether there may be n items of so many bytes at least. */
+static zend_always_inline int may_hold(const struct decoding *d, uint32_t n, size_t size)
+{
+    return n && n <= left(d) / size && left(d) - n * size >= d->owed;
 }
 
 static zend_always_inline uint32_t u32_at(const unsigned char *p)
@@ -175,7 +182,7 @@ static int read_list(struct decoding *d, zval *out)
         return 0;
     n = u32_at(d->at + 1);
     d->at += 5;
-    if (!n || n > left(d)) /* an item takes a byte at least */
+    if (!may_hold(d, n, 1))
         return 0;
     list = zend_new_array(n);
     zend_hash_real_init_packed(list);
@@ -184,7 +191,12 @@ static int read_list(struct decoding *d, zval *out)
         int how = read_simple(&at, d->end, to);
         if (EXPECTED(how == 1))
             continue;
-        if (!how || !(at = read_further(d, at, to)))
+        if (!how)
+            break;
+        d->owed += n - i - 1;
+        at = read_further(d, at, to);
+        d->owed -= n - i - 1;
+        if (!at)
             break;
     }
     d->at = at;
@@ -233,6 +245,8 @@ static int read_entry(struct decoding *d, zend_array *map)
     return added != NULL;
 }
 
+#define MAP_ENTRY_MIN ((size_t)5) /* an empty key and an item */
+
 static int read_map(struct decoding *d, zval *out)
 {
     uint32_t n;
@@ -242,15 +256,20 @@ static int read_map(struct decoding *d, zval *out)
         return 0;
     n = u32_at(d->at + 1);
     d->at += 5;
-    if (!n || n > left(d) / 5)
+    if (!may_hold(d, n, MAP_ENTRY_MIN))
         return 0;
     map = zend_new_array(n);
     zend_hash_real_init_mixed(map);
-    for (; n; n--)
-        if (UNEXPECTED(!read_entry(d, map))) {
+    while (n--) {
+        int how;
+        d->owed += n * MAP_ENTRY_MIN;
+        how = read_entry(d, map);
+        d->owed -= n * MAP_ENTRY_MIN;
+        if (UNEXPECTED(!how)) {
             zend_array_destroy(map);
             return 0;
         }
+    }
     ZVAL_ARR(out, map);
     return 1;
 }
@@ -400,6 +419,7 @@ int native_decode(const char *bytes, size_t size, zval *out)
     d.at = (const unsigned char *)bytes;
     d.end = d.at + size;
     d.depth = d.n_shapes = 0;
+    d.owed = 0;
     if (!size || *d.at++ != NATIVE_VERSION)
         return 0;
     whole = read_item(&d, out);

@@ -185,7 +185,7 @@ ZEND_METHOD(Libcache_Load, commit)
         RETURN_THROWS();
     if (more && zend_hash_num_elements(more))
         say_tags(l, more, NULL);
-    tags.n = tags.n_made = 0;
+    tags.n = 0;
     out_begin(&out);
     if (Z_TYPE(l->tags) == IS_ARRAY)
         ok = php_libcache_tags_add(&tags, &l->tags);
@@ -269,7 +269,7 @@ ZEND_METHOD(Libcache_Cache, begin)
     if (!known)
         RETURN_THROWS();
     options.wait_ms = known < 0 ? 1 : ms > UINT_MAX ? UINT_MAX : (unsigned)ms;
-    options.flags = (unsigned)flags;
+    options.flags = flags_of(flags);
 again:
     reading_begin(&r);
     r.guarded = 1;

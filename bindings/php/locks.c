@@ -161,12 +161,12 @@ static int interrupted(zend_execute_data *execute_data)
     return EG(exception) != NULL;
 }
 
-static uint64_t real_ms(void)
+static uint64_t real_ns(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 ZEND_METHOD(Libcache_Lock, take)
@@ -187,7 +187,7 @@ ZEND_METHOD(Libcache_Lock, take)
     if (known < 0)
         ms = 0;
     need_owner(l);
-    begun = real_ms();
+    begun = real_ns();
     for (;;) {
         uint64_t left = ms - waited;
         result = libcache_lock_take(l->c->handle->cache, ZSTR_VAL(l->name), ZSTR_LEN(l->name), &l->owner, l->ttl_ms,
@@ -196,7 +196,7 @@ ZEND_METHOD(Libcache_Lock, take)
             break;
         if (interrupted(execute_data))
             RETURN_THROWS();
-        waited = real_ms() - begun;
+        waited = (real_ns() - begun) / 1000000; /* rounded down once: nobody gives up too early */
         waited = waited < ms ? waited : ms;
     }
     RETURN_BOOL(settle(l, result));

@@ -33,7 +33,8 @@ static const struct figure of_namespace[] = {
     FIGURE(increments), FIGURE(invalidations), FIGURE(set_bytes), FIGURE(fenced), FIGURE(loads), FIGURE(load_errors),
     FIGURE(load_timeouts), FIGURE(load_waits), FIGURE(load_bypasses), FIGURE(refreshes), FIGURE(l2_hits), FIGURE(l2_misses),
     FIGURE(l2_invalidated), FIGURE(l2_foreign), FIGURE(l2_verified), FIGURE(l2_errors), FIGURE(slow), FIGURE(entries),
-    FIGURE(live_bytes), FIGURE(evictions),
+    FIGURE(live_bytes), FIGURE(evictions), FIGURE(l2_connects), FIGURE(l2_timeouts), FIGURE(l2_retries), FIGURE(l2_bytes_out),
+    FIGURE(l2_bytes_in), FIGURE(pool_waits), FIGURE(pool_refusals),
 };
 #undef STATS
 

@@ -14,6 +14,7 @@
 struct decoding {
     const unsigned char *at, *end;
     unsigned depth;
+    size_t owed; /* bytes that the arrays and maps around this item need at least after it: no byte may be counted on twice */
 };
 
 static int read_item(struct decoding *d, zval *out);
@@ -48,8 +49,9 @@ static int read_bytes(struct decoding *d, uint64_t size, zval *out)
 static int read_array(struct decoding *d, uint64_t n, zval *out)
 {
     zval item;
+    int ok;
 
-    if (n > left(d))
+    if (n > left(d) || left(d) - n < d->owed)
         return 0;
     if (!n) {
         ZVAL_EMPTY_ARRAY(out);
@@ -57,8 +59,11 @@ static int read_array(struct decoding *d, uint64_t n, zval *out)
     }
     array_init_size(out, (uint32_t)n);
     zend_hash_real_init_packed(Z_ARRVAL_P(out));
-    for (; n; n--) {
-        if (!read_item(d, &item)) {
+    while (n--) {
+        d->owed += n;
+        ok = read_item(d, &item);
+        d->owed -= n;
+        if (!ok) {
             zval_ptr_dtor_nogc(out);
             return 0;
         }
@@ -90,18 +95,24 @@ static int read_entry(struct decoding *d, zend_array *map)
 
 static int read_map(struct decoding *d, uint64_t n, zval *out)
 {
-    if (n > left(d) / 2)
+    int ok;
+
+    if (n > left(d) / 2 || left(d) - 2 * n < d->owed)
         return 0;
     if (!n) {
         ZVAL_EMPTY_ARRAY(out);
         return 1;
     }
     array_init_size(out, (uint32_t)n);
-    for (; n; n--)
-        if (!read_entry(d, Z_ARRVAL_P(out))) {
+    while (n--) {
+        d->owed += 2 * n;
+        ok = read_entry(d, Z_ARRVAL_P(out));
+        d->owed -= 2 * n;
+        if (!ok) {
             zval_ptr_dtor_nogc(out);
             return 0;
         }
+    }
     return 1;
 }
 
@@ -125,7 +136,7 @@ static int make_instant(const char *text, size_t size, zval *out)
 
 static int read_timestamp(const unsigned char *p, size_t size, zval *out)
 {
-    struct decoding d = { p, p + size, 0 };
+    struct decoding d = { p, p + size, 0, 0 };
     uint64_t nanos = 0, word = 0;
     int64_t seconds = 0;
     char text[64];
@@ -194,7 +205,7 @@ static int read_uuid(const unsigned char *p, size_t size, zval *out)
 /* One item, and nothing behind it. */
 static int read_whole(struct decoding *outer, const unsigned char *p, size_t size, zval *out)
 {
-    struct decoding d = { p, p + size, outer->depth };
+    struct decoding d = { p, p + size, outer->depth, 0 };
 
     if (!read_item(&d, out))
         return 0;
@@ -231,7 +242,7 @@ static int read_extension(struct decoding *d, uint64_t size, zval *out)
     const unsigned char *p;
     signed char type;
 
-    if (left(d) < 1 || left(d) - 1 < size)
+    if (left(d) < 1 || left(d) - 1 < size || left(d) - 1 - size < d->owed)
         return 0;
     type = (signed char)*d->at++;
     p = d->at;
@@ -354,7 +365,7 @@ static int read_item(struct decoding *d, zval *out)
 
 int msgpack_decode(const char *bytes, size_t size, zval *out)
 {
-    struct decoding d = { (const unsigned char *)bytes, (const unsigned char *)bytes + size, 0 };
+    struct decoding d = { (const unsigned char *)bytes, (const unsigned char *)bytes + size, 0, 0 };
 
     if (!read_item(&d, out))
         return 0;

@@ -115,6 +115,7 @@ static int write_array(php_libcache_cache *c, php_libcache_out *out, zend_array 
     }
     put(out, n < 16 ? (list ? 0x90 : 0x80) | (unsigned)n : n <= UINT16_MAX ? (list ? 0xdc : 0xde) : list ? 0xdd : 0xdf, n,
         n < 16 ? 0 : n <= UINT16_MAX ? 2 : 4);
+    GC_TRY_ADDREF(ht); /* an object's format() may change it through a reference */
     ZEND_HASH_FOREACH_KEY_VAL(ht, number, key, value) {
         if (key && !list)
             done = write_string(out, ZSTR_VAL(key), ZSTR_LEN(key));
@@ -123,6 +124,7 @@ static int write_array(php_libcache_cache *c, php_libcache_out *out, zend_array 
         if (done < 0 || (done = write_item(c, out, value, depth + 1)) < 0)
             break;
     } ZEND_HASH_FOREACH_END();
+    zend_array_release(ht);
     return done;
 }
 

@@ -384,6 +384,15 @@ static const char *read_choice(zval *given, const char *no, const char *yes, boo
     return NULL;
 }
 
+static const char *read_yesno(zval *given, bool *out)
+{
+    uint64_t value = 0;
+    const char *wrong = read_zval(YESNO, given, &value);
+
+    *out = value != 0;
+    return wrong;
+}
+
 /* 1: it is a setting of ours. */
 static int read_setting(zend_string *name, zval *given, php_libcache_settings *s, const char **wrong)
 {
@@ -394,7 +403,7 @@ static int read_setting(zend_string *name, zval *given, php_libcache_settings *s
     else if (zend_string_equals_literal(name, "serializer"))
         *wrong = read_choice(given, "php", "igbinary", &s->igbinary);
     else if (zend_string_equals_literal(name, "memo"))
-        s->memo = zend_is_true(given);
+        *wrong = read_yesno(given, &s->memo);
     else
         return 0;
     return 1;

@@ -140,6 +140,12 @@ void php_libcache_cache_start(void);
 /* What a call of the core gave: remembers a fault; throws for misuse. 1: it is no error. */
 int php_libcache_settle(php_libcache_cache *c, int result, const char *what);
 
+/* Flags for the core, which refuses those that it does not know: also the ones beyond its 32 bits. */
+static zend_always_inline unsigned flags_of(zend_long flags)
+{
+    return EXPECTED((zend_ulong)flags <= INT_MAX) ? (unsigned)flags : UINT_MAX;
+}
+
 static inline bool has_zero_byte(const zend_string *s)
 {
     return memchr(ZSTR_VAL(s), '\0', ZSTR_LEN(s)) != NULL;
@@ -240,8 +246,8 @@ int php_libcache_encode(php_libcache_cache *c, zval *value, php_libcache_out *ou
 
 typedef struct php_libcache_tags {
     libcache_slice slice[LIBCACHE_TAGS_MAX];
-    zend_string *made[LIBCACHE_TAGS_MAX]; /* of tags that were not strings */
-    size_t n, n_made;
+    zend_string *held[LIBCACHE_TAGS_MAX]; /* a list may have references, which PHP code changes meanwhile */
+    size_t n;
 } php_libcache_tags;
 
 /* Adds those of an array (NULL: none) or of a string. 0: thrown. */

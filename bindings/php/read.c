@@ -104,7 +104,7 @@ ZEND_METHOD(Libcache_Cache, get)
     if (UNEXPECTED(c->settings.memo) && !flags && (get_known(c, key, return_value) || EG(exception)))
         return;
     reading_begin(&r);
-    result = libcache_get(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), &r.value, (unsigned)flags);
+    result = libcache_get(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), &r.value, flags_of(flags));
     if (!take_value(c, &r, result, return_value) && !EG(exception)) {
         if (absent)
             RETURN_COPY(absent);
@@ -136,7 +136,7 @@ ZEND_METHOD(Libcache_Cache, getTimed)
     ZEND_PARSE_PARAMETERS_END();
 
     reading_begin(&r);
-    result = libcache_get(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), &r.value, (unsigned)flags | LIBCACHE_TIMES);
+    result = libcache_get(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), &r.value, flags_of(flags) | LIBCACHE_TIMES);
     age_ms = r.value.age_ms;
     left_ms = r.value.ttl_left_ms;
     if (take_value(c, &r, result, return_value)) {
@@ -184,7 +184,7 @@ ZEND_METHOD(Libcache_Cache, getMany)
         values[i] = r[i].value;
     }
     array_init_size(return_value, (uint32_t)keys.n);
-    result = libcache_get_many(c->ns, keys.slice, keys.n, values, results, NULL, (unsigned)flags);
+    result = libcache_get_many(c->ns, keys.slice, keys.n, values, results, NULL, flags_of(flags));
     for (size_t i = 0; i < keys.n; i++)
         bailed |= r[i].bailed;
     if (bailed)
@@ -224,7 +224,7 @@ ZEND_METHOD(Libcache_Cache, has)
         Z_PARAM_OPTIONAL
         Z_PARAM_LONG(flags)
     ZEND_PARSE_PARAMETERS_END();
-    result = libcache_exists(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), (unsigned)flags);
+    result = libcache_exists(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), flags_of(flags));
     php_libcache_settle(c, result, "key");
     RETURN_BOOL(result == LIBCACHE_HIT || result == LIBCACHE_STALE || result == LIBCACHE_NEGATIVE);
 }
@@ -242,7 +242,7 @@ ZEND_METHOD(Libcache_Cache, ttlLeft)
         Z_PARAM_OPTIONAL
         Z_PARAM_LONG(flags)
     ZEND_PARSE_PARAMETERS_END();
-    result = libcache_ttl_left(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), &ms, (unsigned)flags);
+    result = libcache_ttl_left(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), &ms, flags_of(flags));
     php_libcache_settle(c, result, "key");
     if (result != LIBCACHE_OK)
         RETURN_NULL();

@@ -32,8 +32,8 @@ static int begin_remembering(struct remembering *m, php_libcache_cache *c, zval 
     ZVAL_UNDEF(&m->loaded);
     ZVAL_UNDEF(&m->object);
     m->ran = m->failed = m->bailed = 0;
-    m->tags.n = m->tags.n_made = 0;
-    m->options.flags = (unsigned)flags & LIBCACHE_NO_PUBLISH;
+    m->tags.n = 0;
+    m->options.flags = flags_of(flags) & LIBCACHE_NO_PUBLISH;
     known = php_libcache_time(ttl, "ttl", &m->options.ttl_ms);
     m->ttl_over = known < 0;
     if (known && tags) {
@@ -217,7 +217,7 @@ ZEND_METHOD(Libcache_Cache, remember)
     }
     GC_ADDREF(&c->std); /* the loader may drop the last variable that has it */
     out_begin(&one.out);
-    options.flags = (unsigned)flags & ~(unsigned)LIBCACHE_NO_PUBLISH;
+    options.flags = flags_of(flags) & ~(unsigned)LIBCACHE_NO_PUBLISH;
     do {
         reading_begin(&r);
         r.guarded = 1;
@@ -262,7 +262,7 @@ static int load_values(struct many *many, zval *names, const libcache_slice *key
     end_outs(many);
     many->outs = safe_emalloc(n, sizeof *many->outs, 1);
     for (size_t i = 0; i < n; i++) {
-        zval *value = zend_symtable_str_find(Z_ARRVAL(many->m.loaded), keys[i].data, keys[i].size);
+        zval *value = zend_symtable_str_find(Z_ARRVAL(many->m.loaded), keys[i].data, keys[i].size), copy;
         libcache_slice bytes = { NULL, 0 };
         uint8_t codec = 0;
         results[i] = LIBCACHE_OK;
@@ -270,6 +270,8 @@ static int load_values(struct many *many, zval *names, const libcache_slice *key
             out[i].flags = LIBCACHE_NOT_STORED;
             continue;
         }
+        ZVAL_COPY_DEREF(&copy, value); /* the next value's PHP code may change what a reference has */
+        value = zend_symtable_str_update(&many->got, keys[i].data, keys[i].size, &copy);
         out_begin(&many->outs[many->n_outs]);
         if (!encode(&many->m, value, &many->outs[many->n_outs++], &bytes, &codec)) {
             if (many->m.bailed)
@@ -278,8 +280,6 @@ static int load_values(struct many *many, zval *names, const libcache_slice *key
             continue;
         }
         fill(&many->m, &out[i], &bytes, codec);
-        Z_TRY_ADDREF_P(value);
-        zend_symtable_str_update(&many->got, keys[i].data, keys[i].size, value);
     }
     return LIBCACHE_OK;
 }
@@ -368,7 +368,7 @@ ZEND_METHOD(Libcache_Cache, rememberMany)
         r[i].guarded = 1;
         values[i] = r[i].value;
     }
-    options.flags = (unsigned)flags & ~(unsigned)LIBCACHE_NO_PUBLISH;
+    options.flags = flags_of(flags) & ~(unsigned)LIBCACHE_NO_PUBLISH;
     result = libcache_get_or_load_many(c->ns, keys.slice, keys.n, values, results, load_many, &many, options.flags ? &options : NULL);
     bailed = many.m.bailed;
     for (size_t i = 0; i < keys.n; i++)

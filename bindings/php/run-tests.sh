@@ -50,7 +50,8 @@ phpt() { # log, php's options, run-tests' options...
         -d extension="$so" --set-timeout 120 -q -g FAIL,XFAIL,BORK,WARN,LEAK,XLEAK,SKIP --show-diff "$@" >"$log" 2>&1
     local status=$?
     sed -n '/^SKIP/p; /^Tests passed/p; /^Tests failed/p; /^Tests skipped/p' "$log" | sed 's/^/    /'
-    [ $status -eq 0 ] && grep -q '^Tests passed' "$log" || { tail -150 "$log"; return 1; }
+    # PHP's runner tries a test that fails once more if it mentions hrtime() or usleep(): one that needs it has failed here.
+    [ $status -eq 0 ] && grep -q '^Tests passed' "$log" && ! grep -q 'passed on retry' "$log" || { tail -150 "$log"; return 1; }
 }
 
 modules() { for m in "$@"; do [ -f "$(php-config --extension-dir)/$m.so" ] && printf -- '-d extension=%s ' "$m"; done; }
@@ -62,7 +63,8 @@ step_opcache() { built release && phpt opcache.log "-d zend_extension=opcache -d
 step_valgrind() {
     need valgrind valgrind || return 0
     built release && USE_ZEND_ALLOC=0 phpt valgrind.log "$(modules igbinary posix pcntl)" -m \
-        tests/values_keep_their_types.phpt tests/loads.phpt tests/objects.phpt tests/msgpack.phpt tests/hostile_bytes.phpt tests/locks.phpt
+        tests/values_keep_their_types.phpt tests/loads.phpt tests/objects.phpt tests/msgpack.phpt tests/hostile_bytes.phpt tests/locks.phpt \
+        tests/references.phpt
 }
 
 # The interpreter is not built with it, so its library is loaded first, and what PHP itself leaves at its end is not counted.
@@ -73,7 +75,7 @@ step_asan() {
     [ -f "$runtime" ] || { echo "    skipped: there is no libasan"; return 0; }
     gcc -shared -fPIC -o "$build/php/asan/dlopen.so" tests/asan_dlopen.c || return 1
     LD_PRELOAD="$build/php/asan/dlopen.so $runtime" ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 USE_ZEND_ALLOC=0 phpt asan.log "$(modules posix pcntl)" tests/values_keep_their_types.phpt \
-        tests/loads.phpt tests/objects.phpt tests/msgpack.phpt tests/hostile_bytes.phpt tests/writing.phpt tests/locks.phpt
+        tests/loads.phpt tests/objects.phpt tests/msgpack.phpt tests/hostile_bytes.phpt tests/writing.phpt tests/locks.phpt tests/references.phpt
 }
 
 # The packed sources against an installed core.

@@ -79,9 +79,10 @@ static int decode_short_int(const char *text, size_t size, zval *out)
     return 1;
 }
 
+/* Whatever it is but exit, which is no exception that PHP code could catch. */
 static void forget_exception(void)
 {
-    if (EG(exception))
+    if (EG(exception) && !zend_is_unwind_exit(EG(exception)) && !zend_is_graceful_exit(EG(exception)))
         zend_clear_exception();
 }
 
@@ -99,15 +100,16 @@ static int decode_serialized(php_libcache_cache *c, zend_string *text, zval *out
     array_init(&options);
     add_assoc_zval(&options, "allowed_classes", &allowed);
     ZVAL_UNDEF(out);
-    EG(error_reporting) = 0; /* as @ does: bytes that cannot be read are a miss, not news */
+    EG(error_reporting) &= E_FATAL_ERRORS; /* as @ does: bytes that cannot be read are a miss, not news; what ends the script is */
     BG(serialize_lock)++;
     php_unserialize_with_options(out, ZSTR_VAL(text), ZSTR_LEN(text), Z_ARRVAL(options), "unserialize");
     BG(serialize_lock)--;
-    if (!EG(error_reporting)) /* it may have been set by what was woken */
+    if (!(EG(error_reporting) & ~E_FATAL_ERRORS)) /* it may have been set by what was woken */
         EG(error_reporting) = reporting;
     zval_ptr_dtor(&options);
     if (EG(exception) || Z_TYPE_P(out) == IS_FALSE || Z_TYPE_P(out) == IS_UNDEF) {
         zval_ptr_dtor(out);
+        ZVAL_NULL(out);
         forget_exception();
         return 0;
     }
@@ -127,8 +129,10 @@ static int call_function(const char *name, zval *argument, zval *out)
     ok = call_user_function(NULL, NULL, &function, out, 1, argument) == SUCCESS && !EG(exception) && Z_TYPE_P(out) != IS_UNDEF &&
          Z_TYPE_P(out) != IS_FALSE;
     zval_ptr_dtor(&function);
-    if (!ok)
+    if (!ok) {
         zval_ptr_dtor(out);
+        ZVAL_NULL(out);
+    }
     return ok;
 }
 
@@ -225,19 +229,21 @@ static int class_allowed(const php_libcache_cache *c, zend_object *object)
 /* The first object in a value that may not be stored. Of objects in objects, unserialize() is the judge. */
 static zend_object *forbidden(const php_libcache_cache *c, zval *value, unsigned depth)
 {
-    zend_object *found;
+    zend_object *found = NULL;
     zval *item;
 
     ZVAL_DEREF(value);
     if (Z_TYPE_P(value) == IS_OBJECT)
         return class_allowed(c, Z_OBJ_P(value)) ? NULL : Z_OBJ_P(value);
-    if (Z_TYPE_P(value) != IS_ARRAY || depth == DEPTH_MAX)
+    if (Z_TYPE_P(value) != IS_ARRAY || depth == DEPTH_MAX || GC_IS_RECURSIVE(Z_ARRVAL_P(value)))
         return NULL;
+    GC_TRY_PROTECT_RECURSION(Z_ARRVAL_P(value)); /* one that contains itself twice would take for ever */
     ZEND_HASH_FOREACH_VAL(Z_ARRVAL_P(value), item) {
         if ((found = forbidden(c, item, depth + 1)) != NULL)
-            return found;
+            break;
     } ZEND_HASH_FOREACH_END();
-    return NULL;
+    GC_TRY_UNPROTECT_RECURSION(Z_ARRVAL_P(value));
+    return found;
 }
 
 static int serialize_php(zval *value, zval *text)

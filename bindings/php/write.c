@@ -14,8 +14,8 @@ static zend_always_inline int begin(struct writing *w, zval *ttl, HashTable *tag
 
     memset(&w->options, 0, sizeof w->options);
     w->options.struct_size = sizeof w->options;
-    w->options.flags = (unsigned)flags;
-    w->tags.n = w->tags.n_made = 0;
+    w->options.flags = flags_of(flags);
+    w->tags.n = 0;
     if (ttl)
         known = php_libcache_time(ttl, "ttl", &w->options.ttl_ms);
     if (tags && zend_hash_num_elements(tags)) {
@@ -31,14 +31,14 @@ static zend_always_inline int begin(struct writing *w, zval *ttl, HashTable *tag
 
 static zend_always_inline void end(struct writing *w)
 {
-    if (UNEXPECTED(w->tags.n_made))
+    if (w->tags.n)
         php_libcache_tags_free(&w->tags);
 }
 
 /* The flags that a delete shares with a set. */
 static int drop(php_libcache_cache *c, zend_string *key, zend_long flags)
 {
-    return libcache_delete(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), (unsigned)flags);
+    return libcache_delete(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), flags_of(flags));
 }
 
 static void store(INTERNAL_FUNCTION_PARAMETERS, int adding)
@@ -117,19 +117,25 @@ ZEND_METHOD(Libcache_Cache, setMissing)
 struct kept {
     libcache_set_options options;
     php_libcache_out out;
+    zval value; /* held: PHP code of the next value's may change what a reference has */
 };
 
 #define AT_ONCE 64
 
-/* Stores up to AT_ONCE items. */
-static void set_some(php_libcache_cache *c, libcache_item *items, zend_string **names, size_t n, int *fault)
+/* Stores up to AT_ONCE items, and lets go of them. */
+static void set_some(php_libcache_cache *c, libcache_item *items, zend_string **names, struct kept *kept, size_t n, int *fault)
 {
-    if (!n || EG(exception))
-        return;
-    libcache_set_many(c->ns, items, n);
-    for (size_t i = 0; i < n && !EG(exception); i++) {
-        if (!php_libcache_settle(c, items[i].result, ZSTR_VAL(names[i])))
-            *fault = items[i].result;
+    if (n && !EG(exception)) {
+        libcache_set_many(c->ns, items, n);
+        for (size_t i = 0; i < n && !EG(exception); i++) {
+            if (!php_libcache_settle(c, items[i].result, ZSTR_VAL(names[i])))
+                *fault = items[i].result;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        out_end(&kept[i].out);
+        zval_ptr_dtor(&kept[i].value);
+        zend_string_release(names[i]);
     }
 }
 
@@ -145,11 +151,7 @@ static int set_all(php_libcache_cache *c, HashTable *given, struct writing *w, i
 
     ZEND_HASH_FOREACH_KEY_VAL(given, number, key, value) {
         if (n == AT_ONCE) {
-            set_some(c, items, names, n, fault);
-            for (size_t i = 0; i < n; i++) {
-                out_end(&kept[i].out);
-                zend_string_release(names[i]);
-            }
+            set_some(c, items, names, kept, n, fault);
             n = 0;
         }
         if (EG(exception))
@@ -160,16 +162,13 @@ static int set_all(php_libcache_cache *c, HashTable *given, struct writing *w, i
         out_begin(&kept[n].out);
         items[n].key = (libcache_slice){ ZSTR_VAL(names[n]), ZSTR_LEN(names[n]) };
         items[n].options = &kept[n].options;
-        ok = php_libcache_encode(c, value, &kept[n].out, &items[n].value, &kept[n].options.codec);
+        ZVAL_COPY_DEREF(&kept[n].value, value);
+        ok = php_libcache_encode(c, &kept[n].value, &kept[n].out, &items[n].value, &kept[n].options.codec);
         n++;
         if (!ok)
             break;
     } ZEND_HASH_FOREACH_END();
-    set_some(c, items, names, n, fault);
-    for (size_t i = 0; i < n; i++) {
-        out_end(&kept[i].out);
-        zend_string_release(names[i]);
-    }
+    set_some(c, items, names, kept, n, fault);
     efree(kept);
     return ok;
 }
@@ -253,7 +252,7 @@ ZEND_METHOD(Libcache_Cache, deleteMany)
     ZEND_PARSE_PARAMETERS_END();
     if (!php_libcache_keys_read(&keys, given))
         RETURN_THROWS();
-    result = libcache_delete_many(c->ns, keys.slice, keys.n, &deleted, (unsigned)flags);
+    result = libcache_delete_many(c->ns, keys.slice, keys.n, &deleted, flags_of(flags));
     php_libcache_keys_free(&keys);
     php_libcache_settle(c, result, "deleteMany");
     RETURN_LONG((zend_long)deleted);
@@ -322,7 +321,7 @@ ZEND_METHOD(Libcache_Cache, touch)
     known = php_libcache_time(ttl, "ttl", &ms);
     if (!known)
         RETURN_THROWS();
-    result = known < 0 ? drop(c, key, flags) : libcache_touch(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), ms, (unsigned)flags);
+    result = known < 0 ? drop(c, key, flags) : libcache_touch(c->ns, ZSTR_VAL(key), ZSTR_LEN(key), ms, flags_of(flags));
     php_libcache_settle(c, result, "key");
     RETURN_BOOL(result == LIBCACHE_OK);
 }

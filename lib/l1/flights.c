@@ -56,8 +56,15 @@ static void wake_all(const struct l1 *l1, struct flight *f)
         wakers_wake(l1, __atomic_exchange_n(&f->waiting, 0, __ATOMIC_ACQ_REL));
 }
 
-static int is_alive(const struct flight *f)
+static int is_alive(const struct l1 *l1, const struct flight *f)
 {
+    uint32_t self = (uint32_t)getpid();
+
+    /* Our own number: we, or who had it before us. In a container that begins anew all have the same numbers again. */
+    if (load_relaxed(&f->pid) == self && load_acquire(&l1->start_pid) == self) {
+        uint64_t start = load_relaxed(&f->start), own = load_relaxed(&l1->start);
+        return !start || !own || start == own;
+    }
     return process_lives((pid_t)load_relaxed(&f->pid), load_relaxed(&f->start));
 }
 
@@ -172,7 +179,7 @@ enum flight_role flight_begin(struct l1 *l1, const struct l1_key *key, uint64_t 
     l1_notice_fork(l1);
     note_start(l1);
     role = begin(l1, key, lease_ms, has_old, NULL, ref);
-    while (role == FLIGHT_WAIT && !is_alive(&l1->flights[ref->slot])) { /* looked at without the lock: the word tells whose it was */
+    while (role == FLIGHT_WAIT && !is_alive(l1, &l1->flights[ref->slot])) { /* looked at without the lock: the word tells whose it was */
         dead = *ref;
         role = begin(l1, key, lease_ms, has_old, &dead, ref);
     }
@@ -241,7 +248,7 @@ int flight_ended(struct l1 *l1, const struct flight_ref *ref, enum flight_end *h
         return 1;
     }
     *how = word_end(word);
-    return *how != FLIGHT_FLYING || !guard(GUARD_FLIGHT_LEASE, l1_now(l1) < load_relaxed(&f->until_ms)) || !is_alive(f);
+    return *how != FLIGHT_FLYING || !guard(GUARD_FLIGHT_LEASE, l1_now(l1) < load_relaxed(&f->until_ms)) || !is_alive(l1, f);
 }
 
 int flight_tell(struct l1 *l1, const struct flight_ref *ref, unsigned waker)

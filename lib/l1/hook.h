@@ -72,6 +72,7 @@ enum guard {
     GUARD_FLIGHT_LEASE,   /* a leader is believed for his lease only */
     GUARD_WAIT,           /* nobody waits for a leader for longer than he is ready to */
     GUARD_REDIS_LEASE,    /* while another host has the lease in Redis, this one does not lead */
+    GUARD_NEEDLESS,       /* nor when Redis gave no lease for it had a value, which was invalidated before it arrived */
     GUARDS
 };
 

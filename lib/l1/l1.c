@@ -23,6 +23,7 @@ static void adopt(struct l1 *l1)
 
     store_relaxed(&l1->head->closed, 0);
     store_release(&l1->head->ready, 0);
+    store_relaxed(&l1->trace->id, 0);
     lock_make(&l1->head->marks_lock);
     lock_make(&l1->head->spaces_lock);
     lock_make(&l1->head->flights_lock);
@@ -110,6 +111,7 @@ int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *err
     l1->flights = (struct flight *)(void *)(l1->segment.base + l1->layout.flights_at);
     l1->wakers = (struct waker_place *)(void *)(l1->segment.base + l1->layout.wakers_at);
     l1->metrics = (struct metrics_area *)(void *)(l1->segment.base + l1->layout.metrics_at);
+    l1->trace = (struct trace_area *)(void *)(l1->segment.base + l1->layout.trace_at);
     l1->read_only = options->wish.read_only;
     l1->start_pid = 0;
     l1->stripes = l1->layout.stripes;

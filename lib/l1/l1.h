@@ -2,7 +2,7 @@
  * The in-memory tier: what cache.c may ask of it. Knows nothing of Redis. SPDX-License-Identifier: MIT
  *
  * Files: segment (memory), layout (what lies where), lock, stripe (one shard: rings + index + walker), ring (a circular
- * log), index (finding an entry), marks (invalidation), spaces (namespaces by name), read (the lock-free hit), write.
+ * log), index (finding an entry), marks (invalidation), spaces (namespaces by name), read (the lock-free hit), write, trace.
  *
  * Lock order: spaces_lock, then marks_lock (coherence.c runs a few lines of its own under that one). A stripe's lock is taken with neither held and takes no other. Nothing
  * foreign (callback, allocation, I/O) runs under any of them.
@@ -66,6 +66,7 @@ struct l1 {
     struct flight *flights;
     struct waker_place *wakers;
     struct metrics_area *metrics;
+    struct trace_area *trace;
     int read_only;  /* mapped so: whatever would change something is EACCESS */
     uint64_t start; /* when process `start_pid` began; relaxed */
     uint32_t start_pid;
@@ -137,13 +138,16 @@ static force_inline uint64_t l1_time(const struct l1 *l1) /* the same, inlined *
 
 #define VIEW_LEAN 1
 #define VIEW_TIMED 2
+#define VIEW_TRACED 4
+#define VIEW_WATCHED (VIEW_TIMED | VIEW_TRACED)
 
 /* What a look-up in one namespace needs, side by side: copies that never change, so that no hit computes them anew. */
 struct l1_view {
     struct quick *quick;
     uint64_t stripes;
     int lean; /* relaxed: VIEW_LEAN, until a get has needed more than the lean half of hit.h can do;
-                                        VIEW_TIMED: the next get is to be timed */
+                                        VIEW_TIMED: the next get is to be timed;
+                                        VIEW_TRACED: gets are written down */
     const uint64_t *mark_all, *mark; /* invalidations that concern the namespace */
     uint64_t soft_ttl_ms, grace_ms;  /* the policy's, 0: none */
     int timed;                       /* 1: a hit needs the time even if the entry does not expire */

@@ -9,6 +9,9 @@
 #define FLIGHT_SHARE (UINT64_C(64) << 10) /* bytes of memory for which there is a flight: loads that may be under way at once */
 #define FLIGHTS_MIN 32u
 #define FLIGHTS_MAX 16384u
+#define TRACE_SHARE 256 /* of the memory, for records of a trace */
+#define TRACE_RECORDS_MIN 64u
+#define TRACE_RECORDS_MAX 8192u
 #define REGION_MIN_BYTES (UINT64_C(64) << 10)
 
 static uint64_t round_up(uint64_t n, uint64_t to)
@@ -43,7 +46,11 @@ int layout_compute(struct layout *l)
     l->marks_at = round_up(l->spaces_at + (uint64_t)l->spaces * sizeof(struct space), PLATFORM_LINE);
     l->metrics_at = round_up(l->marks_at + l->mark_sets * sizeof(struct mark_set), 2 * PLATFORM_LINE);
     l->metrics_bytes = metrics_area_bytes(l->total_bytes, l->spaces);
-    l->blocks_at = l->metrics_at + l->metrics_bytes;
+    l->trace_at = l->metrics_at + l->metrics_bytes;
+    l->trace_records = TRACE_RECORDS_MIN;
+    while (l->trace_records < TRACE_RECORDS_MAX && l->trace_records * 2 * sizeof(struct trace_record) <= l->total_bytes / TRACE_SHARE)
+        l->trace_records *= 2;
+    l->blocks_at = l->trace_at + sizeof(struct trace_area) + l->trace_records * sizeof(struct trace_record);
     l->block_bytes =
         round_up(sizeof(struct stripe) + (uint64_t)l->spaces * sizeof(struct space_use), 2 * PLATFORM_LINE);
     l->regions_at = round_up(l->blocks_at + l->stripes * l->block_bytes, 4096);
@@ -76,6 +83,8 @@ uint32_t layout_struct_word(void)
                                sizeof(struct metrics_area),
                                sizeof(struct counter_block),
                                sizeof(struct space_use),
+                               sizeof(struct trace_area),
+                               sizeof(struct trace_record),
                                COUNTERS };
     return (uint32_t)hash_bytes(sizes, sizeof sizes, SEGMENT_FORMAT);
 }

@@ -2,12 +2,12 @@
  * What lies where in a segment. Everything here may be mapped at different addresses in different processes: offsets
  * only, no pointers. SPDX-License-Identifier: MIT
  *
- *      +------+-------+-----------+--------+---------+------------------+-----------+-----------+- - - -+
- *      | head | upper | spaces    | marks  | metrics | stripe blocks    | region 0  | region 1  |       |
- *      +------+-------+-----------+--------+---------+------------------+-----------+-----------+- - - -+
- *      what   not ours: names and  tag      counters   locks, words,      the logs and the index of
- *      it is  for who   namespace  marks    and times  generations        each stripe:
- *             uses L1   marks                                           | small | main ->      <- index |
+ *      +------+-------+-----------+--------+---------+-------+------------------+-----------+-----------+- - - -+
+ *      | head | upper | spaces    | marks  | metrics | trace | stripe blocks    | region 0  | region 1  |       |
+ *      +------+-------+-----------+--------+---------+-------+------------------+-----------+-----------+- - - -+
+ *      what   not ours: names and  tag      counters  a queue, locks, words,      the logs and the index of
+ *      it is  for who   namespace  marks    and times see      generations        each stripe:
+ *             uses L1   marks                         trace.c                   | small | main ->      <- index |
  *                       (the table of flights lies before them)
  *
  * All places are computed from six numbers in the head (total bytes, stripes, namespaces, largest value, verify, upper), once,
@@ -23,7 +23,7 @@
 #include "base/platform.h"
 
 #define SEGMENT_MAGIC UINT64_C(0x3165686361636269) /* "ibcache1" */
-#define SEGMENT_FORMAT 4u
+#define SEGMENT_FORMAT 5u
 #define SEGMENT_NAME_MAX 64
 #define SPACE_NAME_MAX 100
 #define SPACES_MAX 4095
@@ -107,6 +107,29 @@ struct waker_place {
 
 #define WAKER_PLACES 64
 
+/* Something that happened to a sampled key; see trace.c. Atomics. */
+struct trace_record {
+    uint64_t turn; /* a checksum, written last */
+    uint64_t word[3];
+};
+
+/* The trace of a live segment: what it is about, and a queue. All zero in a new one; all by atomics. */
+struct trace_area {
+    /* by the spaces' lock, but that anybody may end a trace by setting id to 0; read without, by every get that looks */
+    uint64_t id; /* 0: nobody traces */
+    uint64_t secret[2], threshold;
+    uint64_t begun_ms, start; /* start: when the reader's process began */
+    uint32_t pid, space;
+
+    uint64_t until_ms __attribute__((aligned(2 * PLATFORM_LINE))); /* the reader is believed to live until then; his, as ... */
+    uint64_t read;    /* ... this: the number of the record that he takes out next */
+
+    uint64_t next __attribute__((aligned(2 * PLATFORM_LINE))); /* number of the record that is written next */
+    uint64_t dropped; /* those of this trace that there was no room for */
+
+    struct trace_record record[] __attribute__((aligned(2 * PLATFORM_LINE)));
+};
+
 #define BUCKET_SLOTS 7
 
 /* One line of the index; see index.c. */
@@ -167,6 +190,8 @@ struct stripe {
 
 _Static_assert(sizeof(struct bucket) == PLATFORM_LINE, "a bucket is one cache line");
 _Static_assert(sizeof(struct mark_set) == PLATFORM_LINE, "a set of marks is one cache line");
+_Static_assert(sizeof(struct trace_record) == 32, "documented in docs/operations.md: 32 bytes a record");
+_Static_assert(sizeof(struct trace_area) % (2 * PLATFORM_LINE) == 0, "records are aligned");
 _Static_assert(sizeof(struct flight) % 16 == 0, "flights are aligned");
 _Static_assert(sizeof(struct space) == 128, "documented in libcache.h: 128 bytes a namespace");
 _Static_assert(sizeof(struct segment_head) <= HEAD_BYTES, "head has its page");
@@ -181,7 +206,8 @@ struct layout {
     uint32_t stripes, spaces, verify, upper_bytes;
     uint64_t mark_sets;                 /* a power of two */
     uint32_t flights;
-    uint64_t upper_at, flights_at, wakers_at, spaces_at, marks_at, metrics_at, metrics_bytes, blocks_at, block_bytes,
+    uint32_t trace_records;             /* a power of two */
+    uint64_t upper_at, flights_at, wakers_at, spaces_at, marks_at, metrics_at, metrics_bytes, trace_at, blocks_at, block_bytes,
         regions_at, region_bytes;
     uint64_t small_bytes;   /* of a region; main and index share the rest */
     unsigned ring_shift[2]; /* a lap of offsets is 1 << ring_shift, at least the ring's bytes */

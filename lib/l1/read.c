@@ -66,7 +66,7 @@ int l1_reserve(const struct l1 *l1, libcache_value *value, size_t size)
     }
 }
 
-/* 1: it was stored before the time of which nothing is known; what was stored since is bounded by its expiry (write.c). */
+/* 1: it was stored before the time of which nothing is known; what was stored since is bounded by its end (write.c). */
 static force_inline int out_of_touch(const struct l1 *l1, const struct entry *e, uint64_t now)
 {
     return l1_unheard(l1, now) && e->created <= l1_last_heard(l1) + l1->max_stale_ms;
@@ -81,7 +81,7 @@ static force_inline int judge_at(const struct l1 *l1, const unsigned char *p, co
         unlikely(out_of_touch(l1, e, now)))
         return LIBCACHE_MISS;
     if (unlikely(entry_late(e, now, l1_grace(l1, e->ns))))
-        return guard(GUARD_GRACE, flags & L1_LATE) && !(e->flags & ENTRY_NEGATIVE) ? LIBCACHE_STALE : LIBCACHE_MISS;
+        return guard(GUARD_GRACE, flags & L1_LATE) && !(e->flags & ENTRY_NEGATIVE) && !l1_unheard(l1, now) ? LIBCACHE_STALE : LIBCACHE_MISS;
     if (unlikely(e->flags & ENTRY_NEGATIVE))
         return LIBCACHE_NEGATIVE;
     return soft_ttl_ms && !guard(GUARD_SOFT, now < e->created + soft_ttl_ms) ? LIBCACHE_STALE : LIBCACHE_HIT;

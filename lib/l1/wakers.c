@@ -12,8 +12,8 @@
 #define _GNU_SOURCE
 #include "l1/wakers.h"
 
-#include <errno.h>
-#include <signal.h>
+#include "base/process.h"
+
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -38,7 +38,7 @@ static int take_place(struct l1 *l1, struct waker *waker)
     for (unsigned i = 0; i < WAKERS; i++) {
         struct waker_place *place = &l1->wakers[i];
         uint32_t pid = load_acquire(&place->pid);
-        if (pid && (kill((pid_t)pid, 0) == 0 || errno != ESRCH))
+        if (pid && process_lives((pid_t)pid, 0))
             continue;
         if (__atomic_compare_exchange_n(&place->pid, &pid, (uint32_t)getpid(), 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
             waker->place = i;

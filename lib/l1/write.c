@@ -65,23 +65,30 @@ static uint64_t expiry_of(const struct shard *sh, uint64_t ttl_ms)
 
 /*
  * While nothing is heard of other hosts' invalidations, what is stored is served for max_stale_ms from when its source was
- * read, and not beyond: the bound of G2 holds for it too.
+ * read, and not beyond: the bound of G2 holds for it too. That is its end, as its TTL's would be; its grace is for when there is news
+ * again (read.c).
  */
-static uint64_t unheard_expiry(const struct shard *sh, const struct l1_item *item, uint64_t expiry)
+static uint64_t unheard_expiry(const struct shard *sh, const struct l1_key *key, const struct l1_item *item,
+                               uint64_t expiry)
 {
-    uint64_t since_begin = item->how == L1_FENCED ? (uint32_t)((uint32_t)sh->now - (uint32_t)(item->since.generation >> 32)) : 0;
-    uint64_t latest = sh->now + sh->l1->max_stale_ms;
+    uint64_t since_begin =
+        item->how == L1_FENCED ? (uint32_t)((uint32_t)sh->now - (uint32_t)(item->since.generation >> 32)) : 0;
+    uint64_t latest = sh->now + sh->l1->max_stale_ms - since_begin + l1_grace(sh->l1, key->ns);
 
-    latest = latest > since_begin + 1 ? latest - since_begin : 1;
+    if (since_begin >= sh->l1->max_stale_ms)
+        return 1; /* it took too long */
+    latest = latest < ENTRY_TIME_MAX ? latest : ENTRY_TIME_MAX;
     return expiry && expiry < latest ? expiry : latest;
 }
 
 static uint64_t draft_check(const struct draft *d)
 {
-    return hash_bytes(d->value, d->size, entry_seed(d->size, d->key->size, d->codec, d->key->ns, d->flags, d->user_flags));
+    return hash_bytes(d->value, d->size,
+                      entry_seed(d->size, d->key->size, d->codec, d->key->ns, d->flags, d->user_flags));
 }
 
-static force_inline void draft_make(struct draft *d, const struct shard *sh, const struct l1_key *key, const struct l1_item *item)
+static force_inline void draft_make(struct draft *d, const struct shard *sh, const struct l1_key *key,
+                                    const struct l1_item *item)
 {
     d->key = key;
     d->value = item->value;
@@ -93,7 +100,7 @@ static force_inline void draft_make(struct draft *d, const struct shard *sh, con
     d->stamp = item->since.position;
     d->expiry = expiry_of(sh, item->ttl_ms);
     if (l1_unheard(sh->l1, sh->now))
-        d->expiry = unheard_expiry(sh, item, d->expiry);
+        d->expiry = unheard_expiry(sh, key, item, d->expiry);
     d->created = sh->now > item->age_ms ? sh->now - item->age_ms : 0;
     d->codec = item->codec;
     d->flags = item->negative ? ENTRY_NEGATIVE : 0;
@@ -107,7 +114,8 @@ static force_inline void draft_make(struct draft *d, const struct shard *sh, con
 static uint64_t draft_bytes(const struct draft *d)
 {
     int extra = d->n_tags || d->user_flags || d->load_ms || (d->has_word && !(d->flags & ENTRY_NUMBER));
-    uint64_t bytes = ENTRY_HEADER + (extra ? 8u : 0u) + (d->has_word ? 8u : 0u) + d->n_tags * UINT64_C(8) + d->key->size + d->size;
+    uint64_t bytes =
+        ENTRY_HEADER + (extra ? 8u : 0u) + (d->has_word ? 8u : 0u) + d->n_tags * UINT64_C(8) + d->key->size + d->size;
     return (bytes + 7) & ~UINT64_C(7);
 }
 
@@ -121,8 +129,8 @@ static void draft_write(const struct draft *d, unsigned char *p)
     store_relaxed(word++, entry_life(d->expiry, d->created));
     store_relaxed(word++, entry_birth(d->created, d->stamp));
     if (extra)
-        store_relaxed(word++, (uint64_t)d->user_flags | (uint64_t)d->n_tags << 32 | (uint64_t)(check ? EXTRA_CHECK : 0) << 40 |
-                                  (uint64_t)d->load_ms << EXTRA_LOAD_SHIFT);
+        store_relaxed(word++, (uint64_t)d->user_flags | (uint64_t)d->n_tags << 32 |
+                                  (uint64_t)(check ? EXTRA_CHECK : 0) << 40 | (uint64_t)d->load_ms << EXTRA_LOAD_SHIFT);
     if (d->has_word)
         store_relaxed(word++, d->word);
     for (uint32_t i = 0; i < d->n_tags; i++)
@@ -135,11 +143,11 @@ static void draft_write(const struct draft *d, unsigned char *p)
 
 /* What the index says of a key. */
 struct found {
-    struct sought at;   /* at.place.bucket NULL: nothing */
+    struct sought at; /* at.place.bucket NULL: nothing */
     uint64_t slot;
     struct entry e;
     unsigned char *p;
-    int live;           /* and it may be given to a reader */
+    int live; /* and it may be given to a reader */
 };
 
 static force_inline void look(const struct shard *sh, const struct l1_key *key, struct found *f)
@@ -267,7 +275,8 @@ static int overtaken(const struct shard *sh, const struct l1_key *key, const str
 
     return item->since.epoch != l1_epoch(sh->l1) || position > l1_position(sh->l1) ||
            !guard(GUARD_GENERATION, (uint32_t)item->since.generation == load_relaxed(generation_of(sh->l1, key))) ||
-           !marks_vouch_space(sh->l1, key->ns, position) || !marks_vouch_tags(sh->l1, item->tags, item->n_tags, position);
+           !marks_vouch_space(sh->l1, key->ns, position) ||
+           !marks_vouch_tags(sh->l1, item->tags, item->n_tags, position);
 }
 
 static int set_locked(struct shard *sh, const struct l1_key *key, const struct l1_item *item, const struct draft *d)

@@ -184,12 +184,23 @@ static void set_free(struct pool *pool, struct slot *slot)
         pthread_cond_signal(&pool->freed);
 }
 
-static void count_traffic(struct pool *pool, struct connection *connection)
+static void add_traffic(struct pool *pool, enum traffic which, uint64_t n)
+{
+    struct transport_stats *s = &pool->stats;
+    uint64_t *const counters[] = { &s->connects, &s->timeouts,   &s->retries,      &s->bytes_out,
+                                   &s->bytes_in, &s->pool_waits, &s->pool_refusals };
+
+    *counters[which] += n;
+    if (pool->counted && n)
+        pool->counted(pool->counted_arg, which, n);
+}
+
+static void count_bytes(struct pool *pool, struct connection *connection)
 {
     if (!connection)
         return;
-    pool->stats.bytes_out += connection->bytes_out;
-    pool->stats.bytes_in += connection->bytes_in;
+    add_traffic(pool, TRAFFIC_SENT_BYTES, connection->bytes_out);
+    add_traffic(pool, TRAFFIC_RECEIVED_BYTES, connection->bytes_in);
     connection->bytes_out = connection->bytes_in = 0;
 }
 
@@ -211,7 +222,7 @@ static void leave_and_retire(struct pool *pool, struct slot *slot)
 {
     struct connection *connection = slot->connection;
 
-    count_traffic(pool, connection);
+    count_bytes(pool, connection);
     slot->connection = NULL;
     pool->n_leaving++;
     leave(pool);
@@ -251,14 +262,14 @@ static int wait_for_slot(struct pool *pool, uint64_t deadline)
     struct timespec time = time_of(until < deadline ? until : deadline);
     int result = 0;
 
-    pool->stats.pool_waits++;
+    add_traffic(pool, TRAFFIC_POOL_WAIT, 1);
     pool->waiting++;
     while (result == 0 && !pool->n_idle && pool->n_open >= capacity(pool))
         result = pthread_cond_timedwait(&pool->freed, &pool->lock, &time);
     pool->waiting--;
     if (pool->n_idle || pool->n_open < capacity(pool))
         return 1;
-    pool->stats.pool_refusals++;
+    add_traffic(pool, TRAFFIC_POOL_REFUSAL, 1);
     return 0;
 }
 
@@ -311,7 +322,7 @@ void pool_checkin(struct pool *pool, struct slot *slot, uint64_t now_ms, uint64_
         leave_and_retire(pool, slot);
         return;
     }
-    count_traffic(pool, slot->connection);
+    count_bytes(pool, slot->connection);
     slot->idle_since_ms = now_ms;
     slot->deaths = pool->deaths;
     pool->idle[pool->n_idle++] = slot;
@@ -326,7 +337,7 @@ void pool_replace(struct pool *pool, struct slot *slot)
     struct connection *connection = slot->connection;
 
     enter(pool);
-    count_traffic(pool, connection);
+    count_bytes(pool, connection);
     pool->deaths++;
     slot->connection = NULL;
     slot->reused = 0;
@@ -364,7 +375,7 @@ int pool_may_retry(struct pool *pool)
     may = pool->retry_tenths >= RETRY_COST;
     if (may) {
         pool->retry_tenths -= RETRY_COST;
-        pool->stats.retries++;
+        add_traffic(pool, TRAFFIC_RETRY, 1);
     }
     leave(pool);
     return may;
@@ -374,6 +385,13 @@ void pool_count(struct pool *pool, uint64_t *counter)
 {
     enter(pool);
     ++*counter;
+    leave(pool);
+}
+
+void pool_count_traffic(struct pool *pool, enum traffic which)
+{
+    enter(pool);
+    add_traffic(pool, which, 1);
     leave(pool);
 }
 

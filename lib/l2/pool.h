@@ -26,6 +26,8 @@ struct slot {
 struct pool {
     struct pool_limits limits;
     const libcache_allocator *allocator;
+    void (*counted)(void *arg, enum traffic which, uint64_t n); /* as of transport_options, told under the lock */
+    void *counted_arg;
     uint64_t *owner;   /* see pool.c: whose the rest is */
     int wiped;         /* a fork clears *owner */
     uint64_t own_word; /* what `owner` points to when nothing can be wiped */
@@ -61,7 +63,8 @@ void pool_drop(struct pool *pool);
 /* 1: one more retry is within the budget, and is taken from it. */
 int pool_may_retry(struct pool *pool);
 
-/* Adds one to a counter of pool->stats. */
+/* Adds one to a counter of pool->stats: of traffic, which `counted` is told as well, or another. */
+void pool_count_traffic(struct pool *pool, enum traffic which);
 void pool_count(struct pool *pool, uint64_t *counter);
 void pool_stats(struct pool *pool, struct transport_stats *out);
 

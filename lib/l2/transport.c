@@ -65,6 +65,8 @@ int transport_open(struct transport **out, const struct transport_options *optio
         error_set(error, result, "out of memory");
         goto free_url;
     }
+    transport->pool.counted = options->counted;
+    transport->pool.counted_arg = options->counted_arg;
     transport->options = *options;
     transport->options.url = NULL;
     transport->setup = (struct connection_setup){ &transport->url, options->max_reply_bytes, allocator,
@@ -169,7 +171,7 @@ static int connect_now(struct transport *transport, struct connection **out, int
         return result;
     result = connection_open(out, &transport->setup, fd, patience, &report);
     if (result == LIBCACHE_OK) {
-        pool_count(&transport->pool, &stats->connects);
+        pool_count_traffic(&transport->pool, TRAFFIC_CONNECT);
         store_relaxed(&transport->denied_result, 0);
         return LIBCACHE_OK;
     }
@@ -177,7 +179,7 @@ static int connect_now(struct transport *transport, struct connection **out, int
         return result;
     pool_count(&transport->pool, &stats->connect_failures);
     if (report.late)
-        pool_count(&transport->pool, &stats->timeouts);
+        pool_count_traffic(&transport->pool, TRAFFIC_TIMEOUT);
     if (result == LIBCACHE_EPROTOCOL)
         pool_count(&transport->pool, &stats->protocol_errors);
     if (report.denied)
@@ -187,11 +189,11 @@ static int connect_now(struct transport *transport, struct connection **out, int
     return result;
 }
 
-int transport_connect(struct transport *transport, struct connection **out, uint64_t deadline, int wake_fd)
+int transport_connect(struct transport *transport, struct connection **out, int *fd, uint64_t deadline, int wake_fd)
 {
     const struct patience patience = { deadline, wake_fd };
     struct connection *connection;
-    int result = connect_now(transport, &connection, NULL, &patience);
+    int result = connect_now(transport, &connection, fd, &patience);
 
     if (result == LIBCACHE_OK) {
         note_success(transport);
@@ -237,7 +239,7 @@ static const char *name_failure(struct transport *transport, const struct connec
         return "what answers is not Redis";
     }
     if (connection->late) {
-        pool_count(&transport->pool, &stats->timeouts);
+        pool_count_traffic(&transport->pool, TRAFFIC_TIMEOUT);
         return "it does not answer in time";
     }
     return "it ends the connection";

@@ -13,6 +13,17 @@
 /* Deadlines are nanoseconds of CLOCK_MONOTONIC, whatever clock the cache was given: they bound real waiting. */
 uint64_t deadline_after_ms(uint64_t ms);
 
+/* What happens on connections, as it is told while it happens. */
+enum traffic {
+    TRAFFIC_CONNECT,
+    TRAFFIC_TIMEOUT,
+    TRAFFIC_RETRY,
+    TRAFFIC_SENT_BYTES,
+    TRAFFIC_RECEIVED_BYTES,
+    TRAFFIC_POOL_WAIT,
+    TRAFFIC_POOL_REFUSAL
+};
+
 struct transport_options {
     const char *url;
     unsigned pool_min, pool_max, pool_overflow, pool_wait_ms, pool_idle_ms;
@@ -27,6 +38,8 @@ struct transport_options {
     void *log_arg;
     void (*timed)(void *arg, uint64_t ns); /* told how long each exchange took that got a connection's place. May be NULL */
     void *timed_arg;
+    void (*counted)(void *arg, enum traffic which, uint64_t n); /* told of traffic, maybe under a lock. May be NULL */
+    void *counted_arg;
     struct breaker *breaker;             /* in memory that processes may share, all zero at first; outlives it */
     /*
      * What is said on every new connection, after AUTH and SELECT and in one write with them: `greet` adds commands,
@@ -71,9 +84,10 @@ struct connection;
 /*
  * Connects and greets, past an open breaker, but tells it how it went. Its bytes are not in the statistics. Results as of
  * transport_exchange, or MISS (wake_fd). Close it before the transport. A forked child can only close it: exchanges give
- * EUNAVAILABLE there.
+ * EUNAVAILABLE there. fd, if it is not NULL, is where its descriptor is kept while it is open, else -1, at whatever instant a fork
+ * happens: a child whose threads are gone closes that.
  */
-int transport_connect(struct transport *transport, struct connection **out, uint64_t deadline, int wake_fd);
+int transport_connect(struct transport *transport, struct connection **out, int *fd, uint64_t deadline, int wake_fd);
 void connection_close(struct connection *connection); /* NULL allowed; plain close, no QUIT */
 
 /* As transport_exchange. wake_fd (-1: none) becoming readable ends the wait at once with MISS, and the connection is then

@@ -81,6 +81,11 @@ static uint64_t own_word(struct counters *c)
     return self;
 }
 
+uint64_t counters_process(struct counters *c)
+{
+    return c->wiped ? own_word(c) : (uint64_t)getpid();
+}
+
 static int is_free(uint64_t owner, uint64_t self)
 {
     pid_t pid = (pid_t)(owner >> START_BITS);

@@ -58,6 +58,13 @@ enum counter {
     COUNT_LOAD_BYPASS,
     COUNT_REFRESH,
     COUNT_SLOW,
+    COUNT_CONNECT, /* these and what follows: under no namespace */
+    COUNT_TIMEOUT,
+    COUNT_RETRY,
+    COUNT_SENT_BYTES,
+    COUNT_RECEIVED_BYTES,
+    COUNT_POOL_WAIT,
+    COUNT_POOL_REFUSAL,
     COUNTERS
 };
 
@@ -126,6 +133,9 @@ struct counters {
 int counters_open(struct counters *counters, struct metrics_area *area, uint64_t area_bytes, uint32_t spaces,
                   int read_only);
 void counters_close(struct counters *counters);
+
+/* A number that this process has and no other that lives; never 0. A forked child has another than its parent. */
+uint64_t counters_process(struct counters *counters);
 
 static force_inline struct tally *counters_tally(const struct counters *counters, uint32_t space)
 {

@@ -47,6 +47,7 @@ flight-end     chaos none
 flight-lease   chaos none --keys 24
 wait           chaos none
 redis-lease    chaos none
+needless       test_load_hooks       who_finds_what_is_invalidated_on_its_way_from_redis_asks_again_and_has_the_lease
 '
 # Few writes and a short max_staleness: what is old must live long enough to be seen. Why the rest are tests: an older copy is told by
 # the greeting before any record is; a key that is set has one writer in the checker; errors are not covered there, so nobody expects what is owed; namespaces are

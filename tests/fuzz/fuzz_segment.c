@@ -195,6 +195,26 @@ static void read_all(libcache *cache, libcache_ns *ns)
     REQUIRE(libcache_read_stats(cache, &stats) == LIBCACHE_OK);
 }
 
+/* Whatever is in its queue, a trace begins, and what it says fits. */
+static void trace_some(libcache *cache, libcache_ns *ns)
+{
+    static libcache_trace_record records[100];
+    libcache_value value = LIBCACHE_VALUE_INIT;
+    libcache_trace *trace;
+    size_t got = 0;
+    char key[32];
+
+    if (libcache_trace_begin(&trace, cache, NULL, NULL) != LIBCACHE_OK)
+        return;
+    for (int i = 0; i < KEYS; i++)
+        libcache_get(ns, key, (size_t)key_make(key, i), &value, 0);
+    libcache_release_value(&value);
+    if (libcache_trace_read(trace, records, 100, &got) == LIBCACHE_OK)
+        for (size_t i = 0; i < got; i++)
+            REQUIRE(strlen(records[i].ns_name) <= LIBCACHE_NAMESPACE_NAME_MAX + 12 && records[i].key_size <= LIBCACHE_KEY_MAX);
+    libcache_trace_end(trace);
+}
+
 static void change_all(libcache *cache, libcache_ns *ns)
 {
     libcache_slice red = LIBCACHE_STR("red");
@@ -218,6 +238,7 @@ static void change_all(libcache *cache, libcache_ns *ns)
     libcache_invalidate_tags(cache, &red, 1, 0);
     libcache_sweep(cache, 10000, NULL);
     libcache_invalidate_namespace(ns, 0);
+    trace_some(cache, ns);
 }
 
 /* After all that, an emptied segment is as good as new. */

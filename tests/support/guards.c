@@ -2,12 +2,12 @@
 #include "support/guards.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #ifdef LIBCACHE_HOOKS
 #include "l1/hook.h"
 #include "l2/scripts.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const guards[GUARDS] = {
@@ -19,6 +19,7 @@ static const char *const guards[GUARDS] = {
     [GUARD_REFRESH_STAMP] = "refresh-stamp", [GUARD_BATCH_STAMP] = "batch-stamp", [GUARD_COPY_GENERATION] = "copy-generation",
     [GUARD_LATE_MARKS] = "late-marks", [GUARD_SOFT] = "soft", [GUARD_GRACE] = "grace", [GUARD_FLIGHT] = "flight",
     [GUARD_FLIGHT_END] = "flight-end", [GUARD_FLIGHT_LEASE] = "flight-lease", [GUARD_WAIT] = "wait", [GUARD_REDIS_LEASE] = "redis-lease",
+    [GUARD_NEEDLESS] = "needless",
 };
 
 /* A condition in a script, and what stands there instead when it is broken. */
@@ -83,3 +84,10 @@ void guards_print(void)
     puts("none: this is not the hooks variant");
 }
 #endif
+
+int guards_break_as_told(void)
+{
+    const char *name = getenv("LIBCACHE_TEST_BREAK");
+
+    return name && *name ? guards_break(name) : 0;
+}

@@ -8,6 +8,9 @@
 /* 0, or -1: there is no such guard, or this is not the `hooks` variant. */
 int guards_break(const char *name);
 
+/* The one that LIBCACHE_TEST_BREAK names, if it is set. As guards_break. */
+int guards_break_as_told(void);
+
 /* All names, each on a line. */
 void guards_print(void);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "hosts.h"
 
+#include "guards.h"
+
 #include "l2/names.h"
 
 #include <stdio.h>
@@ -23,6 +25,7 @@ void host_prepare(struct rig *rig, const struct redis_server *redis)
 
 void hosts_prepare(struct hosts *hosts, const struct redis_server_options *options)
 {
+    ck_assert_int_eq(guards_break_as_told(), 0);
     memset(hosts, 0, sizeof *hosts);
     REDIS_UP(&hosts->redis, options);
     host_prepare(&hosts->a, &hosts->redis);

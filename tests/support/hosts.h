@@ -9,6 +9,7 @@
  *     hosts_down(&hosts);
  *
  * Clocks stand still and the log is read only when a test says so, so that it sees what every single call does.
+ * LIBCACHE_TEST_BREAK names a guard to be broken (support/guards.h).
  */
 #ifndef TESTS_HOSTS_H
 #define TESTS_HOSTS_H

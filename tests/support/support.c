@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 
+#include <dirent.h>
 #include <glob.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,6 +38,8 @@ int run_tests(const char *suite_name, const TTest *const *tests)
     runner_pid = (long)getpid();
     printf("%s: LIBCACHE_TEST_SEED=%" PRIu64 "\n", suite_name, test_seed());
     fflush(stdout);
+    if (!getenv("CK_DEFAULT_TIMEOUT"))
+        tcase_set_timeout(all, 60); /* Check's 4 s are nothing on a machine that is shared */
     for (; *tests; tests++)
         tcase_add_test(all, *tests);
     suite_add_tcase(suite, all);
@@ -274,4 +277,16 @@ const char *segment_file(const char *name)
     static char file[256];
     snprintf(file, sizeof file, "/dev/shm/libcache-%lu-%s", (unsigned long)geteuid(), name);
     return file;
+}
+
+unsigned open_files(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    ck_assert_ptr_nonnull(directory);
+    while (readdir(directory))
+        n++;
+    closedir(directory);
+    return n;
 }

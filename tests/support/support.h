@@ -113,4 +113,7 @@ const char *segment_file(const char *name);
 /* Milliseconds of the monotonic clock. */
 uint64_t real_ms(void);
 
+/* How many descriptors this process has open; always some more than that, and the same some. */
+unsigned open_files(void);
+
 #endif

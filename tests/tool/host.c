@@ -11,6 +11,8 @@
  *     fenced NS KEY TAG     a load that is overtaken: a stamp, an invalidation of the tag, a set with tag and stamp
  *     poll                  reads the log
  *     busy SECONDS NS       gets and sets for so long; "GETS HITS SETS"
+ *     traffic NS KEYS COUNT SIZE SEED   COUNT gets of skewed keys, each with a set where it missed, values of SIZE / 2 to
+ *                           SIZE * 3 / 2 bytes; "GETS HITS"
  *     quit
  */
 #include <libcache.h>
@@ -130,6 +132,33 @@ static void busy(double for_s, const char *name)
     printf("%lu %lu %lu\n", gets, hits, sets);
 }
 
+static double random_unit(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (double)(*state >> 33) / 2147483648.0;
+}
+
+static void traffic(const char *name, int keys, int count, size_t size, uint64_t seed)
+{
+    libcache_value out = LIBCACHE_VALUE_INIT;
+    libcache_ns *ns = open_ns(name);
+    int hits = 0;
+    char key[40];
+
+    for (int i = 0; i < count; i++) {
+        double u = random_unit(&seed);
+        int k = (int)(u * u * u * keys), length = snprintf(key, sizeof key, "user:%d:profile", k);
+        if (libcache_get(ns, key, (size_t)length, &out, 0) == LIBCACHE_HIT)
+            hits++;
+        else
+            libcache_set(ns, key, (size_t)length, value, size / 2 + (size_t)k * 7919 % size, NULL);
+        if (i % 128 == 127)
+            usleep(1000);
+    }
+    libcache_release_value(&out);
+    printf("%d %d\n", count, hits);
+}
+
 static void answer(int result)
 {
     printf("%s\n", result >= 0 ? "ok" : libcache_describe(result));
@@ -170,6 +199,8 @@ static void obey(const char *line)
         }
     } else if (sscanf(line, "busy %lf %99s", &for_s, name) == 2) {
         busy(for_s, name);
+    } else if (sscanf(line, "traffic %99s %d %d %d %d", name, &first, &count, &size, &missed) == 5) {
+        traffic(name, first, count, (size_t)size, (uint64_t)missed);
     } else if (strcmp(line, "poll\n") == 0) {
         answer(libcache_poll(cache, 1000));
     } else {

@@ -53,6 +53,13 @@ static const struct count counts[] = {
     COUNT(entries),
     COUNT(live_bytes),
     COUNT(evictions),
+    COUNT(l2_connects),
+    COUNT(l2_timeouts),
+    COUNT(l2_retries),
+    COUNT(l2_bytes_out),
+    COUNT(l2_bytes_in),
+    COUNT(pool_waits),
+    COUNT(pool_refusals),
 };
 
 static uint64_t count_of(const libcache_ns_stats *stats, const struct count *count)
@@ -184,6 +191,14 @@ static void print_text(const struct target *target, const libcache_stats *s, con
                (unsigned long long)s->log_position, (unsigned long long)s->log_applied,
                show_ms(cell[0], s->coherence_age_ms), (unsigned long long)s->epochs, show_bytes(cell[1], s->owed_bytes),
                (unsigned long long)s->breaker_opens);
+    if (sum->l2_connects || sum->pool_refusals)
+        printf("connections %llu made, %llu deadlines missed, %llu requests repeated, %s sent, %s received, pool "
+               "waited for %llu times, "
+               "%llu in vain\n",
+               (unsigned long long)sum->l2_connects, (unsigned long long)sum->l2_timeouts,
+               (unsigned long long)sum->l2_retries, show_bytes(cell[0], sum->l2_bytes_out),
+               show_bytes(cell[1], sum->l2_bytes_in), (unsigned long long)sum->pool_waits,
+               (unsigned long long)sum->pool_refusals);
     print_reasons(sum);
     print_times(target->cache);
     puts("\nNAMESPACE                 GETS    HIT       L1 HIT    L2 HIT      MISS      SETS    FENCED   EVICTED   "

@@ -1,17 +1,25 @@
-# Completion of libcache(1) for bash; zsh reads it by: autoload -U +X bashcompinit && bashcompinit
+# Completion of libcache(1) for bash.
 # SPDX-License-Identifier: MIT
 
 _libcache() {
-    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' segment=${LIBCACHE_SEGMENT-} i
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' segment=${LIBCACHE_SEGMENT-} option i
     local common='--name --redis --prefix --identity --policy-file --timeout --json --help --version'
-    local commands='stat top get set del invalidate clear ls scan segments doctor metrics warm bench'
+    local commands='stat top get set del invalidate clear ls scan segments doctor metrics trace warm bench'
     local own='' operands=0
 
     COMPREPLY=()
+    if [ "$word" = = ]; then # bash makes three words of --name=value
+        word=''
+    elif [ "$before" = = ]; then
+        before=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        -n | --name) segment=${COMP_WORDS[++i]} ;;
-        -r | --redis | --prefix | --identity | --policy-file | --timeout) i=$((i + 1)) ;;
+        -n | --name | -r | --redis | --prefix | --identity | --policy-file | --timeout)
+            option=${COMP_WORDS[i++]}
+            [ "${COMP_WORDS[i]}" != = ] || i=$((i + 1))
+            case $option in -n | --name) segment=${COMP_WORDS[i]} ;; esac
+            ;;
         -*) ;;
         *) if [ -z "$command" ]; then command=${COMP_WORDS[i]}; else operands=$((operands + 1)); fi ;;
         esac
@@ -27,6 +35,7 @@ _libcache() {
     segments) own='--all --names' ;;
     doctor) own='--admin-redis --max-staleness --redis-timeout' ;;
     metrics) own='--listen --count' ;;
+    trace) own='--output --seconds --rate --namespace' ;;
     warm) own='--namespace --format --ttl --batch' ;;
     bench) own='--seconds --memory --keys --size' ;;
     esac
@@ -35,7 +44,7 @@ _libcache() {
     -N | --namespace) COMPREPLY=($(compgen -W "$(_libcache_namespaces "$segment")" -- "$word")) ; return ;;
     -s | --sort) [ "$command" = top ] && COMPREPLY=($(compgen -W 'name gets miss evict bytes' -- "$word")) && return ;;
     -F | --format) COMPREPLY=($(compgen -W 'keys tsv json' -- "$word")) ; return ;;
-    -f | --file | --policy-file) COMPREPLY=($(compgen -f -- "$word")) ; return ;;
+    -f | --file | -o | --output | --policy-file) COMPREPLY=($(compgen -f -- "$word")) ; return ;;
     -r | --redis | --prefix | --identity | --timeout | --admin-redis) return ;;
     esac
     case $word in

@@ -71,6 +71,14 @@ static const struct option_spec metrics_options[] = {
     { 'c', "count", "NUMBER", "with --listen: end after so many answers", OPTION_NUMBER, AT(count), 1, UINT64_MAX },
     END,
 };
+static const struct option_spec trace_options[] = {
+    { 'o', "output", "FILE", "write it there (default: standard output)", OPTION_TEXT, AT(file), 0, 0 },
+    { 's', "seconds", "TIME", "for so long (default 60s); Ctrl-C ends it sooner", OPTION_DURATION, AT(seconds_ms), 1,
+      UINT64_C(604800000) },
+    { 'R', "rate", "SHARE", "of the keys: 0.01 or 1% (default: about 10,000 keys)", OPTION_TEXT, AT(rate), 0, 0 },
+    { 'N', "namespace", "NAME", "only of this namespace", OPTION_TEXT, AT(namespace_name), 0, 0 },
+    END,
+};
 static const struct option_spec warm_options[] = {
     { 'N', "namespace", "NAME", "of keys that come without one", OPTION_TEXT, AT(namespace_name), 0, 0 },
     { 'F', "format", "FORMAT", "keys, tsv or json (default: by the first line)", OPTION_TEXT, AT(format), 0, 0 },
@@ -134,6 +142,11 @@ static const struct command commands[] = {
     { "metrics", "", "metrics for Prometheus",
       "Prints the segment's metrics in the OpenMetrics format, or serves them at /metrics.", metrics_options, 0, 0,
       cmd_metrics },
+    { "trace", "", "write down what happens to a sample of the keys, for bench-replay",
+      "Writes down every read, store and deletion of a sample of the keys, by all processes that use the segment, with hashes in\n"
+      "place of keys. bench-replay tells from it what other sizes of the cache would miss. The programs go on as they are; one\n"
+      "trace of a segment at a time.",
+      trace_options, 0, 0, cmd_trace },
     { "warm", "FILE", "fill the cache from a file",
       "FILE (-: standard input) has one entry a line:\n"
       "  keys   \"KEY\", or \"KEY SIZE\" as in traces: fetched from Redis into the segment\n"

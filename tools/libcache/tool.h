@@ -52,7 +52,7 @@ struct args {
     size_t n_tags;
     int all, yes, times, values, names_only, once;
     uint64_t limit, count, interval_ms, batch, slower_ms;
-    const char *sort, *format, *listen, *admin;
+    const char *sort, *format, *listen, *admin, *rate;
     uint64_t size_bytes, seconds_ms, memory_bytes;
 
     const char *command; /* its name; NULL: none was said */
@@ -240,6 +240,7 @@ int cmd_segments(struct args *args);
 int cmd_stat(struct args *args);
 int cmd_top(struct args *args);
 int cmd_metrics(struct args *args);
+int cmd_trace(struct args *args);
 int cmd_warm(struct args *args);
 int cmd_bench(struct args *args);
 int cmd_doctor(struct args *args);

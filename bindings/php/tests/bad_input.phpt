@@ -16,6 +16,9 @@ $say = function (callable $f) {
 $say(fn () => $c->get(''));
 $say(fn () => $c->get(str_repeat('k', 5000)));
 $say(fn () => $c->get('k', null, 1 << 20));
+$say(fn () => $c->get('k', null, 1 << 40));
+$say(fn () => $c->set('k', 1, flags: 1 << 40));
+$say(fn () => $c->remember('k', fn () => 1, flags: 1 << 40));
 $say(fn () => $c->getMany(['a', '']));
 $say(fn () => $c->getMany([[]]));
 $say(fn () => $c->set('k', 1, 'soon'));
@@ -48,7 +51,9 @@ $say(fn () => $c->namespace('p', ['tll' => 5]));
 $say(fn () => $c->namespace('p', ['ttl' => 'x']));
 $say(fn () => $c->namespace('p', ['allowed_classes' => 5]));
 $say(fn () => $c->namespace('p', ['allowed_classes' => ['A'], 'serializer' => 'igbinary']));
+$say(fn () => $c->namespace('p', ['memo' => 'perhaps']));
 $say(fn () => $c->namespace('p', ['tiers' => 'l2']));
+same($c->namespace('p', ['memo' => 'off'])->policy()['memo'], false, 'off');
 $say(fn () => $c->lock(''));
 $say(fn () => $c->lock('l', 0));
 $say(fn () => $c->rateHit('r', 5, 0));
@@ -64,6 +69,9 @@ same($c->get('k'), null, 'nothing was stored');
 --EXPECTF--
 Libcache\Exception -3 key: %s
 Libcache\Exception -3 key: %s
+Libcache\Exception -1 key: %s
+Libcache\Exception -1 key: %s
+Libcache\Exception -1 set: %s
 Libcache\Exception -1 key: %s
 Libcache\Exception -3 key: %s
 
@@ -93,6 +101,7 @@ Libcache\Exception -6 tll: there is no such policy; see Libcache\Cache::namespac
 Libcache\Exception -6 ttl: not a whole number
 Libcache\Exception -6 allowed_classes: want false, true or a list of class names
 Libcache\Exception -6 serializer: igbinary knows no list of allowed classes: say allowed_classes true, or serializer php
+Libcache\Exception -6 memo: neither on nor off
 Libcache\Exception -16 %s
 Libcache\Exception -3 name of a lock: %s
 Libcache\Exception -1 ttl of a lock: 0 or less

@@ -26,7 +26,7 @@ $calls = [
 ];
 function php(string $code, string $name, string $url): array
 {
-    $open = "\$c = Libcache\\Cache::open(['segment' => 'named', 'name' => '$name', 'memory' => '4MiB', 'redis_url' => '$url',
+    $open = "\$c = Libcache\\Cache::open(['segment' => 'named', 'name' => '$name', 'memory' => '4MiB', 'redis_url' => '$url', 'redis_timeout' => '5s',
         'policy' => ['load_timeout' => '60s', 'load_backoff' => '1ms']]);";
     $file = tempnam(sys_get_temp_dir(), 'php');
     file_put_contents($file, "<?php $open\n$code");

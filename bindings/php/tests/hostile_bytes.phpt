@@ -53,6 +53,9 @@ $bad = [
     'same too far back' => "\x01\x0a\x02\x00\x00\x00" . $shape(['a', 'b']) . "\x07\x02aa\x00\x0d\x00\x0f\x00",
     'beyond same' => "\x01\x0a\x02\x00\x00\x00" . $shape(['a', 'b']) . "\x07\x02aa\x00\x0d\x00\x12\x00",
     'same in itself' => "\x01" . $shape(['a', 'b']) . "\x0d\x00\x0e\x0e\x00",
+    // each would have room for its items, but they cannot all have the same bytes: nobody makes 500 large arrays of a few bytes
+    'lists of large lists' => "\x01" . str_repeat("\x0a" . pack('V', 20000), 500) . str_repeat("\x00", 20000),
+    'maps of large maps' => "\x01" . str_repeat("\x0b" . pack('VV', 4000, 1) . 'a', 500) . str_repeat("\x00", 20000),
 ];
 foreach ($bad as $name => $bytes) {
     for ($i = 0; $i < 3; $i++) {
@@ -64,6 +67,7 @@ foreach ($bad as $name => $bytes) {
 }
 foreach (["\xc1", "\x92\x01", "\xdd\xff\xff\xff\xff", "\xdf\xff\xff\xff\xff", "\x81\xc0\x01", "\x82\xa1a\x01\xa1a\x02", "\x82\xa17\x01\x07\x02", "\xd9", "\xd9\x05a",
     "\xc6\xff\xff\xff\xff", str_repeat("\x91", 600) . "\x01", "\x01\x01", "\xd6\x04tomo", "\xc7\x08\x04tomorrow", "\xd7\xffaaaaaaa", "\xd4\x08a", "\xd4\x63a",
+    str_repeat("\xdd" . pack('N', 20000), 500) . str_repeat("\xc0", 20000), str_repeat("\xdf" . pack('N', 10000) . "\x01", 500) . str_repeat("\xc0", 20000),
     "\xc7\x0a\x042026-13-45", "\xc7\x01\x01\x05", "\xd4\x0b\xc0", "\xcb\x00", "\xcd\x01", ''] as $i => $bytes) {
     $forge(3, $bytes);
     same($read(), 'unreadable', "msgpack $i " . bin2hex(substr($bytes, 0, 20)));

@@ -22,7 +22,7 @@ file_put_contents("$dir/main.php", '<?php
     echo json_encode([$c->get("pre"), $c->get("pre", null, Libcache\Cache::SKIP_L1), $v, (new Preloaded)->default, Preloaded::A, Other::$x]), "\n";');
 $user = posix_geteuid() === 0 ? ['-d', 'opcache.preload_user=root'] : [];
 $run = array_merge([PHP_BINARY, '-n', '-d', 'zend_extension=opcache', '-d', 'opcache.enable_cli=1', '-d', 'extension=' . getenv('LIBCACHE_SO'),
-    '-d', "libcache.redis_url=" . $redis->url(), '-d', "opcache.preload=$dir/preload.php"], $user, ["$dir/main.php"]);
+    '-d', 'libcache.redis_timeout=5s', '-d', "libcache.redis_url=" . $redis->url(), '-d', "opcache.preload=$dir/preload.php"], $user, ["$dir/main.php"]);
 passthru(implode(' ', array_map('escapeshellarg', $run)) . ' 2>&1', $status);
 echo "status $status\n";
 ?>

@@ -9,7 +9,7 @@ require __DIR__ . '/redis.inc';
 use Libcache\Cache;
 $redis = new PrivateRedis();
 $name = 'phpt-processes-' . getmypid();
-$options = ['memory' => '4MiB', 'redis_url' => $redis->url(), 'redis_timeout' => '2s'];
+$options = ['memory' => '4MiB', 'redis_url' => $redis->url(), 'redis_timeout' => '5s', 'max_staleness' => '60s'];
 $c = Cache::open(['segment' => 'shared'] + $options);
 same($c->set('before', [1]), true, 'set');
 same($c->get('before', null, Cache::SKIP_L1), [1], 'a connection is open');

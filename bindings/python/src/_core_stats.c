@@ -38,7 +38,8 @@ static const struct figure of_segment[] = {
     LONG(sets), LONG(adds), LONG(deletes), LONG(touches), LONG(increments), LONG(invalidations), LONG(set_bytes), LONG(fenced),
     LONG(loads), LONG(load_errors), LONG(load_timeouts), LONG(load_waits), LONG(load_bypasses), LONG(refreshes), LONG(l2_hits),
     LONG(l2_misses), LONG(l2_invalidated), LONG(l2_foreign), LONG(l2_verified), LONG(l2_errors), LONG(slow), LONG(entries),
-    LONG(live_bytes), LONG(evictions),
+    LONG(live_bytes), LONG(evictions), LONG(l2_connects), LONG(l2_timeouts), LONG(l2_retries), LONG(l2_bytes_out), LONG(l2_bytes_in),
+    LONG(pool_waits), LONG(pool_refusals),
 };
 #undef STRUCT
 /* clang-format on */

@@ -140,7 +140,7 @@ class Lock extends BaseLock
 
     private static function ttl($seconds)
     {
-        return $seconds > 0 ? min($seconds, self::FOREVER) : self::FOREVER;
+        return $seconds > 0 ? min(+$seconds, self::FOREVER) : self::FOREVER;
     }
 
     /** An owner of Laravel's in libcache's. */

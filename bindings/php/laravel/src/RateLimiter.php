@@ -51,6 +51,12 @@ class RateLimiter extends BaseRateLimiter
         $name = $this->nameOf($key);
         $seconds = $this->secondsUntil($decaySeconds);
 
+        if ($seconds <= 0) { // over as it begins
+            $this->resetAttempts($key);
+
+            return (int) $amount;
+        }
+
         $hits = $this->counters->increment($name, (int) $amount, $seconds);
 
         return (int) ($hits === false ? $this->ownCounters->increment($name, (int) $amount, $seconds) : $hits);

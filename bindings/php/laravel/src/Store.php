@@ -256,7 +256,7 @@ class Store extends TaggableStore implements LockProvider
     /** The life of an entry, as libcache wants it; null: the namespace's. */
     public static function ttl($seconds)
     {
-        return $seconds > self::TTL_MAX ? Cache::FOREVER : $seconds;
+        return $seconds > self::TTL_MAX ? Cache::FOREVER : (is_numeric($seconds) ? +$seconds : $seconds);
     }
 
     /** Tells of a fault, if there was one. */

@@ -51,7 +51,8 @@ final class CachePoolTest extends TestCase
         $this->pool->save($this->pool->getItem('at')->set(1)->expiresAt(new DateTimeImmutable('+20 seconds')));
         $this->pool->save($this->pool->getItem('interval')->set(1)->expiresAfter(new DateInterval('PT30S')));
         $this->pool->save($this->pool->getItem('default')->set(1)->expiresAfter(5)->expiresAfter(null));
-        $this->assertEqualsWithDelta(20, $this->cache->ttlLeft('at'), 1.5);
+        $this->assertLessThanOrEqual(20, $this->cache->ttlLeft('at'));
+        $this->assertGreaterThan(10, $this->cache->ttlLeft('at')); // the machine may be busy
         foreach (['after', 'at', 'interval'] as $i => $key) {
             $this->assertTrue($this->pool->hasItem($key));
             $this->clock->advance(10);

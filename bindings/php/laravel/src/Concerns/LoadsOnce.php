@@ -204,7 +204,7 @@ trait LoadsOnce
     {
         try {
             $value = $callback();
-            $seconds = $this->lifeOf($ttl instanceof Closure ? $ttl($value) : $ttl);
+            $seconds = $this->lifeOf($ttl instanceof Closure ? $ttl($value) ?? $this->store->defaultTtl() : $ttl);
         } catch (Throwable $e) {
             $load->abort($hasOld); // if not, the next one who asks tries, and gets his own exception
 

@@ -43,6 +43,15 @@ trait RateLimiterTests
         $this->assertSame(0, $limiter->availableIn('k'));
     }
 
+    public function test_a_window_of_nothing_limits_nobody()
+    {
+        foreach ([0, -5, new \DateTimeImmutable('-1 minute')] as $over) {
+            $this->assertSame(1, $this->limiter()->hit('k', $over));
+            $this->assertSame(1, $this->limiter()->hit('k', $over));
+            $this->assertSame(0, $this->limiter()->attempts('k'));
+        }
+    }
+
     public function test_attempt_runs_what_is_allowed()
     {
         $limiter = $this->limiter();

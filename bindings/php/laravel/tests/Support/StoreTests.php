@@ -69,6 +69,21 @@ trait StoreTests
         $this->assertSame(INF, $this->native()->ttlLeft('centuries'));
     }
 
+    public function test_a_ttl_that_the_value_decides()
+    {
+        $this->assertSame(7, $this->cache()->remember('k', fn ($value) => $value, fn () => 7));
+        $this->assertEqualsWithDelta(7, $this->native()->ttlLeft('k'), 1);
+        $this->cache()->remember('none', fn () => null, fn () => 7);
+        $this->assertSame(INF, $this->native()->ttlLeft('none'));
+    }
+
+    public function test_numbers_may_be_text()
+    {
+        $this->assertTrue($this->cache()->getStore()->put('k', 1, '60'));
+        $this->assertEqualsWithDelta(60, $this->native()->ttlLeft('k'), 1);
+        $this->assertTrue($this->cache()->lock('l', '60')->get());
+    }
+
     public function test_a_ttl_of_nought_or_less_forgets()
     {
         foreach ([0, -1, new DateTimeImmutable('-1 minute')] as $ttl) {
