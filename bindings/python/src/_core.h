@@ -8,7 +8,8 @@
  *      _core_cache.c     Cache; _core_lock.c: locks and rates; _core_stats.c: statistics, entries
  *      _core_ns.c        Namespace: opening; _core_value.c: its values; _core_look.c: what L1 has at hand; _core_get.c: reading;
  *                        _core_write.c: writing; _core_load.c: loads
- *      _core_io.c        the thread that talks to Redis for event loops; knows nothing of Python
+ *      _core_io.c        the thread that talks to Redis for event loops; _core_answers.c: where it puts what is done. They know nothing
+ *                        of Python
  *      _core_port.c      where its answers come to an event loop
  *      _core_aio.c       AsyncNamespace, and what of Cache and Load can be awaited
  *      _core_done.c      what can be awaited and is over at once

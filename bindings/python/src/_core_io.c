@@ -1,7 +1,6 @@
 /* The thread that talks to Redis for event loops; see _core_io.h. Knows nothing of Python. SPDX-License-Identifier: MIT */
-#include "_core_io.h"
+#include "_core_queue.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -10,137 +9,9 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
-#define BATCH 256         /* neighbours that share a round trip */
+#define BATCH 256                         /* neighbours that share a round trip */
 #define LOOK_AGAIN_NS UINT64_C(100000000) /* at loads that wait: a leader that was killed wakes nobody */
-
-/* ---- Values -------------------------------------------------------------------------------------------------------- */
-
-static void *value_reserve(libcache_value *value, size_t size)
-{
-    if (value->data && value->capacity >= size)
-        return value->data;
-    free(value->data);
-    value->data = malloc(size ? size : 1);
-    return value->data;
-}
-
-void value_start(libcache_value *value)
-{
-    memset(value, 0, sizeof *value);
-    value->reserve = value_reserve;
-}
-
-void value_end(libcache_value *value)
-{
-    free(value->data);
-    value->data = NULL;
-    value->size = value->capacity = 0;
-}
-
-/* ---- Ports -------------------------------------------------------------------------------------------------------- */
-
-struct list {
-    struct request *first, **end;
-};
-
-static void list_clear(struct list *list)
-{
-    list->first = NULL;
-    list->end = &list->first;
-}
-
-static void list_add(struct list *list, struct request *request)
-{
-    request->next = NULL;
-    *list->end = request;
-    list->end = &request->next;
-}
-
-static struct request *list_take(struct list *list)
-{
-    struct request *first = list->first;
-    list_clear(list);
-    return first;
-}
-
-struct port {
-    pthread_mutex_t lock; /* guards done and closed */
-    struct list done;
-    int closed;
-    int fd;
-    unsigned references; /* atomic */
-};
-
-struct port *port_open(void)
-{
-    struct port *port = calloc(1, sizeof *port);
-
-    if (!port)
-        return NULL;
-    port->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (port->fd < 0) {
-        free(port);
-        return NULL;
-    }
-    pthread_mutex_init(&port->lock, NULL);
-    list_clear(&port->done);
-    port->references = 1;
-    return port;
-}
-
-void port_hold(struct port *port)
-{
-    __atomic_fetch_add(&port->references, 1, __ATOMIC_RELAXED);
-}
-
-void port_drop(struct port *port)
-{
-    if (__atomic_sub_fetch(&port->references, 1, __ATOMIC_ACQ_REL))
-        return;
-    if (port->fd >= 0)
-        close(port->fd);
-    pthread_mutex_destroy(&port->lock);
-    free(port);
-}
-
-int port_fd(const struct port *port)
-{
-    return port->fd;
-}
-
-void port_close(struct port *port)
-{
-    pthread_mutex_lock(&port->lock);
-    port->closed = 1;
-    pthread_mutex_unlock(&port->lock);
-}
-
-static void signal_fd(int fd)
-{
-    const uint64_t one = 1;
-    while (write(fd, &one, sizeof one) < 0 && errno == EINTR)
-        ;
-}
-
-static void drain_fd(int fd)
-{
-    uint64_t count;
-    while (read(fd, &count, sizeof count) < 0 && errno == EINTR)
-        ;
-}
-
-struct request *port_take(struct port *port)
-{
-    struct request *done;
-
-    drain_fd(port->fd);
-    pthread_mutex_lock(&port->lock);
-    done = list_take(&port->done);
-    pthread_mutex_unlock(&port->lock);
-    return done;
-}
 
 /* ---- The thread's own ------------------------------------------------------------------------------------------------ */
 
@@ -173,10 +44,8 @@ static uint64_t now_ns(void)
 /* Wakes the event loops that something was put before. A port is kept until then. */
 static void signal_ports(struct io *io)
 {
-    for (unsigned i = 0; i < io->n_to_signal; i++) {
-        signal_fd(io->to_signal[i]->fd);
-        port_drop(io->to_signal[i]);
-    }
+    for (unsigned i = 0; i < io->n_to_signal; i++)
+        port_wake(io->to_signal[i]);
     io->n_to_signal = 0;
 }
 
@@ -184,25 +53,13 @@ static void signal_ports(struct io *io)
 static void finish(struct io *io, struct request *request)
 {
     struct port *port = request->port;
-    int orphan = !port, first = 0;
+    int put = port ? port_put(port, request) : -1;
 
-    if (port) {
-        pthread_mutex_lock(&port->lock);
-        orphan = port->closed;
-        if (!orphan) {
-            first = !port->done.first;
-            port_hold(port); /* the request's reference may go as soon as it is seen */
-            list_add(&port->done, request);
-        }
-        pthread_mutex_unlock(&port->lock);
-    }
-    if (orphan) {
+    if (put < 0) {
         pthread_mutex_lock(&io->lock);
         list_add(&io->orphans, request);
         pthread_mutex_unlock(&io->lock);
-    } else if (!first) {
-        port_drop(port);
-    } else {
+    } else if (put) {
         if (io->n_to_signal == sizeof io->to_signal / sizeof *io->to_signal)
             signal_ports(io);
         io->to_signal[io->n_to_signal++] = port;

@@ -308,10 +308,10 @@ def test_what_another_host_has_refreshed_is_taken_where_refresh_says_how_old_is_
         assert await call(one, n) == 1 and await call(other, n) == 1
         await until(lambda: all((ns.lookup(key).age or 0) > 0.5 for ns in (a, b)))
         begun = time.monotonic()
-        assert await call(one, n) == 1
-        await until(lambda: a.get(key) == 2)
-        assert await call(other, n) == 1
-        await until(lambda: b.get(key) != 1)
+        for function, ns in ((one, a), (other, b)):
+            while ns.get(key) == 1:  # once, unless Redis finds it younger than we do, or the first still holds the lease
+                assert await call(function, n) in (1, 2)
+                await asyncio.sleep(0.001)
         return time.monotonic() - begun < 0.4  # else what the first has refreshed may be too old by then
 
     for n in range(20):
