@@ -276,19 +276,30 @@ void ck_batch(struct batch *b, int result, const char *results, const char *text
     batch_free(b);
 }
 
-int stands_alone(libcache_ns *ns, const char *letters, char one)
+int stands_alone_among(libcache_ns *ns, const libcache_slice *others, size_t n, libcache_slice one)
 {
-    for (const char *c = letters; *c; c++) {
+    for (size_t i = 0; i < n; i++) {
         libcache_stamp before, after;
-        if (*c == one)
+        if (!others[i].size || (others[i].size == one.size && memcmp(others[i].data, one.data, one.size) == 0))
             continue;
-        ck_result(libcache_take_stamp(ns, c, 1, &before), LIBCACHE_OK);
-        libcache_delete(ns, &one, 1, LIBCACHE_SKIP_L2);
-        ck_result(libcache_take_stamp(ns, c, 1, &after), LIBCACHE_OK);
+        ck_result(libcache_take_stamp(ns, others[i].data, others[i].size, &before), LIBCACHE_OK);
+        libcache_delete(ns, one.data, one.size, LIBCACHE_SKIP_L2);
+        ck_result(libcache_take_stamp(ns, others[i].data, others[i].size, &after), LIBCACHE_OK);
         if (before.generation != after.generation)
             return 0;
     }
     return 1;
+}
+
+int stands_alone(libcache_ns *ns, const char *letters, char one)
+{
+    libcache_slice others[BATCH_MAX];
+    size_t n = strlen(letters);
+
+    ck_assert_uint_le(n, BATCH_MAX);
+    for (size_t i = 0; i < n; i++)
+        others[i] = (libcache_slice){ &letters[i], 1 };
+    return stands_alone_among(ns, others, n, (libcache_slice){ &one, 1 });
 }
 
 void ck_fetch_many(libcache_ns *ns, const char *letters, struct source *source, int result, const char *results,

@@ -139,6 +139,7 @@ void ck_batch(struct batch *batch, int result, const char *results, const char *
  * is by a random seed: open again where they do. (Deletes `one` on this host.)
  */
 int stands_alone(libcache_ns *ns, const char *letters, char one);
+int stands_alone_among(libcache_ns *ns, const libcache_slice *others, size_t n, libcache_slice one);
 
 /* All of it. */
 void ck_fetch_many(libcache_ns *ns, const char *letters, struct source *source, int result, const char *results, const char *text);
