@@ -116,8 +116,10 @@ static void work(void *arg)
         if (make_room(w, &room) == LIBCACHE_OK) { /* else the others do it */
             pthread_mutex_lock(&w->lock);
             while (is_left(w))
-                if (!load_next(w, &room))
+                if (!load_next(w, &room)) {
+                    free_room(w, &room);
                     return;
+                }
             pthread_mutex_unlock(&w->lock);
             free_room(w, &room);
         }
@@ -187,7 +189,6 @@ static void work_and_tell(struct warming *w, const struct room *room, int (*prog
             break;
         }
     }
-    w->over = 1;
     pthread_mutex_unlock(&w->lock);
 }
 
