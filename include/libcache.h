@@ -679,8 +679,8 @@ LIBCACHE_API void libcache_load_drain(libcache *cache);
  * With options->concurrency and options.execute of the cache up to `concurrency` batches are loaded at once: the caller's thread takes
  * one after the other, and so do up to concurrency - 1 jobs, each of which occupies a thread of the executor until nothing is left to
  * begin with. Loader and `release` are then called in several threads at once, with the same arg. What the executor refuses, or does
- * not run in time, the caller's thread does itself. Each batch has a connection to Redis of its own: with a concurrency beyond pool_max
- * some find none within pool_wait_ms and do without Redis.
+ * not run in time, the caller's thread does itself. Before and after its loader each batch needs a connection to Redis: with a
+ * concurrency beyond pool_max some may find none within pool_wait_ms and do without, so that their values are in L1 only.
  *
  * progress (may be NULL) is called in the caller's thread only, when batches have ended, with the number of keys of all that have: it
  * rises from call to call, up to n. It is not called while the caller's thread is in the loader. When it returns other than 0, no
