@@ -688,7 +688,8 @@ LIBCACHE_API void libcache_load_drain(libcache *cache);
  *
  * Returns when all batches that have begun have ended: no job uses ns, keys, loader or arg after that. One that the executor runs
  * later only frees memory (by options.allocator), also after libcache_close. Blocks for as long as loaders run, and each batch for
- * others' loads (wait_ms) and Redis as libcache_get_or_load_many does.
+ * others' loads (wait_ms) and Redis as libcache_get_or_load_many does. A child that loader or progress have forked in the caller's thread
+ * and come back in goes on alone, without the batches that jobs have begun; one forked in a job leaves the rest to its parent.
  * Returns OK, or the first error in the order of keys. Errors: as libcache_get_or_load_many; EINVAL (also batch 0).
  */
 LIBCACHE_API int libcache_warm(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t batch,
