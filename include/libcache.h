@@ -219,7 +219,9 @@ typedef struct libcache_options {
 
     /*
      * Runs job(job_arg) later, once, in a thread of yours; gives 0, or another number when it will not. Used to refresh stale
-     * values in the background by libcache_get_or_load; without it the caller that finds one refreshes it. Default none.
+     * values in the background by libcache_get_or_load and _many (without it the caller that finds one refreshes it), and by
+     * libcache_warm to load several batches at once. Called from any thread that calls libcache. Jobs have ended before libcache_close is
+     * called; only those of libcache_warm may run later. Default none.
      */
     int (*execute)(void *arg, void (*job)(void *job_arg), void *job_arg);
     void *execute_arg;
@@ -593,6 +595,7 @@ typedef struct libcache_load_options {
                                     must live until it has run */
     void (*drop)(void *kept);    /* it has run */
     uint64_t soft_ttl_ms;        /* what is older is stale for this call: instead of the policy's soft_ttl. 0: the policy's */
+    size_t concurrency;          /* libcache_warm: so many batches at once at most. 0 or 1: one after the other */
 } libcache_load_options;
 
 #define LIBCACHE_LOAD_OPTIONS_INIT LIBCACHE_SIZED(libcache_load_options)
@@ -669,8 +672,26 @@ LIBCACHE_API int libcache_load_wait(libcache_load **load, libcache_value *value,
 LIBCACHE_API int libcache_load_fd(libcache *cache);
 LIBCACHE_API void libcache_load_drain(libcache *cache);
 
-/* Loads n keys into the cache, `batch` at a time; progress (may be NULL) is told after each batch and ends it by returning
- * other than 0. Returns OK, or the first error. Those that are fresh already are not loaded. */
+/*
+ * Loads n keys into the cache, `batch` of them in one call of the loader. Those that are fresh already are not loaded; stale ones are
+ * refreshed before it returns, never by a job of their own (keep and drop are not called). A batch that fails does not stop the others.
+ *
+ * With options->concurrency and options.execute of the cache up to `concurrency` batches are loaded at once: the caller's thread takes
+ * one after the other, and so do up to concurrency - 1 jobs, each of which occupies a thread of the executor until nothing is left to
+ * begin with. Loader and `release` are then called in several threads at once, with the same arg. What the executor refuses, or does
+ * not run in time, the caller's thread does itself. Before and after its loader each batch needs a connection to Redis: with a
+ * concurrency beyond pool_max some may find none within pool_wait_ms and do without, so that their values are in L1 only.
+ *
+ * progress (may be NULL) is called in the caller's thread only, when batches have ended, with the number of keys of all that have: it
+ * rises from call to call, up to n. It is not called while the caller's thread is in the loader. When it returns other than 0, no
+ * further batch begins, and it is not called again.
+ *
+ * Returns when all batches that have begun have ended: no job uses ns, keys, loader or arg after that. One that the executor runs
+ * later only frees memory (by options.allocator), also after libcache_close. Blocks for as long as loaders run, and each batch for
+ * others' loads (wait_ms) and Redis as libcache_get_or_load_many does. A child that loader or progress have forked in the caller's thread
+ * and come back in goes on alone, without the batches that jobs have begun; one forked in a job leaves the rest to its parent.
+ * Returns OK, or the first error in the order of keys. Errors: as libcache_get_or_load_many; EINVAL (also batch 0).
+ */
 LIBCACHE_API int libcache_warm(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t batch,
                                libcache_many_loader loader, void *arg,
                                int (*progress)(void *arg, size_t done, size_t n), const libcache_load_options *options);

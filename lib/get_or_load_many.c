@@ -1,5 +1,5 @@
 /*
- * Loads of many keys, and warming up. SPDX-License-Identifier: MIT
+ * Loads of many keys. SPDX-License-Identifier: MIT
  *
  *      L1, key by key --> flights --> what is stale is given out, and goes to the executor -----------------> one job for all of it:
  *                            |                                                                                the same from here on
@@ -323,8 +323,8 @@ static void after_failure(struct batch *b)
     memory_free(&b->ns->cache->allocator, k);
 }
 
-/* OK or ENOMEM. */
-static int load_batch(struct batch *b, const libcache_load_options *options)
+/* OK or ENOMEM. later: the executor may refresh what is stale. */
+static int load_batch(struct batch *b, const libcache_load_options *options, int later)
 {
     libcache *cache = b->ns->cache;
     uint64_t deadline = deadline_after_ms(load_wait_ms(b->ns, options->wait_ms));
@@ -338,7 +338,8 @@ static int load_batch(struct batch *b, const libcache_load_options *options)
     if (cache->listens_on_calls && !(options->flags & LIBCACHE_SKIP_L2))
         coherence_look(cache->coherence, &b->redis);
     load_begin_many(b->ns, b->keys, b->n, b->values, b->results, options, b->loads);
-    refresh_later(b, options);
+    if (later)
+        refresh_later(b, options);
     if (!(options->flags & (LIBCACHE_SKIP_L2 | LIBCACHE_REFRESH)))
         load_ask(b->ns, b->loads, b->values, b->results, b->n, &b->redis);
     for (size_t i = 0; i < b->n; i++)
@@ -356,62 +357,29 @@ static int load_batch(struct batch *b, const libcache_load_options *options)
     return result;
 }
 
-/* ---- The calls -------------------------------------------------------------------------------------------------------- */
+/* ---- The call --------------------------------------------------------------------------------------------------------- */
 
-int libcache_get_or_load_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values,
-                              int *results, libcache_many_loader loader, void *arg, const libcache_load_options *given)
+int load_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values, int *results,
+              libcache_many_loader loader, void *arg, const libcache_load_options *options, int later)
 {
-    libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
-    struct batch batch;
-    int first_error = LIBCACHE_OK, result;
-
-    if (!ns || (n && (!keys || !values || !results)) || !loader ||
-        (given && !options_read(&options, sizeof options, given)) || (options.flags & LIBCACHE_NO_BLOCK))
-        return LIBCACHE_EINVAL;
-    if (!n)
-        return LIBCACHE_OK;
-    batch = (struct batch){
+    struct batch batch = {
         .ns = ns, .keys = keys, .n = n, .values = values, .results = results, .loader = loader, .arg = arg
     };
-    result = load_batch(&batch, &options);
-    if (result != LIBCACHE_OK)
-        return result;
+    int first_error = load_batch(&batch, options, later);
+
     for (size_t i = 0; i < n && first_error == LIBCACHE_OK; i++)
         if (results[i] < 0)
             first_error = results[i];
     return first_error;
 }
 
-int libcache_warm(libcache_ns *ns, const libcache_slice *keys, size_t n, size_t batch, libcache_many_loader loader,
-                  void *arg, int (*progress)(void *arg, size_t done, size_t n), const libcache_load_options *given)
+int libcache_get_or_load_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libcache_value *values,
+                              int *results, libcache_many_loader loader, void *arg, const libcache_load_options *given)
 {
     libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
-    libcache_value *values;
-    int first_error = LIBCACHE_OK, *results;
 
-    if (!ns || (n && !keys) || !batch || !loader || (given && !options_read(&options, sizeof options, given)))
+    if (!ns || (n && (!keys || !values || !results)) || !loader ||
+        (given && !options_read(&options, sizeof options, given)) || (options.flags & LIBCACHE_NO_BLOCK))
         return LIBCACHE_EINVAL;
-    if (batch > n)
-        batch = n ? n : 1;
-    values = memory_zero(&ns->cache->allocator, batch * (sizeof *values + sizeof *results));
-    if (!values)
-        return LIBCACHE_ENOMEM;
-    results = (int *)(void *)(values + batch);
-    for (size_t from = 0; from < n; from += batch) {
-        size_t m = n - from < batch ? n - from : batch;
-        struct batch b = {
-            .ns = ns, .keys = keys + from, .n = m, .values = values, .results = results, .loader = loader, .arg = arg
-        };
-        int result = load_batch(&b, &options);
-        for (size_t i = 0; i < m && result == LIBCACHE_OK; i++)
-            result = results[i] < 0 ? results[i] : LIBCACHE_OK;
-        if (first_error == LIBCACHE_OK)
-            first_error = result;
-        if (progress && progress(arg, from + m, n) != 0)
-            break;
-    }
-    for (size_t i = 0; i < batch; i++)
-        libcache_release_value(&values[i]);
-    memory_free(&ns->cache->allocator, values);
-    return first_error;
+    return n ? load_many(ns, keys, n, values, results, loader, arg, &options, 1) : LIBCACHE_OK;
 }

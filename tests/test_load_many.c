@@ -1,5 +1,5 @@
 /*
- * Batches of loads: one call of the loader for what is missing, one flight a key; and warming up. SPDX-License-Identifier: MIT
+ * Batches of loads: one call of the loader for what is missing, one flight a key. SPDX-License-Identifier: MIT
  */
 #include "support/loads.h"
 
@@ -448,72 +448,6 @@ START_TEST(batches_that_wait_for_each_others_keys_load_each_once_when_the_leader
 }
 END_TEST
 
-/* ---- Warming up ------------------------------------------------------------------------------------------------------------ */
-
-struct progress {
-    struct source source; /* the loader's argument is also progress's */
-    size_t calls, last, stop_at;
-};
-
-static int note_progress(void *arg, size_t done, size_t n)
-{
-    struct progress *p = arg;
-
-    ck_assert_uint_eq(n, 26);
-    ck_assert_uint_gt(done, p->last);
-    p->last = done;
-    return ++p->calls == p->stop_at;
-}
-
-START_TEST(warming_up_loads_in_batches_tells_how_far_it_is_and_can_be_stopped)
-{
-    struct rig rig;
-    struct batch b;
-    struct progress p = { .source = { .text = "v" } };
-
-    rig_up(&rig);
-    batch_init(&b, rig.ns, "abcdefghijklmnopqrstuvwxyz", &p.source);
-    put(rig.ns, "c", "fresh");
-    p.stop_at = 2;
-    ck_result(libcache_warm(rig.ns, b.keys, 26, 10, source_load_many, &p, note_progress, NULL), LIBCACHE_OK);
-    ck_assert_uint_eq(p.last, 20);
-    ck_assert_uint_eq(p.source.calls, 2);
-    ck_assert_uint_eq(p.source.keys, 19);
-    ck_value(rig.ns, "c", "fresh");
-    ck_value(rig.ns, "t", "v");
-    ck_result(look(rig.ns, "u"), LIBCACHE_MISS);
-    p.last = p.calls = p.stop_at = 0;
-    ck_result(libcache_warm(rig.ns, b.keys, 26, 10, source_load_many, &p, note_progress, NULL), LIBCACHE_OK);
-    ck_assert_uint_eq(p.calls, 3);
-    ck_assert_uint_eq(p.last, 26);
-    ck_assert_str_eq(p.source.asked, "u v w x y z");
-    ck_result(libcache_warm(rig.ns, b.keys, 26, 100, source_load_many, &p, NULL, NULL), LIBCACHE_OK);
-    ck_result(libcache_warm(rig.ns, NULL, 0, 10, source_load_many, &p, NULL, NULL), LIBCACHE_OK);
-    ck_assert_uint_eq(p.source.calls, 3);
-    ck_result(libcache_warm(rig.ns, b.keys, 26, 0, source_load_many, &p, NULL, NULL), LIBCACHE_EINVAL);
-    ck_result(libcache_warm(rig.ns, b.keys, 26, 1, NULL, &p, NULL, NULL), LIBCACHE_EINVAL);
-    ck_result(libcache_warm(NULL, b.keys, 26, 1, source_load_many, &p, NULL, NULL), LIBCACHE_EINVAL);
-    source_done(&p.source);
-    rig_down(&rig);
-}
-END_TEST
-
-START_TEST(warming_up_goes_on_after_a_failure_and_gives_the_first)
-{
-    struct rig rig;
-    struct batch b;
-    struct source source = { .text = "v", .fails_for = "b" };
-
-    rig_up(&rig);
-    batch_init(&b, rig.ns, "abcdef", &source);
-    ck_result(libcache_warm(rig.ns, b.keys, 6, 2, source_load_many, &source, NULL, NULL), LIBCACHE_ELOAD);
-    ck_value(rig.ns, "f", "v");
-    ck_assert_uint_eq(rig_stats(&rig).loads, 5);
-    source_done(&source);
-    rig_down(&rig);
-}
-END_TEST
-
 int main(void)
 {
     return RUN_TESTS("load_many", the_loader_gets_what_is_missing_and_nothing_else_at_once,
@@ -528,7 +462,5 @@ int main(void)
                      what_others_are_loading_is_waited_for_after_the_rest_was_loaded,
                      a_batch_that_has_waited_for_long_enough_loads_for_itself,
                      a_key_that_comes_to_be_ours_is_loaded_before_others_are_waited_for,
-                     batches_that_wait_for_each_others_keys_load_each_once_when_the_leader_gives_up,
-                     warming_up_loads_in_batches_tells_how_far_it_is_and_can_be_stopped,
-                     warming_up_goes_on_after_a_failure_and_gives_the_first);
+                     batches_that_wait_for_each_others_keys_load_each_once_when_the_leader_gives_up);
 }

@@ -291,9 +291,11 @@ static void warm(struct worker *w, struct many_keys *many, unsigned space)
     libcache_load_options options = load_options(w, &wait_ms);
     struct query *q = query_for(w);
     struct call call = call_begin(w, EVENT_GET_OR_LOAD);
-    int result = libcache_warm(w->spaces[space], many->slices, many->n, 1 + dice_below(&w->dice, 4), load_rows, q,
-                               no_progress, &options);
+    int result;
 
+    options.concurrency = dice_below(&w->dice, 4); /* its jobs run when it has returned */
+    result = libcache_warm(w->spaces[space], many->slices, many->n, 1 + dice_below(&w->dice, 4), load_rows, q,
+                           no_progress, &options);
     call_end_within(w, &call, many->keys[0], 6 * many->n, wait_of(q, wait_ms * many->n), many->n * exchanges(1), "warm");
     note_failures(w, q);
     if (result != LIBCACHE_OK && result != LIBCACHE_ELOAD)
