@@ -594,7 +594,8 @@ typedef struct libcache_load_options {
     void *(*keep)(void *arg);    /* a refresh in the background runs later: what the loader gets then. NULL: arg itself, which
                                     must live until it has run */
     void (*drop)(void *kept);    /* it has run */
-    uint64_t soft_ttl_ms;        /* what is older is stale for this call: instead of the policy's soft_ttl. 0: the policy's */
+    uint64_t soft_ttl_ms;        /* what is older is stale for this call: instead of the policy's soft_ttl. 0: the policy's; at most
+                                    LIBCACHE_TTL_MAX_MS */
     size_t concurrency;          /* libcache_warm: so many batches at once at most. 0 or 1: one after the other */
 } libcache_load_options;
 

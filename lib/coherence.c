@@ -361,7 +361,7 @@ int coherence_invalidate(struct coherence *c, const struct name *names, size_t n
         applied = coherence_distrust(c, no_wait);
     if (result != LIBCACHE_OK)
         coherence_owe(c, names, n);
-    else if (load_relaxed(&c->upper->owed_to))
+    else if (owed_any(c))
         owed_pay(c, deadline);
     if (there)
         *there = gone > here ? gone : here;

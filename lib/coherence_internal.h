@@ -68,7 +68,8 @@ int coherence_apply(struct coherence *c, const struct mirror *m, const struct lo
 /* Goes on forgetting old marks in Redis, where there are too many. */
 void coherence_keep_small(struct coherence *c, const struct log_page *page, uint64_t deadline);
 
-/* owed.c: tells Redis what it is owed, if anything is. */
+/* owed.c: tells Redis what it is owed, if anything is. owed_any: 1: something is. */
+int owed_any(const struct coherence *c);
 void owed_pay(struct coherence *c, uint64_t deadline);
 
 /* listener.c */

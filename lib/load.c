@@ -536,7 +536,9 @@ void load_begin_many(libcache_ns *ns, const libcache_slice *keys, size_t n, libc
         if (results[i] != LIBCACHE_OK)
             continue;
         memset(&b, 0, sizeof b);
-        read_load_options(options, ns, &b);
+        results[i] = read_load_options(options, ns, &b);
+        if (results[i] != LIBCACHE_OK)
+            continue;
         b.flags |= LIBCACHE_NO_BLOCK;
         b.later = 1;
         b.ns = ns;

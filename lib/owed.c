@@ -10,7 +10,8 @@
  * tells it what is owed. Killed after telling and before noting it: it is told again, which costs misses.
  *
  * Every change is under the marks lock, in an order that may be cut anywhere: bytes before `to`; `all` before the queue is
- * emptied; emptied by to = from = 0 in this order, and from > to means empty.
+ * emptied; emptied by to = from = 0 in this order, and from > to means empty. Who died between `all` and the queue has left `all` alone,
+ * so either of them says that something is owed.
  */
 #include "coherence_internal.h"
 
@@ -43,8 +44,8 @@ static void owe_one(struct upper *u, const struct name *name)
     uint64_t from = u->owed_from, to = u->owed_to, telling = u->owed_telling;
 
     if (u->owed_all) {
-        if (!++u->owed_all) /* who is telling it just now has not told this */
-            u->owed_all = 1;
+        uint32_t often = u->owed_all + 1; /* who is telling it just now has not told this */
+        store_relaxed(&u->owed_all, often ? often : 1);
         return;
     }
     if (from > to || to > room)
@@ -53,7 +54,8 @@ static void owe_one(struct upper *u, const struct name *name)
     name_write(bytes, name);
     if (name->kind == NAME_ALL || size > room - to) {
         if (name->kind == NAME_ALL || !has(u, telling, to, bytes, size)) {
-            u->owed_all = 1;
+            store_relaxed(&u->owed_all, 1);
+            hook(HOOK_OWED_ALL);
             store_relaxed(&u->owed_to, 1);
             store_relaxed(&u->owed_from, 0);
         }
@@ -109,12 +111,22 @@ static void paid(struct coherence *c, size_t size, uint32_t all)
             store_relaxed(&u->owed_to, 0);
             store_relaxed(&u->owed_from, 0);
             u->owed_telling = 0;
+            hook(HOOK_OWED_PAID);
         }
         if (all)
-            u->owed_all = 0;
+            store_relaxed(&u->owed_all, 0);
     } else if (!u->owed_all) {
         store_relaxed(&u->owed_from, u->owed_from + size);
     }
+    l1_unlock_marks(c->l1);
+}
+
+/* It could not be told: all of it will be told later than whatever is owed until then, so the same name is again there once. */
+static void not_paid(struct coherence *c)
+{
+    if (l1_lock_marks(c->l1, 0) != LIBCACHE_OK)
+        return;
+    c->upper->owed_telling = 0;
     l1_unlock_marks(c->l1);
 }
 
@@ -162,14 +174,21 @@ static void pay_locked(struct coherence *c, uint64_t deadline)
         if (!n)
             break;
     }
+    if (result != LIBCACHE_OK)
+        not_paid(c);
     memory_free(c->allocator, copy);
+}
+
+int owed_any(const struct coherence *c)
+{
+    return load_acquire(&c->upper->owed_to) || load_relaxed(&c->upper->owed_all);
 }
 
 void owed_pay(struct coherence *c, uint64_t deadline)
 {
     int died = 0;
 
-    if (!load_acquire(&c->upper->owed_to) || lock_take(&c->upper->paying, 0, &died) != LIBCACHE_OK)
+    if (!owed_any(c) || lock_take(&c->upper->paying, 0, &died) != LIBCACHE_OK)
         return;
     pay_locked(c, deadline);
     lock_give(&c->upper->paying);

@@ -109,6 +109,35 @@ START_TEST(what_redis_could_not_be_told_it_is_told_later)
 }
 END_TEST
 
+START_TEST(what_redis_refuses_to_be_told_is_owed_once_however_often_it_is_tried)
+{
+    struct stage stage;
+    struct host *a, *b;
+    char answer[200];
+    uint64_t owed;
+
+    stage_up(&stage, 2);
+    a = &stage.host[0];
+    b = &stage.host[1];
+    ck_result(load(b, "key", "old", "tag"), LIBCACHE_OK);
+    REDIS(&stage.redis, answer, "CONFIG", "SET", "maxmemory", "1"); /* reads are answered, changes are not */
+    ck_assert_int_lt(invalidate_tag(a->cache, "tag"), 0);
+    owed = stats_of(a).owed_bytes;
+    ck_assert_uint_gt(owed, 0);
+    for (int i = 0; i < 5; i++) {
+        hear_again(a);
+        ck_assert_int_lt(invalidate_tag(a->cache, "tag"), 0);
+        ck_assert_uint_eq(stats_of(a).owed_bytes, owed);
+    }
+    REDIS(&stage.redis, answer, "CONFIG", "SET", "maxmemory", "0");
+    hear_again(a);
+    ck_assert_uint_eq(stats_of(a).owed_bytes, 0);
+    hear_again(b);
+    ck_result(look(b->ns, "key"), LIBCACHE_MISS);
+    stage_down(&stage);
+}
+END_TEST
+
 START_TEST(a_set_that_redis_could_not_be_told_is_owed_as_an_invalidation)
 {
     struct stage stage;
@@ -425,6 +454,7 @@ int main(void)
     return RUN_TESTS("coherence_away", a_load_that_a_change_overtakes_is_not_served_after_it,
                      a_load_that_began_earlier_does_not_replace_what_a_later_one_has_stored,
                      what_redis_could_not_be_told_it_is_told_later,
+                     what_redis_refuses_to_be_told_is_owed_once_however_often_it_is_tried,
                      a_set_that_redis_could_not_be_told_is_owed_as_an_invalidation, more_than_fits_becomes_everything,
                      what_is_owed_outlives_who_owed_it_and_another_process_pays,
                      what_the_last_news_does_not_cover_is_served_for_max_staleness_and_no_longer,

@@ -201,10 +201,65 @@ START_TEST(who_dies_while_owing_or_paying_leaves_a_queue_that_can_be_read)
 }
 END_TEST
 
+static void do_owe_everything(struct host *host)
+{
+    redis_server_kill(away);
+    libcache_invalidate_all(host->cache, 0);
+}
+
+/* It is alone in the queue's head then, with no queue behind it. */
+START_TEST(who_dies_at_everything_leaves_it_owed_and_what_comes_later_too)
+{
+    for (int paying = 0; paying < 2; paying++) {
+        const char *name = segment_name("everything");
+        struct stage stage;
+        struct host *a, *b;
+        char answer[200];
+        stage_up(&stage, 0);
+        a = &stage.host[0];
+        b = &stage.host[1];
+        stage.n = 2;
+        prepare_named(a, &stage.redis, 0, name);
+        stage_open_host(a);
+        stage_prepare_host(b, &stage.redis, 1);
+        stage_open_host(b);
+        hear(a);
+        hear(b);
+        ck_result(load(b, "key", "old", "tag"), LIBCACHE_OK);
+        REDIS(&stage.redis, answer, "SAVE");
+        if (!paying) {
+            struct redis_server its = stage.redis;
+            away = &its;
+            child_dies(&stage, name, HOOK_OWED_ALL, do_owe_everything);
+            redis_server_kill(&stage.redis);
+        } else {
+            redis_server_kill(&stage.redis);
+            ck_assert_int_lt(libcache_invalidate_all(a->cache, 0), 0);
+            REDIS_AGAIN(&stage.redis, REDIS_KEPT);
+            fake_clock_advance(&a->rig.clock, 10);
+            child_dies(&stage, name, HOOK_OWED_PAID, do_hear);
+            hear_again(b);
+            ck_result(load(b, "key", "old", "tag"), LIBCACHE_OK);
+            REDIS(&stage.redis, answer, "SAVE");
+            redis_server_kill(&stage.redis);
+            ck_assert_int_lt(invalidate_tag(a->cache, "tag"), 0);
+        }
+        REDIS_AGAIN(&stage.redis, REDIS_KEPT);
+        fake_clock_advance(&a->rig.clock, 10);
+        hear_again(a);
+        hear_again(b);
+        ck_result(look(b->ns, "key"), LIBCACHE_MISS);
+        stage_down(&stage);
+        ck_result(libcache_remove_segment(name, NULL), LIBCACHE_OK);
+    }
+}
+END_TEST
+
 int main(void)
 {
     return RUN_TESTS("coherence_deaths_hooks",
                      who_dies_in_the_middle_of_beginning_an_epoch_leaves_a_host_that_can_go_on,
                      who_dies_between_redis_and_l1_has_told_everybody_all_the_same,
-                     who_dies_while_owing_or_paying_leaves_a_queue_that_can_be_read);
+                     who_dies_while_owing_or_paying_leaves_a_queue_that_can_be_read,
+                     who_dies_at_everything_leaves_it_owed_and_what_comes_later_too);
 }

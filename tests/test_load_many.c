@@ -168,6 +168,7 @@ START_TEST(bad_keys_of_a_batch_are_their_own_affair)
 {
     struct rig rig;
     struct source source = { .text = "v" };
+    libcache_load_options options = LIBCACHE_LOAD_OPTIONS_INIT;
     struct batch b;
 
     rig_up(&rig);
@@ -181,6 +182,11 @@ START_TEST(bad_keys_of_a_batch_are_their_own_affair)
     ck_result(libcache_get_or_load_many(NULL, b.keys, 1, b.values, b.results, source_load_many, &source, NULL), LIBCACHE_EINVAL);
     ck_result(libcache_get_or_load_many(rig.ns, b.keys, 1, b.values, b.results, NULL, &source, NULL), LIBCACHE_EINVAL);
     ck_result(libcache_get_or_load_many(rig.ns, NULL, 1, b.values, b.results, source_load_many, &source, NULL), LIBCACHE_EINVAL);
+    options.soft_ttl_ms = LIBCACHE_TTL_MAX_MS + 1;
+    ck_result(libcache_get_or_load_many(rig.ns, b.keys, 1, b.values, b.results, source_load_many, &source, &options), LIBCACHE_EINVAL);
+    options.soft_ttl_ms = 0;
+    options.flags = 1u << 30;
+    ck_result(libcache_get_or_load_many(rig.ns, b.keys, 1, b.values, b.results, source_load_many, &source, &options), LIBCACHE_EINVAL);
     rig_down(&rig);
 }
 END_TEST

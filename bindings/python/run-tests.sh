@@ -69,7 +69,8 @@ done
 command -v redis-server >/dev/null || echo "    without redis-server: its tests are skipped"
 ignored=()
 has hypothesis || ignored+=(--ignore=test_values.py --ignore=test_model.py --ignore=test_keys.py)
-has pytest_asyncio || ignored+=(--ignore=test_async.py --ignore=test_decorator_async.py --ignore=test_servers.py --ignore=test_example.py)
+has pytest_asyncio || ignored+=(--ignore=test_async.py --ignore=test_decorator_async.py --ignore=test_servers.py --ignore=test_example.py
+    --ignore=test_reentry.py)
 run_pytest release "${ignored[@]}" || fail tests
 
 [ "$mode" = all ] || exit 0
@@ -81,7 +82,7 @@ if [ -e "$asan" ]; then
     LD_PRELOAD=$asan ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1:allocator_may_return_null=1 PYTHONMALLOC=malloc \
         LIBCACHE_TEST_EXAMPLES=8 run_pytest asan "${ignored[@]}" test_values.py test_cache.py test_codecs.py test_async.py test_model.py \
         test_keys.py test_decorator.py test_decorator_loads.py test_decorator_async.py test_decorator_redis.py test_fastapi.py \
-        test_responses.py \
+        test_responses.py test_reentry.py \
         -k "not claim_takes_no_memory" || fail "AddressSanitizer"
 else
     skip "there is no libasan"

@@ -38,6 +38,8 @@ enum hook_point {
     HOOK_OWED_TOLD,       /* Redis was told what it is owed, which is not yet noted */
     HOOK_FLIGHT_TAKEN,    /* a flight's fields are written, its word not yet */
     HOOK_LOOKED,          /* a load has looked in Redis, where there is no L1; its flight is not yet taken */
+    HOOK_OWED_ALL,        /* "everything" is owed, the queue is not yet emptied */
+    HOOK_OWED_PAID,       /* the queue is emptied, "everything" not yet taken back */
     HOOK_ALL_POINTS
 };
 

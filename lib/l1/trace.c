@@ -121,8 +121,9 @@ int trace_note(const struct l1 *l1, uint32_t space, const void *key, size_t key_
     hash = siphash(wish.secret, space, key, key_size);
     if (hash <= wish.threshold) {
         const uint64_t words[3] = { hash,
-                                    (value_size & L1_VALUE_MAX) | (uint64_t)key_size << SIZE_BITS |
-                                        (uint64_t)what << WHAT_SHIFT | (uint64_t)space << SPACE_SHIFT,
+                                    (value_size < L1_VALUE_MAX ? value_size : L1_VALUE_MAX) |
+                                        (uint64_t)key_size << SIZE_BITS | (uint64_t)what << WHAT_SHIFT |
+                                        (uint64_t)space << SPACE_SHIFT,
                                     now > begun_ms ? now - begun_ms : 0 };
         write_down(l1, wish.id, words);
     }
@@ -131,31 +132,40 @@ int trace_note(const struct l1 *l1, uint32_t space, const void *key, size_t key_
 
 /* ---- The reader ------------------------------------------------------------------------------------------------------ */
 
-static int is_busy(const struct l1 *l1, const struct trace_area *area)
+/* Whose trace is in the way; 0: none is. Looks at a file and at the host's clock: not under the lock. */
+static uint32_t who_traces(const struct l1 *l1, const struct trace_area *area, uint64_t *id)
 {
-    return load_acquire(&area->id) && l1_time(l1) < load_relaxed(&area->until_ms) &&
-           process_lives((pid_t)load_relaxed(&area->pid), load_relaxed(&area->start));
+    uint32_t pid;
+
+    *id = load_acquire(&area->id);
+    pid = load_relaxed(&area->pid);
+    if (!*id || l1_time(l1) >= load_relaxed(&area->until_ms) || !process_lives((pid_t)pid, load_relaxed(&area->start)))
+        return 0;
+    return pid;
 }
 
 int trace_begin(struct l1 *l1, const struct trace_wish *wish, struct trace_reader *reader, uint32_t *pid)
 {
     struct trace_area *area = l1->trace;
-    uint64_t now;
-    int died, result;
+    uint64_t before, there, now, start = process_start(getpid());
+    int died;
 
     *pid = 0;
     if (l1->read_only)
         return LIBCACHE_EACCESS;
     l1_notice_fork(l1);
-    result = lock_take(&l1->head->spaces_lock, l1->lock_wait_ms, &died);
-    if (result != LIBCACHE_OK)
+    *pid = who_traces(l1, area, &before);
+    if (*pid)
         return LIBCACHE_EBUSY;
-    if (is_busy(l1, area)) {
+    now = l1_time(l1);
+    if (lock_take(&l1->head->spaces_lock, l1->lock_wait_ms, &died) != LIBCACHE_OK)
+        return LIBCACHE_EBUSY;
+    there = load_acquire(&area->id);
+    if (there && there != before) { /* somebody was faster */
         *pid = load_relaxed(&area->pid);
         lock_give(&l1->head->spaces_lock);
         return LIBCACHE_EBUSY;
     }
-    now = l1_time(l1);
     store_release(&area->id, 0);
     fence_release();
     store_relaxed(&area->secret[0], wish->secret[0]);
@@ -164,7 +174,7 @@ int trace_begin(struct l1 *l1, const struct trace_wish *wish, struct trace_reade
     store_relaxed(&area->space, wish->space);
     store_relaxed(&area->begun_ms, now);
     store_relaxed(&area->pid, (uint32_t)getpid());
-    store_relaxed(&area->start, process_start(getpid()));
+    store_relaxed(&area->start, start);
     store_relaxed(&area->dropped, 0);
     store_relaxed(&area->until_ms, now + wish->lease_ms);
     *reader = (struct trace_reader){ .id = wish->id, .read = load_acquire(&area->next), .lease_ms = wish->lease_ms };

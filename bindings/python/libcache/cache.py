@@ -58,10 +58,13 @@ class Namespace(_core.Namespace):
             if refreshes and isinstance(error, Exception):
                 return older
             raise
-        if loaded is MISSING:
-            load.commit(None, ttl, tags, negative=True)
-            return default
-        load.commit(loaded, ttl, tags)
+        try:
+            if loaded is MISSING:
+                load.commit(None, ttl, tags, negative=True)
+                return default
+            load.commit(loaded, ttl, tags)
+        finally:
+            load.abort(False)  # what cannot be stored lets nobody wait; after a commit this is nothing
         return loaded
 
 
@@ -91,10 +94,13 @@ class AsyncNamespace(_core.AsyncNamespace):
             if refreshes and isinstance(error, Exception):
                 return older
             raise
-        if loaded is MISSING:
-            await load.commit_async(None, ttl, tags, negative=True)
-            return default
-        await load.commit_async(loaded, ttl, tags)
+        try:
+            if loaded is MISSING:
+                await load.commit_async(None, ttl, tags, negative=True)
+                return default
+            await load.commit_async(loaded, ttl, tags)
+        finally:
+            load.abort_soon(False)
         return loaded
 
 
@@ -143,6 +149,12 @@ class Lock:
         self.free()
 
 
+def _retrieved(reply: Any) -> None:
+    """Nobody waits for it: that it failed is no news."""
+    if not reply.cancelled():
+        reply.exception()
+
+
 class AsyncLock:
     """The same for an event loop: `async with cache.aio.lock(...)`. Who waits is woken when the lock is given back."""
 
@@ -153,11 +165,15 @@ class AsyncLock:
 
     async def take(self, wait: Seconds | None = None) -> bool:
         """Whether it is yours now. Waits for `wait` seconds at most; other tasks run meanwhile."""
-        reply = self._cache.lock_take_async(self.name, self.ttl, self.wait if wait is None else wait, self.owner)
+        reply: Any = self._cache.lock_take_async(self.name, self.ttl, self.wait if wait is None else wait, self.owner)
         try:
             taken = await reply
         except asyncio.CancelledError:
             self._cache.lock_leave(reply)
+            # It may have come in the same turn of the loop: then it is ours, and nobody else gives it back.
+            if reply.done() and not reply.cancelled() and reply.exception() is None and (came := reply.result()) is not None:
+                freed: Any = self._cache.lock_free_async(self.name, came)
+                freed.add_done_callback(_retrieved)
             raise
         if taken is not None:
             self.owner = taken

@@ -187,15 +187,20 @@ def _name_of(function: Any, given: Optional[str], version: Union[str, int, None]
 # ---- The decorator -------------------------------------------------------------------------------------------------------------------
 
 
-def _check_function(function: Any) -> None:
+def _check_function(function: Any, named: bool) -> None:
     if isinstance(function, (staticmethod, classmethod)):
         raise TypeError(f"put @cached below @{type(function).__name__}, next to the function")
     if isinstance(function, property):
         raise TypeError("put @cached below @property, next to the function")
+    if inspect.ismethod(function) and not named:
+        raise TypeError(
+            f"cached: {function.__qualname__} is bound to an object, which would be no part of the key: decorate the function in its "
+            "class, or give it a name= that says which object it is"
+        )
     if not callable(function):
         raise TypeError(f"cached: {function!r} is not a function")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(f"{function.__qualname__} is a generator: what it yields cannot be cached; return a list")
+        raise TypeError(f"{getattr(function, '__qualname__', function)} is a generator: what it yields cannot be cached; return a list")
     if isinstance(function, type):
         raise TypeError(f"cached: {function.__qualname__} is a class; cache a function that makes it")
 
@@ -318,7 +323,7 @@ def cached(
     """
 
     def decorate(function: Any) -> Any:
-        _check_function(function)
+        _check_function(function, name is not None)
         own_name = _name_of(function, name, version)
         kinds = exceptions if isinstance(exceptions, tuple) else (exceptions,)
         if not all(isinstance(kind, builtin_type) and issubclass(kind, Exception) for kind in kinds):

@@ -119,7 +119,7 @@ _FIXED: dict[type, Rule] = {
     ipaddress.IPv6Address: ("IPv6Address", str),
     ipaddress.IPv4Network: ("IPv4Network", str),
     ipaddress.IPv6Network: ("IPv6Network", str),
-    datetime.timezone: ("timezone", lambda o: str(o)),
+    datetime.timezone: ("timezone", lambda o: (o.utcoffset(None), o.tzname(None))),
     type(Ellipsis): ("Ellipsis", None),
 }
 

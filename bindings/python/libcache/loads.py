@@ -80,7 +80,7 @@ class Loads:
         self.wait = options.wait if options.lock else 0.001
         self.negative_ttl = ns.policy()["negative_ttl"]
         self.make_tags = _tag_maker(options.tags, self.signature, name)
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a finalizer, or a signal's handler, may call in the middle of it
         self.flights: dict[bytes, Flight] = {}
         self.refreshing: set[bytes] = set()
         self.counts = dict.fromkeys(("hits", "misses", "stale", "refreshes", "errors"), 0)
@@ -88,7 +88,7 @@ class Loads:
 
     def forked(self) -> None:
         """In the child: calls that were under way are the parent's."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.flights = {}
         self.refreshing = set()
 

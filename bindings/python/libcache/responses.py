@@ -163,7 +163,8 @@ def cached_response(
     """Caches what an endpoint answers to GET and HEAD.
 
     vary         request headers that the answer depends on; their values are in the key, as a digest
-    private      Cache-Control says private: browsers may keep it, proxies must not
+    private      Cache-Control says private: browsers may keep it, proxies must not. So it does to a request with Authorization or Cookie
+                 that `vary` does not name, whatever this says
     credentials  False: a request with Authorization or Cookie is not answered from the cache, nor kept in it, unless `vary` names that
                  header. True: the answer does not depend on them but through the endpoint's arguments
     max_age      seconds for Cache-Control. Default: what is left of the TTL
@@ -217,7 +218,7 @@ def cached_response(
             etag, when, status, raw, body = await kept(*args, **{**kwargs, _VARY: values, _SEEN: seen})
             if etag is None:
                 return body
-            said = _headers(etag, when, life, max_age, private, headers, seen)
+            said = _headers(etag, when, life, max_age, private or _has_credentials(request, headers), headers, seen)
             timings = request.scope.get(TIMINGS)
             if timings is not None:
                 timings.append(f"cache;desc={said['x-cache']}")

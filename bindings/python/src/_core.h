@@ -205,6 +205,7 @@ struct aio {
 struct load {
     PyObject_HEAD struct ns *ns;
     libcache_load *handle; /* NULL: ended; taken by atomic exchange */
+    pid_t pid;             /* whose it is: a forked child has a copy, which it must not end */
 };
 
 /* Around what may wait: the handle stays open meanwhile, and the GIL is given away. */

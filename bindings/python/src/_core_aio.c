@@ -388,12 +388,14 @@ static PyObject *aio_begin(PyObject *self, PyObject *const *args, Py_ssize_t n, 
     struct text k;
     int refresh, found;
 
-    if (read_args("begin", args, n, kwnames, names, 4, 1, 2, given) < 0 || ns_check(ns) < 0 ||
-        text_of(given[0], &k, "key") < 0 || ms_of_unsigned(given[1], &wait_ms, "wait") < 0 ||
-        ms_of(given[3], &soft_ttl_ms, "soft_ttl", 0) < 0 || (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0)
+    if (read_args("begin", args, n, kwnames, names, 4, 1, 2, given) < 0 || text_of(given[0], &k, "key") < 0 ||
+        ms_of_unsigned(given[1], &wait_ms, "wait") < 0 || ms_of(given[3], &soft_ttl_ms, "soft_ttl", 0) < 0 ||
+        (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0 || ns_check(ns) < 0)
         return NULL;
     if (!refresh && !soft_ttl_ms && !ns->watched && (found = ns_look(ns, given[0], &k, &value)) != 0)
         return found < 0 ? NULL : done_new(ns->st, make_begun(ns, LIBCACHE_HIT, value, NULL, 0));
+    if (ns_check(ns) < 0) /* a hook may have closed the cache */
+        return NULL;
     if (!given[1] || given[1] == Py_None) {
         libcache_read_policy(ns->handle, &policy);
         wait_ms = policy.load_timeout_ms < UINT32_MAX ? (unsigned)policy.load_timeout_ms : UINT32_MAX;

@@ -36,6 +36,7 @@ struct port {
     struct list done;
     int closed;
     int fd;
+    pid_t pid;
     unsigned references; /* atomic */
 };
 
@@ -52,8 +53,21 @@ struct port *port_open(void)
     }
     pthread_mutex_init(&port->lock, NULL);
     list_clear(&port->done);
+    port->pid = getpid();
     port->references = 1;
     return port;
+}
+
+int port_is_mine(const struct port *port)
+{
+    return port->pid == getpid();
+}
+
+/* Its lock may be held by a thread that is not there; what lies in it, and what its descriptor says, are for the parent. */
+void port_leave(struct port *port)
+{
+    close(port->fd);
+    port->fd = -1;
 }
 
 void port_hold(struct port *port)

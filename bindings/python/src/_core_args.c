@@ -39,7 +39,8 @@ static double read_ms(PyObject *object, const char *what)
                      Py_TYPE(object)->tp_name);
         return NAN;
     }
-    seconds = PyFloat_AsDouble(object);
+    /* Of an int its digits: __float__ of a subclass could do anything, such as close the cache. */
+    seconds = PyLong_Check(object) ? PyLong_AsDouble(object) : PyFloat_AS_DOUBLE(object);
     if (seconds == -1.0 && PyErr_Occurred())
         return NAN;
     if (isnan(seconds))

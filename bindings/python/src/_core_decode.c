@@ -30,10 +30,10 @@ static PyObject *bad(struct reader *r, const char *why)
     return NULL;
 }
 
-/* An exception of a constructor's becomes ours, except for what says nothing of the data. */
+/* An exception of a constructor's becomes ours, except for what says nothing of the data: what a signal's handler raises, too. */
 static PyObject *refused(struct reader *r, const char *why)
 {
-    if (PyErr_ExceptionMatches(PyExc_MemoryError) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
+    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError))
         return NULL;
     PyErr_Clear();
     return bad(r, why);

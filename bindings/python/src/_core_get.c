@@ -19,6 +19,8 @@ static __attribute__((noinline)) PyObject *get_further(struct ns *ns, const stru
     PyObject *value;
     int result;
 
+    if (ns_check(ns) < 0) /* a hook that could not decode what was at hand may have closed the cache */
+        return NULL;
     value_start(&v);
     if (ns->remote) {
         WITHOUT_GIL_BEGIN(ns->cache)
@@ -139,7 +141,8 @@ int ns_look_many(struct ns *ns, PyObject *keys, PyObject *into, PyObject **missi
     while (*missing && (key = PyIter_Next(iterator))) {
         PyObject *value = NULL;
         struct text k;
-        int found = text_of(key, &k, "key") < 0 ? -1 : ns_look(ns, key, &k, &value);
+        /* What gives the keys, and hooks, may close the cache. */
+        int found = ns_check(ns) < 0 || text_of(key, &k, "key") < 0 ? -1 : ns_look(ns, key, &k, &value);
         if (found > 0)
             found = PyDict_SetItem(into, key, value);
         else if (found == 0)
@@ -191,7 +194,10 @@ PyObject *ns_get_many(PyObject *self, PyObject *keys)
     if (ns_check(ns) < 0 || !(into = PyDict_New()))
         return NULL;
     if (ns_look_many(ns, keys, into, &missing) == 0) {
-        found = PyList_GET_SIZE(missing) ? get_many_further(ns, missing, into) : Py_NewRef(into);
+        if (!PyList_GET_SIZE(missing))
+            found = Py_NewRef(into);
+        else if (ns_check(ns) == 0)
+            found = get_many_further(ns, missing, into);
         Py_DECREF(missing);
     }
     Py_DECREF(into);

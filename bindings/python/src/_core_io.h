@@ -87,6 +87,8 @@ struct port *port_open(void); /* NULL: no descriptor to be had */
 void port_hold(struct port *port);
 void port_drop(struct port *port);
 int port_fd(const struct port *port);
+int port_is_mine(const struct port *port);    /* 0: made before a fork, by the parent */
+void port_leave(struct port *port);           /* in a forked child: forgets the parent's */
 void port_close(struct port *port);           /* its loop is gone: what comes from now on is put with the orphans */
 struct request *port_take(struct port *port); /* all that is done, oldest first; the descriptor is read */
 

@@ -2,6 +2,7 @@
 #include "_core_port.h"
 
 #include <stddef.h>
+#include <unistd.h>
 
 static struct load *load_new(struct ns *ns, libcache_load *handle)
 {
@@ -13,12 +14,15 @@ static struct load *load_new(struct ns *ns, libcache_load *handle)
     }
     load->ns = (struct ns *)Py_NewRef((PyObject *)ns);
     load->handle = handle;
+    load->pid = getpid();
     return load;
 }
 
 static libcache_load *take_handle(struct load *load)
 {
-    return __atomic_exchange_n(&load->handle, NULL, __ATOMIC_ACQ_REL);
+    libcache_load *handle = __atomic_exchange_n(&load->handle, NULL, __ATOMIC_ACQ_REL);
+
+    return load->pid == getpid() ? handle : NULL; /* in a forked child: it is the parent's, who is still at it */
 }
 
 PyObject *make_begun(struct ns *ns, int result, PyObject *value, libcache_load *handle, uint32_t flags)
@@ -45,7 +49,8 @@ PyObject *begin_result(struct ns *ns, int result, libcache_value *v, libcache_lo
     if (result == LIBCACHE_HIT || result == LIBCACHE_STALE) {
         value = ns_decode_flagged(ns, v);
         if (!value && PyErr_Occurred()) {
-            libcache_load_abort(handle, 0);
+            if (handle)
+                abort_behind(ns, handle, 0); /* which knows whether the cache is still open */
             return NULL;
         }
         if (!value && !handle)
@@ -65,9 +70,10 @@ PyObject *ns_begin(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject
     int refresh, result, found;
     struct text k;
 
-    if (read_args("begin", args, n, kwnames, names, 4, 1, 2, given) < 0 || ns_check(ns) < 0 ||
-        text_of(given[0], &k, "key") < 0 || ms_of_unsigned(given[1], &options.wait_ms, "wait") < 0 ||
-        ms_of(given[3], &options.soft_ttl_ms, "soft_ttl", 0) < 0 || (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0)
+    if (read_args("begin", args, n, kwnames, names, 4, 1, 2, given) < 0 || text_of(given[0], &k, "key") < 0 ||
+        ms_of_unsigned(given[1], &options.wait_ms, "wait") < 0 ||
+        ms_of(given[3], &options.soft_ttl_ms, "soft_ttl", 0) < 0 ||
+        (refresh = given[2] ? PyObject_IsTrue(given[2]) : 0) < 0 || ns_check(ns) < 0)
         return NULL;
     if (!refresh && !options.soft_ttl_ms && !ns->watched && (found = ns_look(ns, given[0], &k, &value)) != 0)
         return found < 0 ? NULL : make_begun(ns, LIBCACHE_HIT, value, NULL, 0);
@@ -76,6 +82,8 @@ PyObject *ns_begin(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject
     for (int again = 0; again < 2; again++) {
         libcache_load *handle = NULL;
         libcache_value v;
+        if (ns_check(ns) < 0) /* a hook may have closed the cache */
+            return NULL;
         value_start(&v);
         options.flags = refresh || again ? LIBCACHE_REFRESH : 0;
         WITHOUT_GIL_BEGIN(ns->cache)
@@ -96,9 +104,11 @@ static int load_check(struct load *load)
 {
     if (ns_check(load->ns) < 0)
         return -1;
-    if (__atomic_load_n(&load->handle, __ATOMIC_ACQUIRE))
+    if (__atomic_load_n(&load->handle, __ATOMIC_ACQUIRE) && load->pid == getpid())
         return 0;
-    PyErr_SetString(load->ns->st->error[E_INVALID], "this load has been ended before");
+    PyErr_SetString(load->ns->st->error[E_INVALID], load->pid == getpid()
+                                                        ? "this load has been ended before"
+                                                        : "this load is that of the process that forked");
     return -1;
 }
 
@@ -119,6 +129,11 @@ int load_read_commit(struct load *load, PyObject *const *args, Py_ssize_t n, PyO
     value->data = "";
     if (!negative && keep &&
         (raised ? encode_value(load->ns->st, given[0], value) : ns_encode(load->ns, given[0], value)) < 0) {
+        tags_end(tags);
+        return -1;
+    }
+    if (load_check(load) < 0) { /* a hook may have ended it, or closed the cache */
+        encoded_end(value);
         tags_end(tags);
         return -1;
     }

@@ -84,6 +84,10 @@ static int look_in_memo(struct ns *ns, PyObject *key, const struct text *k, PyOb
     Py_XINCREF(pair);
     if (pair)
         v.version = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(pair, 0));
+    if (ns_check(ns) < 0) { /* the key's own __hash__ may have closed the cache */
+        Py_XDECREF(pair);
+        return -1;
+    }
     result = look(ns, k, &v, LIBCACHE_VERSION);
     if (result == LIBCACHE_HIT && pair && !v.data) {
         *value = Py_NewRef(PyTuple_GET_ITEM(pair, 1));

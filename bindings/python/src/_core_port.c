@@ -244,7 +244,7 @@ static void resolve(struct state *st, struct request *r)
 static PyObject *port_drain(PyObject *self, PyObject *ignored)
 {
     struct py_port *port = (struct py_port *)self;
-    struct request *r = port_take(port->port);
+    struct request *r = port->port && port_is_mine(port->port) ? port_take(port->port) : NULL;
 
     (void)ignored;
     while (r) {
@@ -258,12 +258,18 @@ static PyObject *port_drain(PyObject *self, PyObject *ignored)
 /* The loop is gone, or closed. What comes from now on are orphans. */
 static void port_end(struct py_port *port)
 {
-    if (!port->port)
+    struct port *ended = port->port;
+
+    if (!ended)
         return;
-    port_close(port->port);
-    reqs_forget(port->st, port_take(port->port));
-    port_drop(port->port);
-    port->port = NULL;
+    port->port = NULL; /* first: what is let go of here may come here again */
+    if (!port_is_mine(ended)) {
+        port_leave(ended);
+        return;
+    }
+    port_close(ended);
+    reqs_forget(port->st, port_take(ended));
+    port_drop(ended);
 }
 
 /* The weak reference's callback. */
@@ -325,17 +331,20 @@ static void end_closed_ports(struct state *st)
 
     for (Py_ssize_t i = 0; ports && i < PyList_GET_SIZE(ports); i++) {
         struct py_port *port = (struct py_port *)PyList_GET_ITEM(ports, i);
-        PyObject *loop = PyObject_CallNoArgs(port->loop), *closed = NULL;
+        /* Each of these may run Python, and with it other threads, which end ports as well. */
+        PyObject *reference = Py_XNewRef(port->loop), *loop = reference ? PyObject_CallNoArgs(reference) : NULL;
+        PyObject *closed = NULL;
         if (loop && loop != Py_None)
             closed = PyObject_CallMethod(loop, "is_closed", NULL);
-        if (closed == Py_True) {
-            if (PyDict_DelItem(st->ports, port->id) < 0)
+        if (closed == Py_True && port->loop) {
+            if (PyDict_GetItem(st->ports, port->id) == (PyObject *)port && PyDict_DelItem(st->ports, port->id) < 0)
                 PyErr_Clear();
             port_end(port);
             Py_CLEAR(port->loop);
         }
         Py_XDECREF(closed);
         Py_XDECREF(loop);
+        Py_XDECREF(reference);
         PyErr_Clear();
     }
     Py_XDECREF(ports);
@@ -415,34 +424,37 @@ static struct io *io_of(struct cache *cache)
         return NULL;
     }
     orphans = io_orphans(cache->io);
-    if (orphans)
-        reqs_forget(cache->st, orphans);
+    if (orphans) {
+        reqs_forget(cache->st, orphans); /* lets go of objects, in whose finalizers the cache may be closed */
+        if (cache_check(cache) < 0)
+            return NULL;
+    }
     return cache->io;
 }
 
 PyObject *req_send(struct cache *cache, struct request *r)
 {
     struct state *st = cache->st;
-    struct io *io = io_of(cache);
-    PyObject *loop = NULL, *future;
-    struct py_port *port = io ? port_here(st, &loop) : NULL;
+    PyObject *loop = NULL, *future = NULL;
+    struct py_port *port = cache_check(cache) < 0 ? NULL : port_here(st, &loop);
+    struct io *io;
 
-    if (!port)
-        goto failed;
-    future = PyObject_Vectorcall(st->reply_type, &loop, 0, st->loop_keyword);
-    if (!future)
-        goto failed;
-    Py_DECREF(loop);
+    if (port) {
+        r->port = port->port;
+        port_hold(r->port);
+        future = PyObject_Vectorcall(st->reply_type, &loop, 0, st->loop_keyword);
+        Py_DECREF(loop);
+    }
+    /* The thread last: all of the above runs Python, in which the cache may be closed, by this thread or another. */
+    io = future ? io_of(cache) : NULL;
+    if (!io) {
+        Py_XDECREF(future);
+        undo(r);
+        return NULL;
+    }
     r->future = Py_NewRef(future);
-    r->port = port->port;
-    port_hold(r->port);
     io_submit(io, r);
     return future;
-
-failed:
-    Py_XDECREF(loop);
-    undo(r);
-    return NULL;
 }
 
 void req_send_off(struct cache *cache, struct request *r)

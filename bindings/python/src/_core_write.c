@@ -30,6 +30,10 @@ int set_options_of(struct ns *ns, PyObject *ttl, PyObject *tags_object, struct t
     tags->held = NULL;
     if (ms_of(ttl, &out->ttl_ms, "ttl", 1) < 0 || tags_of(ns->st, tags_object, tags) < 0)
         return -1;
+    if (ns_check(ns) < 0) { /* whatever gave the tags may have closed the cache */
+        tags_end(tags);
+        return -1;
+    }
     out->tags = tags->slices;
     out->n_tags = tags->n;
     return 0;
@@ -52,6 +56,11 @@ static int store(struct ns *ns, PyObject *const *value, int add)
         set_options_of(ns, value[2], value[3], &tags, &options) < 0)
         return LIBCACHE_EINVAL;
     if (ns_encode(ns, value[1], &e) < 0) {
+        tags_end(&tags);
+        return LIBCACHE_EINVAL;
+    }
+    if (ns_check(ns) < 0) { /* a hook may have closed the cache */
+        encoded_end(&e);
         tags_end(&tags);
         return LIBCACHE_EINVAL;
     }
@@ -329,6 +338,11 @@ PyObject *ns_set_many(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObj
         tags_end(&tags);
         return NULL;
     }
+    if (ns_check(ns) < 0) { /* what gave the items, or a hook, may have closed the cache */
+        items_end(&items);
+        tags_end(&tags);
+        return NULL;
+    }
     WITHOUT_GIL_BEGIN(ns->cache)
     result = libcache_set_many(ns->handle, items.items, items.n);
     WITHOUT_GIL_END(ns->cache)
@@ -348,6 +362,10 @@ PyObject *ns_delete_many(PyObject *self, PyObject *object)
 
     if (ns_check(ns) < 0 || keys_of(object, &keys) < 0)
         return NULL;
+    if (ns_check(ns) < 0) { /* what gave the keys may have closed the cache */
+        keys_end(&keys);
+        return NULL;
+    }
     WITHOUT_GIL_BEGIN(ns->cache)
     result = libcache_delete_many(ns->handle, keys.slices, keys.n, &deleted, 0);
     WITHOUT_GIL_END(ns->cache)

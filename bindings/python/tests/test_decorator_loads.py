@@ -96,7 +96,7 @@ def test_a_forked_child_waits_for_nothing_of_its_parents(ns):
         child = os.fork()
         if not child:
             try:
-                os._exit(0 if not control.lock.locked() and not control.flights and not control.refreshing else 1)
+                os._exit(0 if not control.lock._is_owned() and not control.flights and not control.refreshing else 1)
             finally:
                 os._exit(2)
     go.set()

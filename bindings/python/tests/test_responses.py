@@ -239,3 +239,18 @@ def test_a_head_request_has_the_headers(users):
 
     client = TestClient(app)
     assert client.get("/").headers["etag"] == client.head("/").headers["etag"]
+
+
+def test_an_answer_to_who_says_who_he_is_is_for_no_proxy(users):
+    app = FastAPI()
+
+    @app.get("/me")
+    @cached_response(users, ttl=60, credentials=True)
+    async def me(authorization: str = Header("nobody")):
+        return {"user": authorization}
+
+    with TestClient(app) as client:
+        for _ in range(2):
+            said = client.get("/me", headers={"authorization": "ada"})
+            assert said.json() == {"user": "ada"} and said.headers["cache-control"].startswith("private")
+        assert client.get("/me").headers["cache-control"].startswith("public")
