@@ -111,19 +111,23 @@ static int is_to_be_asked_again(libcache_load *load, const struct remote_key *k)
     return k->leased == L2_LEASE_NEEDLESS && k->result == LIBCACHE_MISS && !broken(GUARD_NEEDLESS) && load->needless++ < NEEDLESS_MAX;
 }
 
-static int is_asked(const libcache_load *load, int result)
+/* again: only those of whom Redis said what was not true any more. */
+static int is_asked(const libcache_load *load, int result, int again)
 {
-    return load && (result != LIBCACHE_WAIT || load->wants_lease);
+    return load && (again ? load->again : result != LIBCACHE_WAIT || load->wants_lease);
 }
 
-static void ask(libcache_ns *ns, struct remote_key *k, libcache_load **loads, libcache_value *values, int *results,
-                size_t n, uint64_t *redis)
+static void ask_those(libcache_ns *ns, libcache_load **loads, libcache_value *values, int *results, size_t n, int again, uint64_t *redis);
+
+static void ask(libcache_ns *ns, struct remote_key *k, libcache_load **loads, libcache_value *values, int *results, size_t n, int again,
+                uint64_t *redis)
 {
     size_t m = 0;
+    int needless = 0;
 
     for (size_t i = 0; i < n; i++) {
         libcache_load *load = loads[i];
-        if (!is_asked(load, results[i]))
+        if (!is_asked(load, results[i], again))
             continue;
         k[m] = (struct remote_key){ .l1 = load->key,
                                     .value = &values[i],
@@ -142,34 +146,41 @@ static void ask(libcache_ns *ns, struct remote_key *k, libcache_load **loads, li
     remote_get(ns, k, m, LIBCACHE_TIMES | L1_LATE, coherence_deadline(ns->cache->coherence, redis));
     m = 0;
     for (size_t i = 0; i < n; i++) {
-        if (!is_asked(loads[i], results[i]))
+        if (!is_asked(loads[i], results[i], again))
             continue;
-        if (is_to_be_asked_again(loads[i], &k[m]))
-            load_ask(ns, &loads[i], &values[i], &results[i], 1, redis);
-        else
+        loads[i]->again = is_to_be_asked_again(loads[i], &k[m]);
+        needless |= loads[i]->again;
+        if (!loads[i]->again)
             conclude(&loads[i], &k[m], &results[i], redis);
         m++;
     }
+    if (needless)
+        ask_those(ns, loads, values, results, n, 1, redis);
 }
 
-void load_ask(libcache_ns *ns, libcache_load **loads, libcache_value *values, int *results, size_t n, uint64_t *redis)
+static void ask_those(libcache_ns *ns, libcache_load **loads, libcache_value *values, int *results, size_t n, int again, uint64_t *redis)
 {
     struct remote_key one, *k = &one;
     size_t m = 0;
 
     for (size_t i = 0; i < n; i++)
-        m += is_asked(loads[i], results[i]);
+        m += is_asked(loads[i], results[i], again);
     if (!m || !ns->cache->coherence || !(ns->tiers & LIBCACHE_TIER_L2))
         return;
     if (m > 1)
         k = memory_get(&ns->cache->allocator, m * sizeof *k);
     if (k)
-        ask(ns, k, loads, values, results, n, redis);
+        ask(ns, k, loads, values, results, n, again, redis);
     else
         for (size_t i = 0; i < n; i++)
-            load_ask(ns, &loads[i], &values[i], &results[i], 1, redis);
+            ask_those(ns, &loads[i], &values[i], &results[i], 1, again, redis);
     if (k != &one)
         memory_free(&ns->cache->allocator, k);
+}
+
+void load_ask(libcache_ns *ns, libcache_load **loads, libcache_value *values, int *results, size_t n, uint64_t *redis)
+{
+    ask_those(ns, loads, values, results, n, 0, redis);
 }
 
 /* 1: it is time to ask for this lease. */

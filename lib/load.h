@@ -15,6 +15,7 @@ struct libcache_load {
     int leased;       /* holds the lease in Redis */
     int wants_lease;  /* leads here, and waits for another host's load */
     int needless;     /* how often Redis said that it has a fresh value, and it was invalidated before it was judged here */
+    int again;        /* so it is to be asked once more */
     char lease_owner[L2_OWNER_BYTES];
     uint32_t nudges; /* of the flight, before the lease was last asked for */
     uint64_t since_ns,
