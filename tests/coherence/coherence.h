@@ -70,6 +70,7 @@ enum {
     LENIENT_MS = 2500,  /* a breaker's longest pause, a few times over */
     STOP_MAX_MS = 3000, /* Redis is never stopped for longer */
     LEASE_MS = 300,     /* load_timeout */
+    WAIT_MS = 2 * LEASE_MS, /* how long who does not say waits for another's load */
     FAILED_MS = 60,     /* load_backoff */
     SOFT_MS = 80,       /* of SPACE_AGING, and so on */
     AGING_TTL_MS = 700,

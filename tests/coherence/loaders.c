@@ -243,7 +243,7 @@ static libcache_load_options load_options(struct worker *w, unsigned *wait_ms)
     options.keep = keep;
     options.drop = drop;
     options.wait_ms = roll < 75 ? 5 : roll < 98 ? 40 : 0;
-    *wait_ms = options.wait_ms ? options.wait_ms : LEASE_MS;
+    *wait_ms = options.wait_ms ? options.wait_ms : WAIT_MS;
     if (dice_chance(&w->dice, 5))
         options.flags = LIBCACHE_REFRESH;
     return options;
@@ -268,7 +268,7 @@ void get_or_load(struct worker *w, unsigned key)
     call = call_begin(w, EVENT_GET_OR_LOAD);
     result = libcache_get_or_load(w->spaces[key_space(key)], text, size, &w->values[0], load_row, q,
                                   plain ? NULL : &options);
-    call_end_within(w, &call, key, 6, wait_of(q, plain ? LEASE_MS : wait_ms), exchanges(1), "get_or_load");
+    call_end_within(w, &call, key, 6, wait_of(q, plain ? WAIT_MS : wait_ms), exchanges(1), "get_or_load");
     note(history, w->arena, w->number, EVENT_GOT, 0, result);
     note_failures(w, q);
     if (q->runs > 1)

@@ -239,7 +239,7 @@ void begin_token(struct worker *w, unsigned key)
         options.flags = LIBCACHE_NO_BLOCK;
     else
         options.wait_ms = roll < 90 ? 4 : roll < 99 ? 40 : 0;
-    wait_ms = options.wait_ms ? options.wait_ms : LEASE_MS;
+    wait_ms = options.wait_ms ? options.wait_ms : WAIT_MS;
     if (dice_chance(&w->dice, 5))
         options.flags |= LIBCACHE_REFRESH;
     if (dice_chance(&w->dice, 2))
