@@ -1,7 +1,19 @@
 /* Cache: locks and rates. SPDX-License-Identifier: MIT */
 #include "_core_port.h"
 
+#include <time.h>
+
 /* ---- Locks and rates --------------------------------------------------------------------------------------------------------- */
+
+#define SLICE_MS 200 /* after so long, whoever waits looks whether a signal has come: its handler runs in Python */
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 PyObject *cache_lock_take(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
@@ -10,7 +22,7 @@ PyObject *cache_lock_take(PyObject *self, PyObject *const *args, Py_ssize_t n, P
     PyObject *value[4];
     struct text name;
     libcache_owner owner;
-    uint64_t ttl_ms = 0;
+    uint64_t ttl_ms = 0, until, now;
     unsigned wait_ms = 0;
     int result;
 
@@ -18,10 +30,21 @@ PyObject *cache_lock_take(PyObject *self, PyObject *const *args, Py_ssize_t n, P
         text_of(value[0], &name, "lock's name") < 0 || ms_of(value[1], &ttl_ms, "ttl", 0) < 0 ||
         ms_of_unsigned(value[2], &wait_ms, "wait") < 0 || owner_of(value[3], &owner) < 0)
         return NULL;
-    WITHOUT_GIL_BEGIN(cache)
-    result = libcache_lock_take(cache->handle, name.data, (size_t)name.size, &owner, ttl_ms, wait_ms);
-    WITHOUT_GIL_END(cache)
-    return lock_result(cache->st, result, &owner);
+    until = now_ms() + wait_ms;
+    for (;;) {
+        if (cache_check(cache) < 0) /* what gave the arguments, or a signal's handler, may have closed it */
+            return NULL;
+        WITHOUT_GIL_BEGIN(cache)
+        result = libcache_lock_take(cache->handle, name.data, (size_t)name.size, &owner, ttl_ms,
+                                    wait_ms < SLICE_MS ? wait_ms : SLICE_MS);
+        WITHOUT_GIL_END(cache)
+        if (result != LIBCACHE_EXISTS || wait_ms <= SLICE_MS)
+            return lock_result(cache->st, result, &owner);
+        if (PyErr_CheckSignals() < 0)
+            return NULL;
+        now = now_ms();
+        wait_ms = now < until ? (unsigned)(until - now) : 0;
+    }
 }
 
 PyObject *lock_result(struct state *st, int result, const libcache_owner *owner)

@@ -319,3 +319,34 @@ def test_a_partial_of_a_generator_is_refused(ns):
 
     with pytest.raises(TypeError, match="is a generator"):
         ns.cached(name="numbers")(functools.partial(numbers, 1))
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_who_waits_for_a_lock_can_be_interrupted(cache):
+    lock = cache.lock("job", ttl=600)
+    assert lock.take()
+    timer = threading.Timer(0.1, interrupt)
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            cache.lock_take("job", 600, 300)
+    finally:
+        timer.join()
+    assert cache.lock_owner("job")[0] == lock.owner
+    lock.free()
+
+
+def test_a_handler_that_closes_the_cache_ends_a_wait_for_a_lock(cache):
+    assert cache.lock("job", ttl=600).take()
+    before = signal.signal(signal.SIGINT, lambda *_: cache.close())
+    timer = threading.Timer(0.1, interrupt)
+    timer.start()
+    try:
+        with pytest.raises(libcache.Error):
+            cache.lock_take("job", 600, 300)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
