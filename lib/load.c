@@ -402,18 +402,19 @@ static int begin_flight(struct beginning *b)
     return result;
 }
 
+/* What a load that waits goes on with. */
+static struct beginning resume(libcache_load *load, libcache_value *value)
+{
+    return (struct beginning){ .ns = load->ns, .key = load->key, .value = value, .load = load, .flags = load->flags,
+                               .soft_ttl_ms = load->soft_ttl_ms };
+}
+
 int load_rejoin(libcache_load **load, libcache_value *value)
 {
-    struct beginning b;
+    struct beginning b = resume(*load, value);
     int result;
 
-    memset(&b, 0, sizeof b);
-    b.ns = (*load)->ns;
-    b.key = (*load)->key;
-    b.value = value;
-    b.load = *load;
-    b.flags = (*load)->flags | LIBCACHE_NO_BLOCK;
-    b.soft_ttl_ms = (*load)->soft_ttl_ms;
+    b.flags |= LIBCACHE_NO_BLOCK;
     b.later = 1;
     b.load->leads = b.load->wants_lease = 0;
     b.load->lease_owner[0] = '\0';
@@ -559,33 +560,22 @@ int libcache_load_wait(libcache_load **load, libcache_value *value, unsigned wai
 
     if (!load || !*load || !value || (!(*load)->waits && !(*load)->wants_lease))
         return LIBCACHE_EINVAL;
-    memset(&b, 0, sizeof b);
-    b.ns = (*load)->ns;
-    b.key = (*load)->key;
-    b.value = value;
-    b.load = *load;
-    b.flags = (*load)->flags;
-    b.soft_ttl_ms = (*load)->soft_ttl_ms;
+    b = resume(*load, value);
     b.deadline = deadline_after_ms(wait_ms);
     if (b.load->wants_lease) {
         result = wait_for_lease(&b);
-        if (result == AGAIN)
-            result = begin_flight(&b);
-        else if (result == LIBCACHE_WAIT)
+        if (result == LIBCACHE_WAIT)
             tell_loop(b.load);
-        if (b.load && result != LIBCACHE_WAIT)
-            load_starts(b.load);
-        *load = b.load;
-        return result;
+    } else {
+        if (!flight_wait(&b.ns->cache->l1, &b.load->flight, b.deadline, &how))
+            return LIBCACHE_WAIT;
+        b.load->waits = 0;
+        result = landed(&b, how);
+        if (result != AGAIN && result != LIBCACHE_BYPASS)
+            drop_load(&b, FLIGHT_FENCED);
     }
-    if (!flight_wait(&b.ns->cache->l1, &b.load->flight, b.deadline, &how))
-        return LIBCACHE_WAIT;
-    b.load->waits = 0;
-    result = landed(&b, how);
     if (result == AGAIN)
         result = begin_flight(&b);
-    else if (result != LIBCACHE_BYPASS)
-        drop_load(&b, FLIGHT_FENCED);
     if (b.load && result != LIBCACHE_WAIT)
         load_starts(b.load);
     *load = b.load;

@@ -143,6 +143,19 @@ START_TEST(who_dies_between_redis_and_l1_has_told_everybody_all_the_same)
 }
 END_TEST
 
+/* Two hosts, the first with a named segment, which have heard all there is. */
+static void named_up(struct stage *stage, const char *name)
+{
+    stage_up(stage, 0);
+    stage->n = 2;
+    prepare_named(&stage->host[0], &stage->redis, 0, name);
+    stage_open_host(&stage->host[0]);
+    stage_prepare_host(&stage->host[1], &stage->redis, 1);
+    stage_open_host(&stage->host[1]);
+    hear(&stage->host[0]);
+    hear(&stage->host[1]);
+}
+
 static struct redis_server *away; /* for do_owe */
 
 static void do_owe(struct host *host)
@@ -161,16 +174,9 @@ START_TEST(who_dies_while_owing_or_paying_leaves_a_queue_that_can_be_read)
         struct stage stage;
         struct host *a, *b;
         char answer[200];
-        stage_up(&stage, 0);
+        named_up(&stage, name);
         a = &stage.host[0];
         b = &stage.host[1];
-        stage.n = 2;
-        prepare_named(a, &stage.redis, 0, name);
-        stage_open_host(a);
-        stage_prepare_host(b, &stage.redis, 1);
-        stage_open_host(b);
-        hear(a);
-        hear(b);
         ck_result(load(b, "key", "old", "first"), LIBCACHE_OK);
         REDIS(&stage.redis, answer, "SAVE");
         if (!paying) {
@@ -215,16 +221,9 @@ START_TEST(who_dies_at_everything_leaves_it_owed_and_what_comes_later_too)
         struct stage stage;
         struct host *a, *b;
         char answer[200];
-        stage_up(&stage, 0);
+        named_up(&stage, name);
         a = &stage.host[0];
         b = &stage.host[1];
-        stage.n = 2;
-        prepare_named(a, &stage.redis, 0, name);
-        stage_open_host(a);
-        stage_prepare_host(b, &stage.redis, 1);
-        stage_open_host(b);
-        hear(a);
-        hear(b);
         ck_result(load(b, "key", "old", "tag"), LIBCACHE_OK);
         REDIS(&stage.redis, answer, "SAVE");
         if (!paying) {
