@@ -200,7 +200,7 @@ typedef struct libcache_options {
     size_t memory_bytes;      /* the whole segment, everything included. Default 64 MiB, least 256 KiB */
     size_t max_value_bytes;   /* largest value of any namespace. Default the lesser of 1 MiB and a 32nd of memory_bytes;
                                  at most about a fifth of a stripe's share of memory_bytes, and 256 MiB */
-    unsigned stripes;         /* writer locks, 1 to 256. Default: by cores, memory and largest value */
+    unsigned stripes;         /* writer locks, 1 to 256, rounded down to a power of two. Default: by cores, memory and largest value */
     unsigned max_namespaces;  /* 1 to 4095. Default 256; each takes 128 bytes + 24 a stripe of the segment */
     unsigned huge_pages;      /* enum libcache_huge_pages */
     unsigned lock_wait_ms;    /* longest wait for a lock that a live process holds. Default 1000 */

@@ -109,6 +109,8 @@ static int fill_layout(struct layout *layout, const libcache_options *o, libcach
     layout->verify = (uint32_t)o->verify_values;
     layout->upper_bytes = o->redis_url ? (uint32_t)coherence_upper_bytes(memory) : 0;
     layout->stripes = o->stripes ? o->stripes : default_stripes(memory, value);
+    while (layout->stripes & (layout->stripes - 1))
+        layout->stripes &= layout->stripes - 1; /* a power of two, for hit.h */
     if (!layout_compute(layout))
         return error_set(error, LIBCACHE_EINVAL, "memory_bytes (%llu) are too few for %u stripes, %u namespaces and a "
                          "max_value_bytes of %llu", (unsigned long long)memory, layout->stripes, layout->spaces,

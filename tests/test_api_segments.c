@@ -310,13 +310,13 @@ START_TEST(attach_takes_the_geometry_that_is_there)
     ck_assert_ptr_nonnull(strstr(error.text, name));
     ck_assert_ptr_null(other);
     named_rig(&rig, name);
-    rig.options.stripes = 3;
+    rig.options.stripes = 7; /* rounded down to a power of two */
     rig.options.max_value_bytes = 12345;
     rig_open(&rig);
     other = attach(&rig, name, &ns);
     ck_result(libcache_read_stats(other, &stats), LIBCACHE_OK);
     ck_assert_uint_eq(stats.memory_bytes, 1 << 20);
-    ck_assert_uint_eq(stats.stripes, 3);
+    ck_assert_uint_eq(stats.stripes, 4);
     ck_assert_uint_eq(stats.namespaces, 1);
     ck_result(libcache_read_policy(ns, &policy), LIBCACHE_OK);
     ck_assert_uint_eq(policy.max_value_bytes, 12345);

@@ -38,7 +38,7 @@ START_TEST(iteration_shows_each_live_entry_once)
     uint64_t evicted = 0;
 
     rig_prepare(&rig);
-    rig.options.stripes = 3;
+    rig.options.stripes = 4;
     rig_open(&rig);
     for (int i = 0; i < N; i++) {
         snprintf(key, sizeof key, "%d", i);

@@ -509,8 +509,9 @@ static void wear_out(struct rig *rig)
     struct stripe *s = shard(rig)->s;
 
     for (int r = SMALL; r <= MAIN; r++) {
-        unsigned shift = shard(rig)->shift[r];
-        s->tail[r] = s->ring[r].head = (OFFSET_MAX / 16 * 15 >> shift) << shift;
+        unsigned shift = shard(rig)->lap_shift;
+        uint64_t lap = (OFFSET_MAX / 16 * 15 >> shift) - (r == MAIN);
+        s->tail[r] = s->ring[r].head = (lap << shift) + shard(rig)->begin[r];
     }
 }
 

@@ -488,7 +488,7 @@ static libcache_options options_of_round(struct dice *dice, const char *name)
     options.segment = name ? LIBCACHE_NAMED : LIBCACHE_SHARED;
     options.name = name;
     options.memory_bytes = (384 << 10) + dice_below(dice, 5) * (128 << 10);
-    options.stripes = 1 + (unsigned)dice_below(dice, 3);
+    options.stripes = 1u << dice_below(dice, 3);
     options.max_value_bytes = VALUE_MAX;
     options.max_namespaces = 4;
     options.verify_values = (int)dice_below(dice, 2);

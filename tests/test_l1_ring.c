@@ -134,8 +134,8 @@ START_TEST(offsets_only_grow_and_laps_follow_each_other)
             ck_sound(&rig);
     }
     if (scaled(100) >= 20) {
-        ck_assert_uint_gt(head[SMALL] >> shard(&rig)->shift[SMALL], 5);
-        ck_assert_uint_gt(head[MAIN] >> shard(&rig)->shift[MAIN], 5);
+        ck_assert_uint_gt(head[SMALL] >> shard(&rig)->lap_shift, 5);
+        ck_assert_uint_gt(head[MAIN] >> shard(&rig)->lap_shift, 5);
     }
     ring_down(&rig);
 }

@@ -130,7 +130,7 @@ START_TEST(two_mappings_at_different_addresses_see_each_others_writes_through_gr
     ck_assert_uint_gt(stats.evictions, 1000);
     ck_assert_uint_gt(stats.survivors, 0);
     ck_assert_uint_gt(shape_buckets(two.cache->l1.shards[0].s->shape), first_buckets);
-    ck_assert_uint_gt(two.cache->l1.shards[0].s->tail[MAIN] >> two.cache->l1.shards[0].shift[MAIN], 1);
+    ck_assert_uint_gt(two.cache->l1.shards[0].s->tail[MAIN] >> two.cache->l1.shards[0].lap_shift, 1);
     ck_sound(one.cache);
     ck_sound(two.cache);
     rig_down(&one);
@@ -237,7 +237,7 @@ static void die(struct rig *rig, enum death death)
         if (stripe_lock(&sh, 0) != LIBCACHE_OK)
             _exit(3);
         if (death == HALF_WRITTEN)
-            memset(ring_at(&sh, SMALL, ring_head(&sh, SMALL)), 0xff, 100);
+            memset(ring_at(&sh, ring_head(&sh, SMALL)), 0xff, 100);
         if (death == UNCOUNTED) {
             sh.s->live_entries += 3;
             sh.s->ring[SMALL].live -= 8;
@@ -379,7 +379,7 @@ START_TEST(a_head_that_is_not_ours_is_refused_while_in_use_and_by_attach_and_els
         int code;
     } wrong[] = {
         { "not a libcache segment", offsetof(struct segment_head, magic), 8, 12345, LIBCACHE_EINCOMPATIBLE },
-        { "format 6, this build knows 5", offsetof(struct segment_head, format), 4, 6, LIBCACHE_EINCOMPATIBLE },
+        { "format 7, this build knows 6", offsetof(struct segment_head, format), 4, 7, LIBCACHE_EINCOMPATIBLE },
         { "another build", offsetof(struct segment_head, struct_word), 4, 1, LIBCACHE_EINCOMPATIBLE },
         { "another identity", offsetof(struct segment_head, identity), 8, 1, LIBCACHE_EINCOMPATIBLE },
         { "contradicts itself", offsetof(struct segment_head, total_bytes), 8, 2 << 20, LIBCACHE_ECORRUPT },
@@ -525,7 +525,7 @@ START_TEST(other_options_are_refused_while_somebody_lives_and_replace_when_nobod
         put(rig.ns, "key", "value");
         named_rig(&other, name);
         other.options.memory_bytes = what == 0 ? 2 << 20 : 1 << 20;
-        other.options.stripes = what == 1 ? 3 : 0;
+        other.options.stripes = what == 1 ? 4 : 0;
         other.options.max_namespaces = what == 2 ? 3 : 0;
         other.options.max_value_bytes = what == 3 ? 3000 : 0;
         other.options.verify_values = what == 4;

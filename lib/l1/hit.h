@@ -1,13 +1,17 @@
 /*
  * The common hit, inlined into the call that the user makes. Why it is right: read.c. SPDX-License-Identifier: MIT
  *
- * Hits of a large cache are bound by cache misses: a line of the index, then the entry. What one get can do about that is
- * to be short, so that the processor's window (320 instructions) reaches into the next get and overlaps its misses with
- * ours: at 1 M keys each instruction costs 0.4 ns, several times what it takes to execute. In a small cache, what counts
- * is how much of a get waits for what was before it. Hence:
+ * A get is a chain: hash, bucket, slot, entry, bytes, each waiting for the one before: 80 cycles when all is in the first-level
+ * cache, 150 from the second, 1300 from memory. What shortens it beyond that is overlap with the next get's, which the
+ * processor begins as soon as its window (320 instructions) reaches that far: time is the length of the chain times the number
+ * of instructions, by 320. So instructions count that delay nothing themselves. Hence:
  *   - one inlined function, and one test for everything that is not common. What it leaves over starts again elsewhere;
- *   - everything that does not change is ready in struct l1_view (namespace) and struct quick (stripe). That includes the
- *     index's shape as this process saw it last, so that no load waits for the stripe's own; that one is only compared;
+ *   - keys of 17 to 32 bytes, which most are, in libcache_get itself: their hash and comparison have no branch;
+ *   - everything that does not change is ready in struct l1_view (namespace) and struct quick (stripe, one line). That includes
+ *     the index's shape as this process saw it last, so that no load waits for the stripe's own; only a miss compares it;
+ *   - both rings lie in one space of offsets (ring.c): a slot's place is a mask away, whichever its ring;
+ *   - no bounds are checked but that an entry begins where the longest one of the lean half may be read: behind it lies more
+ *     of the region, at its end always the index;
  *   - a lean half, which calls nothing but the clock: values up to 128 bytes. Calls, even in branches not taken, made the
  *     compiler keep a dozen things in memory. The first get that needs more moves its namespace to the full half for good;
  *   - the clock is asked when all the rest is decided and little needs to be kept: neither before the key is compared (6
@@ -35,17 +39,22 @@ static force_inline int still_there(const struct stripe *s, enum ring r, uint64_
 }
 
 /* 1 when neither a slot was moved, nor the stripe reset, nor even the index grown, since the shape was looked at. */
-static force_inline int surely_unmoved(const struct stripe *s, uint64_t shape)
+static force_inline int surely_unmoved(const struct quick *quick, uint64_t shape)
 {
     fence_acquire();
-    return likely(load_acquire(&s->shape) == shape);
+    return likely(load_acquire(&quick->s->shape) == shape);
 }
 
-/* still_there, cheaper: 0 also when the index has grown. */
-static force_inline int surely_there(const struct stripe *s, uint64_t slot, uint64_t shape)
+#define LAPS_FAR (OFFSET_MAX / 4) /* no ring is as long */
+
+/*
+ * still_there, of a slot that was found, without the shape. What a reset leaves behind has offsets below the new tails, or, where they
+ * began anew, so far above them that no entry can be there.
+ */
+static force_inline int surely_there(const struct quick *quick, uint64_t slot)
 {
     fence_acquire();
-    return likely(load_acquire(&s->tail[slot_ring(slot)]) <= slot_offset(slot)) && surely_unmoved(s, shape);
+    return likely(slot_offset(slot) - load_acquire(&quick->tail[slot_ring(slot)]) < LAPS_FAR);
 }
 
 static force_inline void count_use(uint8_t *uses)
@@ -61,6 +70,8 @@ static force_inline void count_use(uint8_t *uses)
 #define LEAN_KEY_MAX 64
 #define LEAN_VALUE_MAX 128
 
+_Static_assert(QUICK_ROOM >= ENTRY_HEADER + 8 + 8 * LIBCACHE_TAGS_MAX + LEAN_KEY_MAX + LEAN_VALUE_MAX, "an entry of the lean half may be read");
+
 /* When an entry stops being a plain hit: UINT64_MAX is never. */
 static force_inline uint64_t due_time(const struct l1_view *view, uint64_t life, uint64_t birth)
 {
@@ -75,102 +86,47 @@ static force_inline uint64_t due_time(const struct l1_view *view, uint64_t life,
     return end;
 }
 
-/* 1: it no longer is, or nothing has been heard for too long. */
-static force_inline int is_late(const struct l1_view *view, uint64_t due)
-{
-    uint64_t now = l1_time(view->l1);
-    return now >= due || l1_unheard(view->l1, now);
-}
-
 static force_inline uint64_t entry_word(const unsigned char *entry, int i)
 {
     return load_relaxed((const uint64_t *)(const void *)entry + i);
 }
 
-/*
- * The common hit, in as few instructions as we could find: first match in a bucket, plain value with or without tags,
- * memory at hand. It looks at the tail once, at the end, which is enough: until then nothing is believed, only kept
- * within the ring. No match in either bucket is a miss. Anything else, including any doubt, is L1_ASK.
- */
-static force_inline int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
-                               libcache_value *value, int lean)
+/* 1: it no longer is, or nothing has been heard for too long. */
+static force_inline int is_late(const struct l1_view *view, const unsigned char *entry, uint64_t life)
 {
-    const struct quick *quick = view->quick;
-    const unsigned char *entry, *in_main, *last, *last_of_main, *p;
-    uint64_t shape, slot, what, life, stamp, size, differs;
-    struct bucket *b;
-    uint8_t *uses;
-    uint32_t extra_flags;
-    enum ring r;
-    unsigned bits;
-    size_t i;
+    uint64_t due, now;
 
-    if (view->stripes != 1) {
-        never_select();
-        quick += stripe_of(hash, view->stripes);
-    }
-    shape = load_acquire(&quick->shape);
-    b = quick->first_bucket - quick_index(quick, hash_first(hash));
-    hook(HOOK_READ_BUCKET);
-    bits = bucket_match(b, hash);
-    if (unlikely(!bits)) {
-        b = quick->first_bucket - quick_index(quick, hash_second(hash));
-        bits = bucket_match(b, hash);
-        if (unlikely(!bits))
-            return surely_unmoved(quick->s, shape) ? LIBCACHE_MISS : L1_ASK;
-    }
-    i = (size_t)__builtin_ctz(bits);
-    slot = load_acquire(&b->slot[i]);
-    uses = &b->uses[i];
-    compute_now(uses); /* one register for b and i */
-    r = slot_ring(slot);
-    hook(HOOK_READ_SLOT);
-    /* Both rings' places are computed and one is chosen: no load waits for the ring's number. */
-    entry = quick->ring[SMALL] + (slot & quick->place[SMALL]) * 8;
-    in_main = quick->ring[MAIN] + (slot & quick->place[MAIN]) * 8;
-    last = quick->last[SMALL];
-    last_of_main = quick->last[MAIN];
-    compute_now(entry);
-    compute_now(in_main);
-    compute_now(last);
-    compute_now(last_of_main);
-    entry = unpredictable(r == MAIN) ? in_main : entry;
-    last = unpredictable(r == MAIN) ? last_of_main : last;
-    compute_now(slot); /* the ring's number is computed again at the end rather than kept */
-    if (unlikely(entry > last))
+    compute_now(entry); /* no address of the common way is kept for this one */
+    due = due_time(view, life, entry_word(entry, 2));
+    now = l1_time(view->l1);
+    return now >= due || l1_unheard(view->l1, now);
+}
+
+/*
+ * The second half of l1_get: the entry is the namespace's, its key has that size and is at p, and no tag of it was invalidated.
+ * `flags` are the user's.
+ */
+static force_inline int take_hit(const struct l1_view *view, const struct quick *quick, uint64_t slot, uint8_t *uses,
+                                 const unsigned char *entry, const unsigned char *p, uint64_t what, uint32_t flags, const void *key,
+                                 size_t key_size, libcache_value *value, int lean)
+{
+    uint64_t stamp = entry_stamp(entry_word(entry, 2)), size = what & ENTRY_VALUE_MAX, life;
+
+    if (unlikely(word_above(view->mark_all, stamp)) || unlikely(word_above(view->mark, stamp)))
         return L1_ASK;
-    prefetch(entry + 64);
-    prefetch(entry + 128);
-    p = entry + ENTRY_HEADER;
-    what = entry_word(entry, 0);
-    differs = (what ^ (view->what | (uint64_t)key_size << ENTRY_KEY_SHIFT)) >> ENTRY_KEY_SHIFT;
-    if (differs) {
-        uint64_t extra = entry_word(entry, 3), n_tags = extra >> 32 & 0xff;
-        const uint64_t *tags = (const uint64_t *)(const void *)p + 1;
-        stamp = entry_stamp(entry_word(entry, 2));
-        p += 8 + n_tags * 8;
-        if (differs != ENTRY_WITH_EXTRA >> ENTRY_KEY_SHIFT || extra >> 40 || p > last + QUICK_ROOM)
-            return L1_ASK;
-        if (lean && !marks_quiet(view->l1, tags, n_tags, stamp))
-            return L1_ASK_FULL;
-        if (!lean && !marks_vouch_tags(view->l1, tags, n_tags, stamp))
-            return L1_ASK;
-    }
-    stamp = entry_stamp(entry_word(entry, 2));
-    if (unlikely(load_acquire(view->mark_all) > stamp || load_acquire(view->mark) > stamp))
-        return L1_ASK;
-    size = what & ENTRY_VALUE_MAX;
-    if (unlikely(p + key_size + size - QUICK_ROOM > last || !shared_equal(p, key, key_size)))
-        return L1_ASK;
-    p += key_size;
     if (lean && unlikely(size > LEAN_VALUE_MAX))
         return L1_ASK_FULL;
+    if (!lean && unlikely(p + key_size + size > quick->last + QUICK_ROOM))
+        return L1_ASK;
+    if (unlikely(!shared_equal(p, key, key_size)))
+        return L1_ASK;
+    p += key_size;
     life = entry_word(entry, 1);
-    if ((life << 24 | view->timed) && is_late(view, due_time(view, life, entry_word(entry, 2))))
+    if (unlikely(life << 24 | view->timed) && is_late(view, entry, life))
         return L1_ASK;
     if (unlikely(value->capacity < size || (!lean && value->reserve))) {
         int made;
-        if (lean || !surely_there(quick->s, slot, shape))
+        if (lean || !surely_there(quick, slot))
             return L1_ASK;
         value->codec = entry_codec(what);
         value->tier = LIBCACHE_TIER_L1;
@@ -182,20 +138,72 @@ static force_inline int l1_get(const struct l1_view *view, const void *key, size
         shared_copy_short(value->data, p, size);
     else
         shared_copy_value(value->data, p, size);
-    what = entry_word(entry, 0);
-    extra_flags = 0;
-    compute_now(extra_flags); /* not in a register since the caller's flags were seen to be 0 */
-    if (what & ENTRY_WITH_EXTRA)
-        extra_flags = (uint32_t)entry_word(entry, 3);
     hook(HOOK_READ_COPIED);
-    if (unlikely(!surely_there(quick->s, slot, shape)))
+    if (unlikely(!surely_there(quick, slot)))
         return L1_ASK;
     count_use(uses);
+    compute_now(flags); /* 0 is not kept in a register */
     value->size = size;
     value->codec = entry_codec(what);
-    value->flags = extra_flags;
+    value->flags = flags;
     value->tier = LIBCACHE_TIER_L1;
     return LIBCACHE_HIT;
+}
+
+/*
+ * The common hit, in as few instructions as we could find: first match in a bucket, plain value with or without tags,
+ * memory at hand. It looks at the tail once, at the end, which is enough: until then nothing is believed, only kept
+ * within the region. No match in either bucket is a miss. Anything else, including any doubt, is L1_ASK.
+ */
+static force_inline int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
+                               libcache_value *value, int lean)
+{
+    const struct quick *quick = view->quick;
+    const unsigned char *entry, *p;
+    uint64_t shape, slot, what, extra, n_tags;
+    struct bucket *b;
+    unsigned bits;
+    unsigned i;
+
+    if (view->quick_places) {
+        never_select();
+        quick = quick_of(quick, view->quick_places, hash);
+    }
+    shape = load_acquire(&quick->shape);
+    b = quick->first_bucket - quick_index(quick, hash_first(hash), shape);
+    hook(HOOK_READ_BUCKET);
+    bits = bucket_match(b, hash);
+    if (unlikely(!bits)) {
+        const struct quick *again = quick;
+        compute_now(again);
+        b = again->first_bucket - quick_index(again, hash_second(hash), shape);
+        bits = bucket_match(b, hash);
+        if (unlikely(!bits))
+            return surely_unmoved(quick, shape) ? LIBCACHE_MISS : L1_ASK;
+    }
+    i = match_first(bits);
+    slot = load_acquire(&b->slot[i]);
+    hook(HOOK_READ_SLOT);
+    entry = quick->region + (slot & quick->place) * 8;
+    if (unlikely(entry > quick->last))
+        return L1_ASK;
+    prefetch(entry + 64);
+    prefetch(entry + 128);
+    what = entry_word(entry, 0);
+    if (likely(what >> ENTRY_KEY_SHIFT == view->what + key_size))
+        return take_hit(view, quick, slot, &b->uses[i], entry, entry + ENTRY_HEADER, what, 0, key, key_size, value, lean);
+    compute_now(entry);
+    p = entry + ENTRY_HEADER;
+    /* User flags or tags, of which it is a plain value besides? */
+    extra = entry_word(entry, 3);
+    n_tags = extra >> 32 & 0xff;
+    if ((what ^ ENTRY_WITH_EXTRA) >> ENTRY_KEY_SHIFT != view->what + key_size || extra >> 40 || n_tags > LIBCACHE_TAGS_MAX)
+        return L1_ASK;
+    if (lean ? !marks_quiet(view->l1, (const uint64_t *)(const void *)p + 1, n_tags, entry_stamp(entry_word(entry, 2)))
+             : !marks_vouch_tags(view->l1, (const uint64_t *)(const void *)p + 1, n_tags, entry_stamp(entry_word(entry, 2))))
+        return lean ? L1_ASK_FULL : L1_ASK;
+    p += 8 + n_tags * 8;
+    return take_hit(view, quick, slot, &b->uses[i], entry, p, what, (uint32_t)extra, key, key_size, value, lean);
 }
 
 #endif

@@ -77,7 +77,7 @@ void index_make(struct shard *sh)
 
 static int is_recent_ghost(const struct shard *sh, uint64_t slot)
 {
-    uint64_t laps = (sh->s->ring[SMALL].head >> sh->shift[SMALL]) - (slot_offset(slot) >> sh->shift[SMALL]);
+    uint64_t laps = (sh->s->ring[SMALL].head >> sh->lap_shift) - (slot_offset(slot) >> sh->lap_shift);
     return slot && slot_ring(slot) == SMALL && slot_dead(sh, slot) && laps <= GHOST_LAPS;
 }
 
@@ -91,7 +91,7 @@ void index_seek(const struct shard *sh, const struct l1_key *key, struct sought 
     for (int k = 0; k < 2; k++) {
         struct bucket *b = sought->pair.bucket[k];
         for (unsigned bits = bucket_match(b, key->hash); bits; bits &= bits - 1) {
-            struct place place = { b, __builtin_ctz(bits) };
+            struct place place = { b, (int)match_first(bits) };
             uint64_t slot = load_relaxed(&b->slot[place.i]);
             if (slot_dead(sh, slot)) {
                 if (!sought->ghost.bucket && is_recent_ghost(sh, slot))
@@ -201,16 +201,16 @@ struct place index_take_place(struct shard *sh, const struct sought *sought)
 /* Room for n buckets. Claims more from main when nothing of main is there; else main's next laps end earlier. */
 static int claim(struct shard *sh, uint32_t n)
 {
-    uint64_t limit = main_place(sh) - claim_for(sh, n), lap = sh->lap_mask[MAIN];
+    uint64_t limit = main_place(sh) - claim_for(sh, n);
     uint64_t head = sh->s->ring[MAIN].head, tail = load_relaxed(&sh->s->tail[MAIN]);
 
     if (limit < main_place(sh) / 2)
         return 0;
     if (limit < sh->s->main_limit)
         store_relaxed(&sh->s->main_limit, limit);
-    if ((head & lap) > limit)
+    if ((head & sh->lap_mask) - sh->begin[MAIN] > limit)
         return 0;
-    return head >> sh->shift[MAIN] == tail >> sh->shift[MAIN] || sh->s->ring[MAIN].wrap_end <= limit;
+    return head >> sh->lap_shift == tail >> sh->lap_shift || sh->s->ring[MAIN].wrap_end <= limit;
 }
 
 static void split(struct shard *sh)

@@ -77,24 +77,33 @@ static force_inline struct bucket *index_bucket(const struct shard *sh, uint32_t
     return (struct bucket *)(void *)(sh->region + sh->region_bytes) - 1 - i;
 }
 
-/* Bits of the slots whose tag is the hash's. A hint: read the slot again. */
+/*
+ * A set of a bucket's slots, those whose tag is a hash's: a bit for each, and nothing else. A hint: read the slot again.
+ * With SSE2: the upper halves of the slots, and of the use counts, are gathered in two vectors and compared 16 bits at a time. What
+ * their lower 16 bits say does not matter: packing keeps a half's sign, which is that of its upper 16 bits.
+ */
 static force_inline unsigned bucket_match(const struct bucket *b, uint64_t hash)
 {
 #if PLATFORM_SSE2
     const __m128i *lines = (const __m128i *)(const void *)b;
-    const __m128i tag = _mm_set1_epi32((int)(hash >> 48));
+    const __m128i tag = _mm_shuffle_epi32(_mm_shufflelo_epi16(_mm_cvtsi64_si128((long long)hash), 0xff), 0);
     __m128 v0 = _mm_castsi128_ps(_mm_load_si128(lines)), v1 = _mm_castsi128_ps(_mm_load_si128(lines + 1));
     __m128 v2 = _mm_castsi128_ps(_mm_load_si128(lines + 2)), v3 = _mm_castsi128_ps(_mm_load_si128(lines + 3));
-    __m128i low = _mm_srli_epi32(_mm_castps_si128(_mm_shuffle_ps(v0, v1, 0xdd)), 16);
-    __m128i high = _mm_srli_epi32(_mm_castps_si128(_mm_shuffle_ps(v2, v3, 0xdd)), 16);
-    __m128i both = _mm_packs_epi32(_mm_cmpeq_epi32(low, tag), _mm_cmpeq_epi32(high, tag));
-    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(both, both)) & 0x7f;
+    __m128i low = _mm_cmpeq_epi16(_mm_castps_si128(_mm_shuffle_ps(v0, v1, 0xdd)), tag);
+    __m128i high = _mm_cmpeq_epi16(_mm_castps_si128(_mm_shuffle_ps(v2, v3, 0xdd)), tag);
+    return (unsigned)_mm_movemask_epi8(_mm_packs_epi32(low, high)) & 0x2aaa;
 #else
     unsigned bits = 0;
     for (int i = 0; i < BUCKET_SLOTS; i++)
-        bits |= (unsigned)((load_relaxed(&b->slot[i]) ^ hash) >> 48 == 0) << i;
+        bits |= (unsigned)((load_relaxed(&b->slot[i]) ^ hash) >> 48 == 0) << (2 * i + 1);
     return bits;
 #endif
+}
+
+/* The first of a set that is not empty. */
+static force_inline unsigned match_first(unsigned bits)
+{
+    return (unsigned)__builtin_ctz(bits) / 2;
 }
 
 /* A slot's place. */

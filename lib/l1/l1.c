@@ -49,16 +49,16 @@ static int make_shards(struct l1 *l1)
         sh->region = l1->segment.base + layout->regions_at + i * layout->region_bytes;
         sh->region_bytes = layout->region_bytes;
         sh->small_bytes = layout->small_bytes;
-        for (int r = SMALL; r <= MAIN; r++) {
-            sh->shift[r] = layout->ring_shift[r];
-            sh->ring[r] = sh->region + (r == SMALL ? 0 : layout->small_bytes);
-            sh->ring_bytes[r] = r == SMALL ? layout->small_bytes : layout->region_bytes - layout->small_bytes;
-            sh->lap_mask[r] = (UINT64_C(1) << layout->ring_shift[r]) - 1;
-            quick->place[r] = sh->lap_mask[r] >> 3;
-            quick->ring[r] = sh->ring[r];
-            quick->last[r] = layout->verify ? NULL : sh->ring[r] + sh->ring_bytes[r] - QUICK_ROOM;
-        }
+        sh->lap_shift = layout->lap_shift;
+        sh->lap_mask = (UINT64_C(1) << layout->lap_shift) - 1;
+        sh->begin[MAIN] = layout->small_bytes;
+        sh->ring_bytes[SMALL] = layout->small_bytes;
+        sh->ring_bytes[MAIN] = layout->region_bytes - layout->small_bytes;
+        quick->place = sh->lap_mask >> 3;
+        quick->region = sh->region;
+        quick->last = layout->verify ? NULL : sh->region + sh->region_bytes - QUICK_ROOM;
         quick->s = sh->s;
+        quick->tail = sh->s->tail;
         quick->first_bucket = index_bucket(sh, 0);
         sh->l1 = l1;
         sh->now = 0;
@@ -69,14 +69,14 @@ static int make_shards(struct l1 *l1)
 struct l1_view l1_view_of(struct l1 *l1, uint32_t ns, uint64_t soft_ttl_ms, uint64_t grace_ms)
 {
     return (struct l1_view){ .quick = l1->quick,
-                             .stripes = l1->stripes,
+                             .quick_places = (l1->stripes - 1) * sizeof *l1->quick,
                              .lean = l1->read_only ? 0 : VIEW_LEAN,
                              .mark_all = &l1->head->mark_all,
                              .mark = &l1->spaces[ns].mark,
                              .soft_ttl_ms = soft_ttl_ms,
                              .grace_ms = grace_ms,
                              .timed = soft_ttl_ms || l1->max_stale_ms,
-                             .what = entry_what(0, 0, 0, ns, 0),
+                             .what = entry_what(0, 0, 0, ns, 0) >> ENTRY_KEY_SHIFT,
                              .hash = hash_seeded(l1_seed(l1, ns)),
                              .l1 = l1,
                              .ns = ns };
@@ -92,7 +92,6 @@ void quick_refresh(struct quick *quick, const struct shard *sh)
 
     if (shape == load_relaxed(&quick->shape) || !shape_sane(shape, sh->region_bytes / sizeof(struct bucket)))
         return;
-    store_release(&quick->buckets, shape_buckets(shape));
     store_release(&quick->mask, shape_mask(shape));
     store_release(&quick->half, shape_mask(shape) >> 1);
     store_release(&quick->shape, shape);

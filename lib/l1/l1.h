@@ -24,15 +24,15 @@ struct shard {
     struct stripe *s;
     unsigned char *region;
     uint64_t region_bytes, small_bytes;
-    uint64_t lap_mask[2];   /* of each ring: offset & mask is the place in it */
-    unsigned char *ring[2]; /* where its bytes begin */
+    uint64_t lap_mask;      /* offset & mask is the place in the region, whichever the ring */
+    unsigned lap_shift;
+    uint64_t begin[2];      /* of each ring: the place of its first byte */
     uint64_t ring_bytes[2]; /* how many may be read, what the index has claimed of main included */
-    unsigned shift[2];
     struct l1 *l1;
     uint64_t now;         /* in the copy that a writing call makes of it: when it began */
 };
 
-#define QUICK_ROOM 32u /* bytes that an entry has at least */
+#define QUICK_ROOM 768u /* from where an entry begins, so many bytes may be read: a region ends with more than that of index */
 
 /*
  * What the quick hit (hit.h) needs of a shard. The shape (index.h) is the one that this process saw last, taken apart; what
@@ -40,13 +40,14 @@ struct shard {
  * quick_index within the index. `last` is NULL where values are verified: no hit is quick there.
  */
 struct quick {
-    struct stripe *s;
     struct bucket *first_bucket; /* the others lie before it */
     uint64_t shape;
-    uint32_t buckets, mask, half; /* half: one bit fewer, for a bucket that does not exist yet */
-    uint64_t place[2];            /* of each ring: slot & place is where in it, in units of 8 bytes */
-    unsigned char *ring[2];       /* where its bytes begin ... */
-    unsigned char *last[2];       /* ... and where its last entry may */
+    uint32_t mask, half;          /* half: one bit fewer, for a bucket that does not exist yet */
+    uint64_t place;               /* slot & place is where in the region, in units of 8 bytes */
+    unsigned char *region;
+    unsigned char *last;          /* where an entry may begin that is looked at here */
+    const uint64_t *tail;         /* the stripe's */
+    struct stripe *s;
 } __attribute__((aligned(2 * PLATFORM_LINE)));
 
 struct l1 {
@@ -144,14 +145,14 @@ static force_inline uint64_t l1_time(const struct l1 *l1) /* the same, inlined *
 /* What a look-up in one namespace needs, side by side: copies that never change, so that no hit computes them anew. */
 struct l1_view {
     struct quick *quick;
-    uint64_t stripes;
+    uint64_t quick_places; /* bytes of the table quick, less one place */
     int lean; /* relaxed: VIEW_LEAN, until a get has needed more than the lean half of hit.h can do;
                                         VIEW_TIMED: the next get is to be timed;
                                         VIEW_TRACED: gets are written down */
     const uint64_t *mark_all, *mark; /* invalidations that concern the namespace */
     uint64_t soft_ttl_ms, grace_ms;  /* the policy's, 0: none */
-    int timed;                       /* 1: a hit needs the time even if the entry does not expire */
-    uint64_t what;                   /* the namespace's bits in an entry's first word */
+    uint64_t timed;                  /* 1: a hit needs the time even if the entry does not expire */
+    uint64_t what;                   /* the namespace's bits in an entry's first word, from ENTRY_KEY_SHIFT on */
     struct hash_seeded hash;
     struct l1 *l1;
     uint32_t ns;
@@ -266,23 +267,27 @@ int l1_check(struct l1 *l1, const char **what);
 /* In a forked child of a private segment, makes its locks usable. One load when there is nothing to do. */
 void l1_notice_fork(struct l1 *l1);
 
-static force_inline uint64_t stripe_of(uint64_t hash, uint64_t stripes)
-{
-    return (hash & UINT64_C(0xffff) << 32) * stripes >> 48;
-}
-
+/* By bits that choose neither the bucket nor the tag. */
 static force_inline uint32_t stripe_number(const struct l1 *l1, uint64_t hash)
 {
-    return (uint32_t)stripe_of(hash, l1->stripes);
+    return (uint32_t)(hash >> 32) & (l1->stripes - 1);
+}
+
+/* The same, of a table; places: bytes of the table less one place. */
+static force_inline const struct quick *quick_of(const struct quick *table, uint64_t places, uint64_t hash)
+{
+    _Static_assert(sizeof *table == 128, "shifted by 7 less than 32");
+    return (const struct quick *)(const void *)((const unsigned char *)table + (hash >> 25 & places));
 }
 
 /* Looks at the stripe's shape again (l1.c). */
 void quick_refresh(struct quick *quick, const struct shard *sh);
 
-static force_inline uint32_t quick_index(const struct quick *quick, uint32_t h)
+/* shape: quick->shape, loaded before. */
+static force_inline uint32_t quick_index(const struct quick *quick, uint32_t h, uint64_t shape)
 {
     uint32_t b = h & load_relaxed(&quick->mask), folded = h & load_relaxed(&quick->half);
-    return b < load_relaxed(&quick->buckets) ? b : folded;
+    return b < (uint32_t)shape ? b : folded; /* shape_buckets */
 }
 
 static force_inline const struct shard *l1_shard(const struct l1 *l1, uint64_t hash)

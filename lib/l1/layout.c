@@ -32,7 +32,7 @@ int layout_compute(struct layout *l)
     uint64_t want = l->total_bytes / MARKS_SHARE / sizeof(struct mark_set);
 
     if (l->total_bytes < SEGMENT_MIN_BYTES || l->total_bytes > SEGMENT_MAX_BYTES || l->stripes < 1 ||
-        l->stripes > STRIPES_MAX || l->spaces < 1 || l->spaces > SPACES_MAX || l->verify > 1 || l->max_value_bytes < 1 || l->upper_bytes > l->total_bytes / 8)
+        l->stripes > STRIPES_MAX || (l->stripes & (l->stripes - 1)) || l->spaces < 1 || l->spaces > SPACES_MAX || l->verify > 1 || l->max_value_bytes < 1 || l->upper_bytes > l->total_bytes / 8)
         return 0;
     l->mark_sets = 16;
     while (l->mark_sets * 2 <= want)
@@ -58,8 +58,7 @@ int layout_compute(struct layout *l)
         return 0;
     l->region_bytes = (l->total_bytes - l->regions_at) / l->stripes / PLATFORM_LINE * PLATFORM_LINE;
     l->small_bytes = l->region_bytes / SMALL_SHARE / PLATFORM_LINE * PLATFORM_LINE;
-    l->ring_shift[SMALL] = log2_up(l->small_bytes);
-    l->ring_shift[MAIN] = log2_up(l->region_bytes - l->small_bytes);
+    l->lap_shift = log2_up(l->region_bytes);
     /* ring_make_room takes half a ring, and the index may claim half of main; 8 KiB hold the longest key and all tags */
     return l->max_value_bytes + 8192 <= (l->region_bytes - l->small_bytes) / 4;
 }

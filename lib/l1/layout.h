@@ -23,7 +23,7 @@
 #include "base/platform.h"
 
 #define SEGMENT_MAGIC UINT64_C(0x3165686361636269) /* "ibcache1" */
-#define SEGMENT_FORMAT 5u
+#define SEGMENT_FORMAT 6u
 #define SEGMENT_NAME_MAX 64
 #define SPACE_NAME_MAX 100
 #define SPACES_MAX 4095
@@ -210,7 +210,7 @@ struct layout {
     uint64_t upper_at, flights_at, wakers_at, spaces_at, marks_at, metrics_at, metrics_bytes, trace_at, blocks_at, block_bytes,
         regions_at, region_bytes;
     uint64_t small_bytes;   /* of a region; main and index share the rest */
-    unsigned ring_shift[2]; /* a lap of offsets is 1 << ring_shift, at least the ring's bytes */
+    unsigned lap_shift;     /* a lap of offsets is 1 << lap_shift, at least a region's bytes */
 };
 
 /* Computes *layout from its first six fields. 0: they make no sense together. */

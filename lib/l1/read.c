@@ -14,7 +14,9 @@
  *      said only when `shape` is what it was, or a split may have moved the slot between our looks at the two buckets.
  *   4. A dead slot (behind the tail) is a ghost, unless it has been swung to a survivor's copy meanwhile: read it again.
  *   5. `shape` also counts moves between buckets, and resets of the stripe, after which offsets may begin anew.
- *      The quick look-up (hit.h) begins with the shape this process saw last and ends with the stripe's: equal means the same.
+ *      The quick look-up (hit.h) begins with the shape this process saw last; it says "absent" only if that is still the stripe's.
+ *      For a hit that does not matter: a slot that was found leads to the key's entry or to none. A reset puts the tails
+ *      beyond all slots there were, but where offsets begin anew, and then old ones are too far above the tail to be believed.
  *   6. An entry that was buried after its slot was read is still what was there when it was read; the quick look-up asks again.
  * Everything a header says is checked against the region before it is used, so nonsense cannot lead outside.
  *
@@ -193,7 +195,7 @@ static force_inline int find(const struct shard *sh, const struct l1_key *key, s
     for (int k = 0; k < 2; k++) {
         struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), f->shape));
         for (unsigned bits = bucket_match(b, key->hash); bits; bits &= bits - 1) {
-            int i = __builtin_ctz(bits);
+            int i = (int)match_first(bits);
             uint64_t slot = load_acquire(&b->slot[i]);
             unsigned char *p;
             int whole;
@@ -207,7 +209,7 @@ static force_inline int find(const struct shard *sh, const struct l1_key *key, s
             }
             if (unlikely(ring_bytes_after(sh, f->r, f->offset) < ENTRY_HEADER + 8))
                 continue;
-            p = ring_at(sh, f->r, f->offset);
+            p = ring_at(sh, f->offset);
             prefetch(p + 64);
             prefetch(p + 128);
             whole = ring_entry(sh, f->r, f->offset, &f->e, &p);
@@ -354,7 +356,7 @@ static int left_a_ghost(const struct shard *sh, const struct l1_key *key)
     for (int k = 0; k < 2; k++) {
         const struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), shape));
         for (unsigned bits = bucket_match(b, key->hash); bits; bits &= bits - 1) {
-            uint64_t slot = load_relaxed(&b->slot[__builtin_ctz(bits)]);
+            uint64_t slot = load_relaxed(&b->slot[match_first(bits)]);
             if (slot && load_acquire(&sh->s->tail[slot_ring(slot)]) > slot_offset(slot))
                 return 1;
         }
@@ -430,8 +432,8 @@ void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key)
         struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), shape));
         unsigned bits = bucket_match(b, key->hash);
         if (bits) {
-            uint64_t slot = load_relaxed(&b->slot[__builtin_ctz(bits)]);
-            const unsigned char *p = ring_at(sh, slot_ring(slot), slot_offset(slot));
+            uint64_t slot = load_relaxed(&b->slot[match_first(bits)]);
+            const unsigned char *p = ring_at(sh, slot_offset(slot));
             prefetch(p);
             prefetch(p + 64);
             prefetch(p + 128);

@@ -4,9 +4,12 @@
  *                tail                        head
  *      ...........|##a##|xxxx|#b#|###c###|....|      lap k      # live   x dead   . free
  *
- * Offsets are 64-bit and only ever grow: a lap is 1 << shift, the place of an offset is its low bits. A ring's bytes
- * (its limit) may be fewer than a lap; at the end of its bytes the head jumps to the next lap, noting in wrap_end where this
- * one ended. "Is that entry still there" is one compare of its offset with the tail. An entry is always contiguous.
+ * Offsets are 64-bit and only ever grow: a lap is 1 << lap_shift, the low bits of an offset are its place in the region, for
+ * both rings, so that a reader need not know which ring it is. A ring has but a part of those places, its own from the first to its
+ * limit; at the end of them the head jumps to the first one of the next lap, noting in wrap_end where this one ended. "Is that
+ * entry still there" is one compare of its offset with the tail. An entry is always contiguous.
+ * A lap of the small ring uses up ten to twenty times its bytes of offsets, which are below 2^50: they last for 50 TB of stores
+ * in a stripe, half a year at 3 MB a second. Then the stripe is emptied (stripe.c).
  *
  * Eviction is S3-FIFO (Yang, Zhang, Qiu, Yue, Vigfusson: "FIFO queues are all you need for cache eviction", SOSP 2023):
  *   small ring   newcomers. At its tail, an entry that was used twice or more moves to main; any other goes, and its slot
@@ -43,14 +46,21 @@ struct effort {
     uint64_t bytes;
 };
 
-static uint64_t lap_of(const struct shard *sh, enum ring r, uint64_t offset)
+static uint64_t lap_of(const struct shard *sh, uint64_t offset)
 {
-    return offset >> sh->shift[r];
+    return offset >> sh->lap_shift;
 }
 
+/* Where a lap begins. */
+static uint64_t lap_begin(const struct shard *sh, enum ring r, uint64_t lap)
+{
+    return (lap << sh->lap_shift) + sh->begin[r];
+}
+
+/* In the ring. What is not in it has a place that is too large. */
 static uint64_t place_of(const struct shard *sh, enum ring r, uint64_t offset)
 {
-    return offset & sh->lap_mask[r];
+    return (offset & sh->lap_mask) - sh->begin[r];
 }
 
 /*
@@ -70,7 +80,7 @@ void ring_make(struct shard *sh, enum ring r, uint64_t lap)
 
     store_relaxed(&ring->live, 0);
     ring->dead = ring->wrap_end = ring->biggest = ring->biggest_before = ring->ahead = 0;
-    ring->head = lap << sh->shift[r];
+    ring->head = lap_begin(sh, r, lap);
     set_tail(sh, r, ring->head);
 }
 
@@ -79,9 +89,9 @@ int ring_sane(const struct shard *sh, enum ring r)
     const struct ring_state *ring = &sh->s->ring[r];
     uint64_t tail = load_relaxed(&sh->s->tail[r]), head = ring->head;
     uint64_t place = r == SMALL ? sh->small_bytes : sh->region_bytes - sh->small_bytes;
-    uint64_t laps = lap_of(sh, r, head) - lap_of(sh, r, tail);
+    uint64_t laps = lap_of(sh, head) - lap_of(sh, tail);
 
-    if (((head | tail | ring->wrap_end) & 7) || tail > head || head >= OFFSET_MAX || laps > 1 || lap_of(sh, r, tail) == 0 ||
+    if (((head | tail | ring->wrap_end) & 7) || tail > head || head >= OFFSET_MAX || laps > 1 || lap_of(sh, tail) == 0 ||
         place_of(sh, r, head) > place || place_of(sh, r, tail) > place)
         return 0;
     if (laps == 1 && (ring->wrap_end > place || place_of(sh, r, tail) > ring->wrap_end ||
@@ -94,7 +104,7 @@ uint64_t ring_used(const struct shard *sh, enum ring r)
 {
     uint64_t tail = load_relaxed(&sh->s->tail[r]), head = sh->s->ring[r].head;
 
-    if (lap_of(sh, r, tail) == lap_of(sh, r, head))
+    if (lap_of(sh, tail) == lap_of(sh, head))
         return head - tail;
     return sh->s->ring[r].wrap_end - place_of(sh, r, tail) + place_of(sh, r, head);
 }
@@ -104,8 +114,8 @@ static uint64_t settled(const struct shard *sh, enum ring r, uint64_t tail)
 {
     const struct ring_state *ring = &sh->s->ring[r];
 
-    if (lap_of(sh, r, tail) < lap_of(sh, r, ring->head) && place_of(sh, r, tail) >= ring->wrap_end)
-        return (lap_of(sh, r, tail) + 1) << sh->shift[r];
+    if (lap_of(sh, tail) < lap_of(sh, ring->head) && place_of(sh, r, tail) >= ring->wrap_end)
+        return lap_begin(sh, r, lap_of(sh, tail) + 1);
     return tail;
 }
 
@@ -134,7 +144,7 @@ static __attribute__((noinline)) int has_room_at_end(struct shard *sh, enum ring
     for (;;) {
         tail = load_relaxed(&sh->s->tail[r]);
         at = place_of(sh, r, ring->head);
-        if (lap_of(sh, r, tail) != lap_of(sh, r, ring->head)) {
+        if (lap_of(sh, tail) != lap_of(sh, ring->head)) {
             uint64_t end = place_of(sh, r, tail);
             if (end >= ring->wrap_end) {
                 set_tail(sh, r, settled(sh, r, tail));
@@ -148,7 +158,7 @@ static __attribute__((noinline)) int has_room_at_end(struct shard *sh, enum ring
             return 0; /* stay: what is kept from the front must still find room here */
         ring->wrap_end = at;
         hook(HOOK_WRAPPING);
-        ring->head = (lap_of(sh, r, ring->head) + 1) << sh->shift[r];
+        ring->head = lap_begin(sh, r, lap_of(sh, ring->head) + 1);
         ring->biggest_before = ring->biggest;
         ring->biggest = 0;
     }
@@ -161,7 +171,7 @@ static force_inline int has_room(struct shard *sh, enum ring r, uint64_t bytes)
     uint64_t limit = ring_limit(sh, r), tail = load_relaxed(&sh->s->tail[r]);
     uint64_t last = place_of(sh, r, ring->head) + bytes, end = place_of(sh, r, tail);
 
-    if (likely(lap_of(sh, r, tail) != lap_of(sh, r, ring->head) && end < ring->wrap_end))
+    if (likely(lap_of(sh, tail) != lap_of(sh, ring->head) && end < ring->wrap_end))
         return last <= (end < limit ? end : limit);
     return has_room_at_end(sh, r, bytes);
 }
@@ -200,7 +210,7 @@ static int move_to_main(struct shard *sh, struct place place, enum ring from, co
     if (!has_room(sh, MAIN, e->bytes))
         return 0;
     to = ring_head(sh, MAIN);
-    shared_copy_in(ring_at(sh, MAIN, to), p, e->bytes); /* only who has the lock writes entries that can be found */
+    shared_copy_in(ring_at(sh, to), p, e->bytes); /* only who has the lock writes entries that can be found */
     ring_advance(sh, MAIN, e->bytes);
     store_relaxed(&place.bucket->uses[place.i], uses);
     index_publish(place, slot_make(hash, MAIN, to));

@@ -11,14 +11,14 @@ static force_inline uint64_t ring_limit(const struct shard *sh, enum ring r)
 /* Bytes that may be read from an offset on without leaving the region. */
 static force_inline uint64_t ring_bytes_after(const struct shard *sh, enum ring r, uint64_t offset)
 {
-    uint64_t at = offset & sh->lap_mask[r];
+    uint64_t at = (offset & sh->lap_mask) - sh->begin[r];
     return at < sh->ring_bytes[r] ? sh->ring_bytes[r] - at : 0;
 }
 
 /* Only for offsets with ring_bytes_after() of at least ENTRY_HEADER + 8. */
-static force_inline unsigned char *ring_at(const struct shard *sh, enum ring r, uint64_t offset)
+static force_inline unsigned char *ring_at(const struct shard *sh, uint64_t offset)
 {
-    return sh->ring[r] + (offset & sh->lap_mask[r]);
+    return sh->region + (offset & sh->lap_mask);
 }
 
 /* Decodes the entry at an offset. 0: it is none. */
@@ -27,10 +27,11 @@ static force_inline int ring_entry(const struct shard *sh, enum ring r, uint64_t
     uint64_t room = ring_bytes_after(sh, r, offset);
     if (unlikely(room < ENTRY_HEADER + 8))
         return 0;
-    *p = ring_at(sh, r, offset);
+    *p = ring_at(sh, offset);
     return entry_read(e, *p, room) && e->ns < sh->l1->layout.spaces;
 }
 
+/* Empty, its head at the beginning of a lap. */
 void ring_make(struct shard *sh, enum ring r, uint64_t lap);
 
 /* The words of the ring are possible. */

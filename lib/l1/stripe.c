@@ -37,7 +37,7 @@ void stripe_reset(struct shard *sh)
     store_release(&s->shape, load_relaxed(&s->shape) + SHAPE_CHANGE);
     for (int r = SMALL; r <= MAIN; r++) {
         uint64_t tail = load_relaxed(&s->tail[r]), newest = s->ring[r].head > tail ? s->ring[r].head : tail;
-        ring_make(sh, (enum ring)r, newest < OFFSET_MAX / 2 ? (newest >> sh->shift[r]) + 1 : 1);
+        ring_make(sh, (enum ring)r, newest < OFFSET_MAX / 2 ? (newest >> sh->lap_shift) + 1 : 1);
     }
     hook(HOOK_RESET);
     index_make(sh);

@@ -224,7 +224,7 @@ static int put(struct shard *sh, const struct draft *d, struct found *f)
     if (unlikely(!is_unmoved(sh, f)))
         look(sh, d->key, f);
     offset = ring_head(sh, r);
-    draft_write(d, ring_at(sh, r, offset));
+    draft_write(d, ring_at(sh, offset));
     ring_advance(sh, r, bytes);
     place = f->at.place;
     if (!place.bucket) {
@@ -304,8 +304,8 @@ static void await(const struct shard *sh, const struct pair *pair, uint64_t hash
     for (int k = 0; k < 2; k++) {
         unsigned bits = bucket_match(pair->bucket[k], hash);
         if (bits) {
-            uint64_t slot = load_relaxed(&pair->bucket[k]->slot[__builtin_ctz(bits)]);
-            const unsigned char *p = ring_at(sh, slot_ring(slot), slot_offset(slot));
+            uint64_t slot = load_relaxed(&pair->bucket[k]->slot[match_first(bits)]);
+            const unsigned char *p = ring_at(sh, slot_offset(slot));
             prefetch(p);
             prefetch(p + PLATFORM_LINE);
             return;
