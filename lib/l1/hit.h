@@ -165,7 +165,7 @@ static force_inline int l1_get(const struct l1_view *view, const void *key, size
     unsigned bits;
     unsigned i;
 
-    if (view->quick_places) {
+    if (__builtin_expect_with_probability(view->quick_places != 0, 1, 0.6)) {
         never_select();
         quick = quick_of(quick, view->quick_places, hash);
     }

@@ -3,7 +3,8 @@
 #define L1_INDEX_H
 #include "l1/ring.h"
 
-#define OFFSET_MAX (UINT64_C(1) << 50) /* offsets are below: units of 8 bytes in 47 bits */
+#define OFFSET_MAX (UINT64_C(1) << 49) /* offsets are below: units of 8 bytes in 46 bits */
+#define SLOT_GUEST (UINT64_C(1) << 46) /* the entry is in the second of its buckets */
 
 static force_inline uint64_t slot_make(uint64_t hash, enum ring r, uint64_t offset)
 {
@@ -17,7 +18,7 @@ static force_inline enum ring slot_ring(uint64_t slot)
 
 static force_inline uint64_t slot_offset(uint64_t slot)
 {
-    return slot << 17 >> 14;
+    return slot << 18 >> 15;
 }
 
 /*
@@ -143,10 +144,16 @@ struct sought {
 void index_seek(const struct shard *sh, const struct l1_key *key, struct sought *sought, struct entry *e, unsigned char **p);
 
 /*
- * A slot for a new entry: the ghost's if there is one, else a free one, else the oldest ghost's, else that of the least
- * used entry in both buckets, which is evicted.
+ * A slot for a new entry: the ghost's if there is one, else a free one or the oldest ghost's in the first bucket, else a guest's there
+ * that can go home, else one in the second bucket, else that of the least used entry in both buckets, which is evicted.
  */
 struct place index_take_place(struct shard *sh, const struct sought *sought);
+
+/* What a slot of the key's says of its place, to be added to it. */
+static force_inline uint64_t slot_guest(const struct pair *pair, const struct bucket *b)
+{
+    return b == pair->bucket[0] ? 0 : SLOT_GUEST;
+}
 
 /* Puts a slot word where it can be found: one 8-byte store. */
 static force_inline void index_publish(struct place place, uint64_t slot)
@@ -154,17 +161,20 @@ static force_inline void index_publish(struct place place, uint64_t slot)
     store_release(&place.bucket->slot[place.i], slot);
 }
 
-/* The place that holds exactly this slot word, or bucket NULL. */
+/* The place that holds exactly this slot word, a guest's or not, or bucket NULL. */
 static force_inline struct place index_find_slot(const struct shard *sh, uint64_t hash, uint64_t slot)
 {
     struct pair pair = index_pair(sh, hash, load_relaxed(&sh->s->shape));
 
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < BUCKET_SLOTS; i++)
-            if (load_relaxed(&pair.bucket[k]->slot[i]) == slot)
+            if (load_relaxed(&pair.bucket[k]->slot[i]) == (k ? slot | SLOT_GUEST : slot))
                 return (struct place){ pair.bucket[k], i };
     return (struct place){ NULL, 0 };
 }
+
+/* NULL, or what is wrong with where slots are. */
+const char *index_check(const struct shard *sh);
 
 /* Grows by a bucket or two when the entries have become too many for it. */
 void index_grow(struct shard *sh);

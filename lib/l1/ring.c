@@ -8,8 +8,8 @@
  * both rings, so that a reader need not know which ring it is. A ring has but a part of those places, its own from the first to its
  * limit; at the end of them the head jumps to the first one of the next lap, noting in wrap_end where this one ended. "Is that
  * entry still there" is one compare of its offset with the tail. An entry is always contiguous.
- * A lap of the small ring uses up ten to twenty times its bytes of offsets, which are below 2^50: they last for 50 TB of stores
- * in a stripe, half a year at 3 MB a second. Then the stripe is emptied (stripe.c).
+ * A lap of the small ring uses up ten to twenty times its bytes of offsets, which are below 2^49: they last for 25 TB of stores
+ * in a stripe, three months at 3 MB a second. Then the stripe is emptied (stripe.c).
  *
  * Eviction is S3-FIFO (Yang, Zhang, Qiu, Yue, Vigfusson: "FIFO queues are all you need for cache eviction", SOSP 2023):
  *   small ring   newcomers. At its tail, an entry that was used twice or more moves to main; any other goes, and its slot
@@ -213,7 +213,7 @@ static int move_to_main(struct shard *sh, struct place place, enum ring from, co
     shared_copy_in(ring_at(sh, to), p, e->bytes); /* only who has the lock writes entries that can be found */
     ring_advance(sh, MAIN, e->bytes);
     store_relaxed(&place.bucket->uses[place.i], uses);
-    index_publish(place, slot_make(hash, MAIN, to));
+    index_publish(place, slot_make(hash, MAIN, to) | (load_relaxed(&place.bucket->slot[place.i]) & SLOT_GUEST));
     hook(HOOK_SURVIVOR);
     bump(sh->s->ring[from].live, -e->bytes);
     bump(sh->s->ring[MAIN].live, e->bytes);

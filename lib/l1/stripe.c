@@ -205,6 +205,8 @@ const char *stripe_check(struct shard *sh)
         return "a ring's entries do not join up";
     if (!stripe_recount(sh))
         return "a slot that leads to no entry";
+    if (index_check(sh))
+        return index_check(sh);
     if (s->live_entries != entries || s->ring[SMALL].live != live[SMALL] || s->ring[MAIN].live != live[MAIN])
         return "counts of live entries and bytes";
     if (s->ring[SMALL].dead != dead[SMALL] || s->ring[MAIN].dead != dead[MAIN])

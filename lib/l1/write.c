@@ -193,7 +193,7 @@ static void leave_ghost(struct shard *sh, const struct found *f, uint64_t hash)
     drop(sh, f);
     place = index_take_place(sh, &f->at);
     store_relaxed(&place.bucket->uses[place.i], 0);
-    index_publish(place, slot_make(hash, SMALL, load_relaxed(&sh->s->tail[SMALL]) - 8));
+    index_publish(place, slot_make(hash, SMALL, load_relaxed(&sh->s->tail[SMALL]) - 8) | slot_guest(&f->at.pair, place.bucket));
 }
 
 /* 1 when reclaiming has left what was found as it was. */
@@ -231,7 +231,7 @@ static int put(struct shard *sh, const struct draft *d, struct found *f)
         place = index_take_place(sh, &f->at);
         store_relaxed(&place.bucket->uses[place.i], 0);
     }
-    index_publish(place, slot_make(d->key->hash, r, offset));
+    index_publish(place, slot_make(d->key->hash, r, offset) | slot_guest(&f->at.pair, place.bucket));
     hook(HOOK_PUBLISHED);
     if (f->at.place.bucket)
         stripe_bury(sh, slot_ring(f->slot), &f->e, f->p);
