@@ -12,7 +12,7 @@
 #endif
 
 #define PROBES 8
-#define AREA_SHARE 64      /* of the memory, for blocks ... */
+#define AREA_SHARE 256     /* of the memory, for blocks ... */
 #define AREA_MOST_SHARE 32 /* ... and at most so much, for many namespaces */
 #define BLOCKS_MIN 16u
 #define BLOCKS_MAX 16384u
