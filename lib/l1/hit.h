@@ -135,9 +135,9 @@ static force_inline int take_hit(const struct l1_view *view, const struct quick 
             return made;
     }
     if (lean)
-        shared_copy_short(value->data, p, size);
+        shared_copy_short(value->data, p, size, view->wide);
     else
-        shared_copy_value(value->data, p, size);
+        shared_copy_value(value->data, p, size, view->wide);
     hook(HOOK_READ_COPIED);
     if (unlikely(!surely_there(quick, slot)))
         return L1_ASK;

@@ -77,6 +77,7 @@ struct l1_view l1_view_of(struct l1 *l1, uint32_t ns, uint64_t soft_ttl_ms, uint
                              .grace_ms = grace_ms,
                              .timed = soft_ttl_ms || l1->max_stale_ms,
                              .what = entry_what(0, 0, 0, ns, 0) >> ENTRY_KEY_SHIFT,
+                             .wide = platform_wide(),
                              .hash = hash_seeded(l1_seed(l1, ns)),
                              .l1 = l1,
                              .ns = ns };

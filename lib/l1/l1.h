@@ -151,6 +151,7 @@ struct l1_view {
                                         VIEW_TRACED: gets are written down */
     const uint64_t *mark_all, *mark; /* invalidations that concern the namespace */
     uint64_t soft_ttl_ms, grace_ms;  /* the policy's, 0: none */
+    int wide;                        /* platform_wide */
     uint64_t timed;                  /* 1: a hit needs the time even if the entry does not expire */
     uint64_t what;                   /* the namespace's bits in an entry's first word, from ENTRY_KEY_SHIFT on */
     struct hash_seeded hash;
