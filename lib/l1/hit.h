@@ -6,7 +6,7 @@
  * processor begins as soon as its window (320 instructions) reaches that far: time is the length of the chain times the number
  * of instructions, by 320. So instructions count that delay nothing themselves. Hence:
  *   - one inlined function, and one test for everything that is not common. What it leaves over starts again elsewhere;
- *   - keys of 17 to 32 bytes, which most are, in libcache_get itself: their hash and comparison have no branch;
+ *   - keys of 17 to 32 bytes, which most are, have a function of their own: their hash and comparison have no branch;
  *   - everything that does not change is ready in struct l1_view (namespace) and struct quick (stripe, one line). That includes
  *     the index's shape as this process saw it last, so that no load waits for the stripe's own; only a miss compares it;
  *   - both rings lie in one space of offsets (ring.c): a slot's place is a mask away, whichever its ring;
