@@ -9,6 +9,7 @@
 #include "l1/hook.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -360,6 +361,36 @@ START_TEST(G5_who_is_killed_while_he_takes_a_flight_holds_up_nobody)
 }
 END_TEST
 
+START_TEST(G5_who_is_killed_while_he_takes_the_place_of_late_leaders_leaves_them_nothing_to_end)
+{
+    enum { LOADS = 300 };
+    struct rig rig;
+    libcache_load *late[LOADS];
+    unsigned leading = 0;
+
+    rig_prepare(&rig);
+    rig.options.segment = LIBCACHE_SHARED;
+    rig_open(&rig);
+    for (unsigned i = 0; i < LOADS; i++) { /* all places are taken */
+        libcache_value value = LIBCACHE_VALUE_INIT;
+        char key[20];
+        int result;
+        snprintf(key, sizeof key, "other %u", i);
+        result = libcache_load_begin(&late[i], rig.ns, key, strlen(key), &value, NULL);
+        leading += result == LIBCACHE_LEAD;
+        ck_assert(result == LIBCACHE_LEAD || result == LIBCACHE_BYPASS);
+    }
+    ck_assert_uint_ge(leading, 8);
+    ck_assert_uint_lt(leading, LOADS);
+    fake_clock_advance(&rig.clock, 100000);
+    lead_and_die(&rig, 1);
+    for (unsigned i = 0; i < LOADS; i++)
+        libcache_load_abort(late[i], 1); /* they failed; nobody's load of the key did */
+    libcache_load_abort(begin(rig.ns, "key", 0, LIBCACHE_LEAD), 0);
+    rig_down(&rig);
+}
+END_TEST
+
 /* ---- Without their guards ----------------------------------------------------------------------------------------------------------- */
 
 /* Whether a load that the key's delete (or the tag's invalidation) overtook is served. */
@@ -397,5 +428,6 @@ int main(void)
                      who_finds_what_is_invalidated_on_its_way_from_redis_asks_again_and_has_the_lease,
                      who_comes_while_the_leader_looks_in_redis_waits_and_gets_what_that_finds,
                      where_there_is_no_L1_a_load_that_ends_between_look_and_flight_is_not_made_again,
-                     G5_who_is_killed_while_he_takes_a_flight_holds_up_nobody, without_their_guards_overtaken_loads_are_served);
+                     G5_who_is_killed_while_he_takes_a_flight_holds_up_nobody,
+                     G5_who_is_killed_while_he_takes_the_place_of_late_leaders_leaves_them_nothing_to_end, without_their_guards_overtaken_loads_are_served);
 }

@@ -9,8 +9,8 @@
  *                              +-- lease over, or owner dead: the next who begins takes it over (next number)
  *
  * A key has a few slots where its flight may be, by its hash. Slots are taken and ended under flights_lock, a robust lock that is held for
- * some tens of instructions; a killed owner leaves at worst a slot half taken, whose number says so: the fields are written first, the
- * word last, so it looks as before. Waiters sleep on the word (futex, shared between processes): the leader's end is one
+ * some tens of instructions; a killed owner leaves at worst a slot half taken: the word says first that what was there is over, then
+ * the fields are written, and last the word says "flying". So it looks like a flight that has ended. Waiters sleep on the word (futex, shared between processes): the leader's end is one
  * store and one wake. They look after the leader twenty times a second as well, since a killed one wakes nobody.
  *
  * A leader that was taken for dead and comes back finds another number in the word: what it does to the slot then is nothing.
@@ -109,6 +109,7 @@ static void take(struct l1 *l1, struct flight *f, uint64_t key, uint64_t until_m
 {
     uint32_t next = word_next(load_relaxed(&f->word));
 
+    store_release(&f->word, next | FLIGHT_FENCED); /* who had it, and is only late, can no more end it in another key's name */
     store_relaxed(&f->pid, (uint32_t)getpid());
     store_relaxed(&f->start, load_relaxed(&l1->start));
     store_relaxed(&f->until_ms, until_ms);
