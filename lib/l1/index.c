@@ -135,7 +135,10 @@ static uint64_t reluctance(struct place place)
     return (uint64_t)load_relaxed(&place.bucket->uses[place.i]) << 52 | (uint64_t)slot_ring(slot) << 51 | slot_offset(slot);
 }
 
-/* Moves an entry of this bucket to its other one, if that has room, ghosts' or not. 1: the slot is free now. */
+/*
+ * Moves an entry of this bucket to its other one, if that has room, ghosts' or not. 1: the slot is free now. The walker may have
+ * been in that bucket already and not in this one: what he would drop is dropped, and what he would note is noted.
+ */
 static int move_out(struct shard *sh, struct place from, int over_ghosts)
 {
     uint64_t slot = load_relaxed(&from.bucket->slot[from.i]), shape = load_relaxed(&sh->s->shape);
@@ -147,6 +150,12 @@ static int move_out(struct shard *sh, struct place from, int over_ghosts)
 
     if (!ring_entry(sh, slot_ring(slot), slot_offset(slot), &e, &p))
         return 0;
+    if (entry_expired(&e, sh->now) || !stripe_vouch(sh->l1, p, &e)) {
+        index_publish(from, 0);
+        stripe_bury(sh, slot_ring(slot), &e, p);
+        bump(sh->s->reclaimed, 1);
+        return 1;
+    }
     pair = index_pair(sh, l1_key_of(sh->l1, e.ns, p + e.key_at, e.key_size).hash, shape);
     other = pair.bucket[slot & SLOT_GUEST ? 0 : 1];
     to = dead_slot(sh, other);
@@ -160,6 +169,7 @@ static int move_out(struct shard *sh, struct place from, int over_ghosts)
     store_release(&sh->s->shape, shape + SHAPE_CHANGE);
     index_publish(from, 0);
     store_relaxed(&sh->s->dirty, 0);
+    stripe_note_expiry(sh, e.expiry);
     return 1;
 }
 
