@@ -394,6 +394,24 @@ START_TEST(the_walker_reclaims_what_was_invalidated)
 }
 END_TEST
 
+START_TEST(the_walker_rests_when_he_has_been_round)
+{
+    struct rig rig;
+
+    ring_up(&rig);
+    put_tagged(rig.ns, "key", "x", "tag");
+    ck_result(invalidate_tag(rig.cache, "tag"), LIBCACHE_OK);
+    walk_by_storing(&rig);
+    ck_assert_uint_eq(stats_of(&rig).reclaimed, 1);
+    ck_assert_uint_eq(stripe(&rig)->walk_bucket, 0);
+    for (int i = 0; i < 100; i++) {
+        store(&rig, "more", 0, 1, 8);
+        ck_assert_uint_eq(stripe(&rig)->walk_bucket, 0);
+    }
+    ring_down(&rig);
+}
+END_TEST
+
 START_TEST(a_sweep_reclaims_without_any_store)
 {
     struct rig rig;
@@ -448,6 +466,6 @@ int main(void)
                      dead_bytes_are_accounted_and_their_room_is_used_again,
                      an_entry_larger_than_the_small_ring_is_kept_at_once_while_there_is_room_and_else_at_its_second_store,
                      a_namespace_past_its_share_gives_way, the_walker_reclaims_what_has_expired,
-                     the_walker_reclaims_what_was_invalidated, a_sweep_reclaims_without_any_store,
+                     the_walker_reclaims_what_was_invalidated, the_walker_rests_when_he_has_been_round, a_sweep_reclaims_without_any_store,
                      what_has_expired_or_was_invalidated_neither_survives_nor_leaves_a_ghost);
 }

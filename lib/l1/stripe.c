@@ -245,14 +245,12 @@ size_t stripe_walk(struct shard *sh, size_t buckets)
     size_t dropped = 0;
 
     while (buckets--) {
-        if (s->walk_bucket >= n) {
-            s->soonest = s->soonest_round;
-            s->soonest_round = 0;
-            s->walk_clean = s->walk_position;
+        if (s->walk_bucket >= n)
             s->walk_bucket = 0;
-        }
-        if (s->walk_bucket == 0)
+        if (s->walk_bucket == 0) {
+            s->soonest_round = 0;
             s->walk_position = l1_position(sh->l1);
+        }
         for (int i = 0; i < BUCKET_SLOTS; i++) {
             struct place place = { index_bucket(sh, (uint32_t)s->walk_bucket), i };
             uint64_t slot = load_relaxed(&place.bucket->slot[i]);
@@ -269,7 +267,11 @@ size_t stripe_walk(struct shard *sh, size_t buckets)
                 s->soonest_round = e.expiry;
             }
         }
-        s->walk_bucket++;
+        if (++s->walk_bucket >= n) {
+            s->soonest = s->soonest_round;
+            s->walk_clean = s->walk_position;
+            s->walk_bucket = 0;
+        }
     }
     return dropped;
 }

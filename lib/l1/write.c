@@ -503,7 +503,7 @@ int l1_sweep(struct l1 *l1, size_t max_entries, size_t *reclaimed)
         result = stripe_lock(&sh, 0);
         if (result != LIBCACHE_OK)
             return result;
-        most = shape_buckets(load_relaxed(&sh.s->shape)) + 1; /* one round, and its end noted */
+        most = shape_buckets(load_relaxed(&sh.s->shape)); /* one round */
         buckets = buckets < most ? buckets : most;
         dropped += stripe_walk(&sh, buckets);
         left -= buckets;
