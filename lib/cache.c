@@ -185,7 +185,7 @@ static __attribute__((noinline, flatten)) int get_middle(libcache_ns *ns, const 
 
     if (key_size - 17 > 15)
         __builtin_unreachable();
-    result = l1_get(&ns->view, key, key_size, hash_middle(key, key_size, ns->view.hash.word, 0), value, 1);
+    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 1);
     if (unlikely(result != LIBCACHE_HIT))
         return get_not_lean(ns, key, key_size, value, result);
     return count_hit(ns, result);

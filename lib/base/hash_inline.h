@@ -20,7 +20,7 @@ static force_inline uint64_t hash_inline(const void *data, size_t size, uint64_t
     return XXH3_64bits_withSeed(data, size, seed);
 }
 
-#if defined(__SIZEOF_INT128__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#if defined(__SIZEOF_INT128__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && !defined(LIBCACHE_PORTABLE)
 
 static force_inline uint64_t hash_mix(const unsigned char *p, const uint64_t word[2], uint64_t seed)
 {
