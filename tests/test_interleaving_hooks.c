@@ -625,6 +625,63 @@ START_TEST(a_reader_between_two_buckets_does_not_miss_an_entry_that_a_split_move
 }
 END_TEST
 
+/* The same, but a native comes to the second bucket and its guest is sent home: nothing but that tells the reader. */
+START_TEST(a_reader_between_two_buckets_does_not_miss_a_guest_that_goes_home)
+{
+    struct rig rig;
+    struct actor reader = { 0 };
+    struct bucket *first = NULL, *second = NULL;
+    struct place place = { NULL, 0 };
+    struct sought native = { 0 };
+    struct shard sh;
+    struct l1_key k;
+    char key[40] = "";
+    uint32_t n;
+
+    stage_up(&rig);
+    crowd(&rig, "first", 600, 40);
+    n = shape_buckets(shard(&rig)->s->shape);
+    for (int i = 0; i < 600 && !place.bucket; i++) {
+        int alive = 0;
+        snprintf(key, sizeof key, "first %d", i);
+        k = key_of(&rig, key);
+        first = index_bucket(shard(&rig), bucket_of(hash_first(k.hash), shape_with(0, n)));
+        second = index_bucket(shard(&rig), bucket_of(hash_second(k.hash), shape_with(0, n)));
+        place = place_of(&rig, &k);
+        for (int j = 0; j < BUCKET_SLOTS; j++)
+            alive += !slot_dead(shard(&rig), second->slot[j]);
+        if (first == second || place.bucket != second || alive < BUCKET_SLOTS)
+            place.bucket = NULL;
+    }
+    ck_assert_ptr_nonnull(place.bucket);
+    first->slot[free_one(&rig, first)] = slot_make(k.hash, SMALL, 8);
+    free_one(&rig, first); /* where it will go */
+    reader = reader_at(&rig, key, 3);
+    ck_assert(start(&reader));
+    sh = *shard(&rig);
+    sh.now = l1_now(sh.l1);
+    ck_result(stripe_lock(&sh, 0), LIBCACHE_OK);
+    native.pair = (struct pair){ { second, second } };
+    native.shape = sh.s->shape;
+    while (place_of(&rig, &k).bucket == second) {
+        place = index_take_place(&sh, &native);
+        ck_assert_ptr_eq(place.bucket, second);
+        index_publish(place, slot_make(0, SMALL, sh.s->tail[SMALL])); /* taken, as by the native */
+    }
+    for (int j = 0; j < BUCKET_SLOTS; j++)
+        if (second->slot[j] == slot_make(0, SMALL, sh.s->tail[SMALL]))
+            second->slot[j] = 0;
+    stripe_unlock(&sh);
+    ck_assert_ptr_eq(place_of(&rig, &k).bucket, first);
+    ck_assert_uint_eq(shape_buckets(sh.s->shape), n);
+    finish(&reader);
+    ck_assert_msg(reader.result == LIBCACHE_HIT, "the reader got %s", result_name(reader.result));
+    ck_assert_int_eq(memcmp(reader.value.data, key, strlen(key)), 0);
+    free(reader.value.data);
+    stage_down(&rig);
+}
+END_TEST
+
 /*
  * The reader has chosen its bucket by the shape that the process saw last, when the index grows, its entry leaves that
  * bucket, and another reader sees the new shape for the process: the first one must not take that for the one it began with.
@@ -1109,6 +1166,7 @@ int main(void)
                      a_reader_whose_stripe_is_reset_gets_the_old_value_or_misses,
                      a_reader_is_not_fooled_by_offsets_that_begin_anew,
                      a_reader_between_two_buckets_does_not_miss_an_entry_that_a_split_moves,
+                     a_reader_between_two_buckets_does_not_miss_a_guest_that_goes_home,
                      a_reader_that_chose_its_bucket_before_a_split_that_others_saw_does_not_miss,
                      a_reader_that_has_read_the_slot_goes_on_through_a_split,
                      a_reader_of_a_number_that_is_counted_up_and_moved_gets_a_number_that_it_had,
