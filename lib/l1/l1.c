@@ -85,7 +85,7 @@ struct l1_view l1_view_of(struct l1 *l1, uint32_t ns, uint64_t soft_ttl_ms, uint
 
 /*
  * The shape is stored last, and all with release: a reader with this shape has these numbers or later ones, and one that
- * met any of them finds at his end that the stripe's shape is not the one he began with.
+ * met any of them finds, before he says "absent", that the stripe's shape is not the one he began with.
  */
 void quick_refresh(struct quick *quick, const struct shard *sh)
 {

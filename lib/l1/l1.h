@@ -35,8 +35,8 @@ struct shard {
 #define QUICK_ROOM 768u /* from where an entry begins, so many bytes may be read: a region ends with more than that of index */
 
 /*
- * What the quick hit (hit.h) needs of a shard. The shape (index.h) is the one that this process saw last, taken apart; what
- * was found by it counts only if it is still the stripe's. Every number here, whichever refresh it is of, keeps
+ * What the quick hit (hit.h) needs of a shard. The shape (index.h) is the one that this process saw last, taken apart; that
+ * nothing was found by it counts only if it is still the stripe's. Every number here, whichever refresh it is of, keeps
  * quick_index within the index. `last` is NULL where values are verified: no hit is quick there.
  */
 struct quick {

@@ -16,7 +16,8 @@
  *   5. `shape` also counts moves between buckets, and resets of the stripe, after which offsets may begin anew.
  *      The quick look-up (hit.h) begins with the shape this process saw last; it says "absent" only if that is still the stripe's.
  *      For a hit that does not matter: a slot that was found leads to the key's entry or to none. A reset puts the tails
- *      beyond all slots there were, but where offsets begin anew, and then old ones are too far above the tail to be believed.
+ *      beyond all slots there were, but where offsets begin anew, and then old ones are too far above the tail to be believed
+ *      (but for ghosts of half the offsets ago, whose bytes are no longer their key's).
  *   6. An entry that was buried after its slot was read is still what was there when it was read; the quick look-up asks again.
  * Everything a header says is checked against the region before it is used, so nonsense cannot lead outside.
  *

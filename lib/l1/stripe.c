@@ -54,7 +54,7 @@ void stripe_reset(struct shard *sh)
     store_relaxed(&s->dirty, 0);
 }
 
-/* Offsets are used up after 2^50 bytes: begin anew rather than overflow (readers see it by the resets in `shape`). */
+/* Offsets are used up after 2^49 bytes: begin anew rather than overflow (how readers see it: read.c, 5). */
 static int worn_out(const struct stripe *s)
 {
     return s->ring[SMALL].head > OFFSET_MAX / 16 * 15 || s->ring[MAIN].head > OFFSET_MAX / 16 * 15;

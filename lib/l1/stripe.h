@@ -18,8 +18,8 @@
  *   move an entry    copy to the head of main, head, slot swung to the copy, then tail past the original
  *   drop an entry    slot cleared, then the entry's head says so (entry_bury); or left as a ghost, then tail
  * so the lock's owner may die between any two of them: what is in the log without a slot is dead and will be passed over.
- * Only two changes do not allow that: splitting a bucket and emptying the stripe. They run with `dirty` set, and who
- * inherits the lock with dirty set empties the stripe. Counters that the dead owner had no time to update are counted anew.
+ * Only three changes do not allow that: splitting a bucket, moving a slot to its key's other bucket, and emptying the stripe. They
+ * run with `dirty` set, and who inherits the lock with dirty set empties the stripe. Counters that the dead owner had no time to update are counted anew.
  */
 #ifndef L1_STRIPE_H
 #define L1_STRIPE_H
