@@ -5,6 +5,8 @@
 #include "l1/index.h"
 #include "l1/lock.h"
 
+#include <unistd.h>
+
 static void prepare_new(struct l1 *l1)
 {
     lock_make(&l1->head->marks_lock);
@@ -86,16 +88,26 @@ struct l1_view l1_view_of(struct l1 *l1, uint32_t ns, uint64_t soft_ttl_ms, uint
 /*
  * The shape is stored last, and all with release: a reader with this shape has these numbers or later ones, and one that
  * met any of them finds, before he says "absent", that the stripe's shape is not the one he began with.
+ * One thread at a time: of two, the older one's mask could stay with the newer one's shape, and keys be looked for in vain.
+ * A child forked in the middle of that does not wait for a thread it does not have.
  */
 void quick_refresh(struct quick *quick, const struct shard *sh)
 {
     uint64_t shape = load_acquire(&sh->s->shape);
+    int self, other = load_relaxed(&quick->refresher);
 
-    if (shape == load_relaxed(&quick->shape) || !shape_sane(shape, sh->region_bytes / sizeof(struct bucket)))
+    if (shape == load_relaxed(&quick->shape))
         return;
-    store_release(&quick->mask, shape_mask(shape));
-    store_release(&quick->half, shape_mask(shape) >> 1);
-    store_release(&quick->shape, shape);
+    self = (int)getpid();
+    if (other == self || !__atomic_compare_exchange_n(&quick->refresher, &other, self, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return;
+    shape = load_acquire(&sh->s->shape);
+    if (shape_sane(shape, sh->region_bytes / sizeof(struct bucket))) {
+        store_release(&quick->mask, shape_mask(shape));
+        store_release(&quick->half, shape_mask(shape) >> 1);
+        store_release(&quick->shape, shape);
+    }
+    store_release(&quick->refresher, 0);
 }
 
 int l1_open(struct l1 *l1, const struct l1_options *options, libcache_error *error)

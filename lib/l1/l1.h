@@ -48,6 +48,7 @@ struct quick {
     unsigned char *last;          /* where an entry may begin that is looked at here */
     const uint64_t *tail;         /* the stripe's */
     struct stripe *s;
+    int refresher;                /* process that is at quick_refresh; 0: none */
 } __attribute__((aligned(2 * PLATFORM_LINE)));
 
 struct l1 {
