@@ -136,6 +136,7 @@ void bench_run_engines(const bench_case *self, const bench_options *options, con
 void bench_run_same_pages(const bench_case *self, const bench_options *options, const workload *load);
 void bench_run_processes(const bench_case *self, const bench_options *options, const workload *load);
 void bench_run_get_many(const bench_case *self, const bench_options *options, const workload *load);
+void bench_run_chained(const bench_case *self, const bench_options *options, const workload *load);
 void bench_run_tags(const bench_case *self, const bench_options *options, const workload *load);
 void bench_run_outside(const bench_case *self, const bench_options *options, const workload *load);
 void bench_run_latency(const bench_case *self, const bench_options *options, const workload *load);

@@ -88,6 +88,53 @@ void bench_run_get_many(const bench_case *self, const bench_options *options, co
     engine_libcache.close(engine);
 }
 
+/* ---- chained ------------------------------------------------------------------------------------- */
+
+static volatile const uint32_t never; /* 0, which only the processor gets to know */
+
+/* Gets, each of which may begin before the one before it has ended, or (chained) not. Ends with the number of hits. */
+static inline __attribute__((always_inline)) size_t run_gets(libcache_ns *ns, const workload *load, size_t place, size_t ops,
+                                                             size_t value_bytes, int chained)
+{
+    const uint32_t *requests = load->requests[0];
+    size_t mask = load->draws - 1, hits = 0;
+    char bytes[BATCH_VALUE_MAX] = { 0 };
+    uint32_t last = 0;
+
+    for (size_t end = place + ops; place < end; place++) {
+        libcache_value value = { .data = bytes, .capacity = value_bytes };
+        uint32_t number = requests[place & mask] + last;
+
+        __builtin_prefetch(workload_key(load, requests[(place + 8) & mask]));
+        hits += libcache_get(ns, workload_key(load, number), ENGINE_KEY_BYTES, &value, 0) == LIBCACHE_HIT;
+        if (chained)
+            last = (unsigned char)bytes[value_bytes - 1] & never;
+    }
+    return hits;
+}
+
+void bench_run_chained(const bench_case *self, const bench_options *options, const workload *load)
+{
+    void *engine = open_filled(self, options, load, 0, bench_budget(load->keys, self->value_bytes, 0));
+    libcache_ns *ns = engine_libcache_ns(engine);
+    bench_samples samples[2] = { { 0 }, { 0 } };
+    size_t ops = self->ops / options->ops_divisor, start = 0;
+    bench_result result;
+
+    run_gets(ns, load, start, ops / 4, self->value_bytes, 0);
+    for (unsigned round = 0; round < options->rounds; round++)
+        for (int chained = 0; chained < 2; chained++, start += ops) {
+            uint64_t begin_ns = harness_now_ns();
+            size_t hits = chained ? run_gets(ns, load, start, ops, self->value_bytes, 1)
+                                  : run_gets(ns, load, start, ops, self->value_bytes, 0);
+            bench_add_sample(&samples[chained], (double)(harness_now_ns() - begin_ns) / (double)ops, (double)hits / (double)ops);
+        }
+    result = bench_make_result("chained", "libcache", "100/0", &samples[1]);
+    bench_add_extra(&result, "overlapping_ns_per_op", harness_median(samples[0].ns, samples[0].n));
+    emit(&result, self, load);
+    engine_libcache.close(engine);
+}
+
 /* ---- tags3 --------------------------------------------------------------------------------------- */
 
 static void emit_tags(const bench_case *of, const workload *load, const char *mix, bench_samples samples[2])

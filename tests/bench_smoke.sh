@@ -41,7 +41,7 @@ lines_have() {
 "$bin/bench-l1" --tiny --json >"$scratch/l1" || fail "bench-l1 failed"
 lines_have "$scratch/l1" bench=string engine=string threads=number keys=number value_bytes=number mix=string \
     ns_per_op=number ops_per_s=number hit_ratio=number
-for bench in get mix95 same_pages processes get_many16 tags3 latency outside outside95 invalidate memory; do
+for bench in get mix95 same_pages processes get_many16 chained tags3 latency outside outside95 invalidate memory; do
     grep -q "\"bench\": \"$bench\"" "$scratch/l1" || fail "bench $bench is missing"
 done
 for engine in $("$bin/bench-l1" --list | awk '$1 == "engine" && NF == 2 { print $2 }'); do
@@ -53,7 +53,7 @@ done
 grep '"bench": "latency"' "$scratch/l1" | grep -vE '"p50_ns": [0-9.]+, "p90_ns": [0-9.]+, "p99_ns": [0-9.]+, "p99.9_ns"' &&
     fail "latencies lack percentiles"
 ls -d /tmp/libcache-bench-* >/dev/null 2>&1 && fail "a directory of a peer was left in /tmp"
-grep -E '"bench": "(get|same_pages|processes|get_many16|tags3)", "engine": "libcache' "$scratch/l1" |
+grep -E '"bench": "(get|same_pages|processes|get_many16|chained|tags3)", "engine": "libcache' "$scratch/l1" |
     grep -v '"hit_ratio": 1,' && fail "libcache missed where all keys fit"
 
 "$bin/bench-l1" --tiny --no-huge --bench get --engine libcache >"$scratch/table" || fail "bench-l1 --no-huge failed"

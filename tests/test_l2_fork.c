@@ -149,8 +149,10 @@ START_TEST(a_fork_in_the_middle_of_an_exchange)
 }
 END_TEST
 
-/* AddressSanitizer's allocator (gcc 12) does not survive a fork while another thread allocates. */
-#if !defined(__SANITIZE_ADDRESS__)
+/* The allocators of AddressSanitizer and ThreadSanitizer (gcc 12) do not survive a fork while another thread allocates. */
+#define FORKS_WELL (!PLATFORM_ASAN && !PLATFORM_TSAN)
+
+#if FORKS_WELL
 static int enough;
 
 static void *get_until_enough(void *arg)
@@ -261,7 +263,7 @@ int main(void)
 #if !PLATFORM_TSAN
                      a_lock_held_during_the_fork_does_not_bind_the_child,
 #endif
-#if !defined(__SANITIZE_ADDRESS__)
+#if FORKS_WELL
                      forks_while_threads_hold_locks_and_sockets,
 #endif
                      an_inherited_connection_of_ones_own_is_of_no_use);
