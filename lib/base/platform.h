@@ -65,16 +65,6 @@
 #define fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
 #endif
 
-/* A condition that follows no pattern: better a conditional move than a branch. */
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_unpredictable)
-#define unpredictable(x) __builtin_unpredictable(!!(x))
-#endif
-#endif
-#ifndef unpredictable
-#define unpredictable(x) __builtin_expect_with_probability(!!(x), 1, 0.5)
-#endif
-
 /* x is needed here: the compiler may not put its computation off into a branch. */
 #define compute_now(x) __asm__("" : "+r"(x))
 
@@ -146,7 +136,7 @@ static inline void shared_copy_out(void *to, const void *from, size_t size)
 
 /*
  * Copies of 65 to 128 bytes are most of what a hit of that size does: a processor with AVX does them by half the loads and stores
- * (hits of 100 bytes take 6 to 8 % less). Who builds for all x86-64 asks it once (platform_wide) and hands on the answer.
+ * (docs/performance.md). Who builds for all x86-64 asks it once (platform_wide) and hands on the answer.
  */
 #if PLATFORM_SSE2 && defined(__x86_64__) && !PLATFORM_ASAN
 #define PLATFORM_WIDE 1

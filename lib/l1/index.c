@@ -150,12 +150,8 @@ static int move_out(struct shard *sh, struct place from, int over_ghosts)
 
     if (!ring_entry(sh, slot_ring(slot), slot_offset(slot), &e, &p))
         return 0;
-    if (entry_expired(&e, sh->now) || !stripe_vouch(sh->l1, p, &e)) {
-        index_publish(from, 0);
-        stripe_bury(sh, slot_ring(slot), &e, p);
-        bump(sh->s->reclaimed, 1);
+    if (index_drop_stale(sh, from, slot, &e, p))
         return 1;
-    }
     pair = index_pair(sh, l1_key_of(sh->l1, e.ns, p + e.key_at, e.key_size).hash, shape);
     other = pair.bucket[slot & SLOT_GUEST ? 0 : 1];
     to = dead_slot(sh, other);
@@ -241,7 +237,7 @@ static int claim(struct shard *sh, uint32_t n)
         return 0;
     if (limit < sh->s->main_limit)
         store_relaxed(&sh->s->main_limit, limit);
-    if ((head & sh->lap_mask) - sh->begin[MAIN] > limit)
+    if (ring_place(sh, MAIN, head) > limit)
         return 0;
     return head >> sh->lap_shift == tail >> sh->lap_shift || sh->s->ring[MAIN].wrap_end <= limit;
 }

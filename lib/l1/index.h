@@ -161,6 +161,17 @@ static force_inline void index_publish(struct place place, uint64_t slot)
     store_release(&place.bucket->slot[place.i], slot);
 }
 
+/* 1: the place's entry was expired or invalidated, and is dropped now. */
+static force_inline int index_drop_stale(struct shard *sh, struct place place, uint64_t slot, const struct entry *e, unsigned char *p)
+{
+    if (!entry_expired(e, sh->now) && stripe_vouch(sh->l1, p, e))
+        return 0;
+    index_publish(place, 0);
+    stripe_bury(sh, slot_ring(slot), e, p);
+    bump(sh->s->reclaimed, 1);
+    return 1;
+}
+
 /* The place that holds exactly this slot word, a guest's or not, or bucket NULL. */
 static force_inline struct place index_find_slot(const struct shard *sh, uint64_t hash, uint64_t slot)
 {

@@ -57,12 +57,6 @@ static uint64_t lap_begin(const struct shard *sh, enum ring r, uint64_t lap)
     return (lap << sh->lap_shift) + sh->begin[r];
 }
 
-/* In the ring. What is not in it has a place that is too large. */
-static uint64_t place_of(const struct shard *sh, enum ring r, uint64_t offset)
-{
-    return (offset & sh->lap_mask) - sh->begin[r];
-}
-
 /*
  * After this store no reader trusts bytes before the tail. The fence keeps the overwriting of those bytes behind it; it
  * pairs with the acquire fence between a reader's copy and its second look at the tail.
@@ -92,10 +86,10 @@ int ring_sane(const struct shard *sh, enum ring r)
     uint64_t laps = lap_of(sh, head) - lap_of(sh, tail);
 
     if (((head | tail | ring->wrap_end) & 7) || tail > head || head >= OFFSET_MAX || laps > 1 || lap_of(sh, tail) == 0 ||
-        place_of(sh, r, head) > place || place_of(sh, r, tail) > place)
+        ring_place(sh, r, head) > place || ring_place(sh, r, tail) > place)
         return 0;
-    if (laps == 1 && (ring->wrap_end > place || place_of(sh, r, tail) > ring->wrap_end ||
-                      place_of(sh, r, head) > place_of(sh, r, tail)))
+    if (laps == 1 && (ring->wrap_end > place || ring_place(sh, r, tail) > ring->wrap_end ||
+                      ring_place(sh, r, head) > ring_place(sh, r, tail)))
         return 0;
     return 1;
 }
@@ -106,7 +100,7 @@ uint64_t ring_used(const struct shard *sh, enum ring r)
 
     if (lap_of(sh, tail) == lap_of(sh, head))
         return head - tail;
-    return sh->s->ring[r].wrap_end - place_of(sh, r, tail) + place_of(sh, r, head);
+    return sh->s->ring[r].wrap_end - ring_place(sh, r, tail) + ring_place(sh, r, head);
 }
 
 /* From a tail that has reached the end of its lap to the next one. */
@@ -114,7 +108,7 @@ static uint64_t settled(const struct shard *sh, enum ring r, uint64_t tail)
 {
     const struct ring_state *ring = &sh->s->ring[r];
 
-    if (lap_of(sh, tail) < lap_of(sh, ring->head) && place_of(sh, r, tail) >= ring->wrap_end)
+    if (lap_of(sh, tail) < lap_of(sh, ring->head) && ring_place(sh, r, tail) >= ring->wrap_end)
         return lap_begin(sh, r, lap_of(sh, tail) + 1);
     return tail;
 }
@@ -143,9 +137,9 @@ static __attribute__((noinline)) int has_room_at_end(struct shard *sh, enum ring
         return 0;
     for (;;) {
         tail = load_relaxed(&sh->s->tail[r]);
-        at = place_of(sh, r, ring->head);
+        at = ring_place(sh, r, ring->head);
         if (lap_of(sh, tail) != lap_of(sh, ring->head)) {
-            uint64_t end = place_of(sh, r, tail);
+            uint64_t end = ring_place(sh, r, tail);
             if (end >= ring->wrap_end) {
                 set_tail(sh, r, settled(sh, r, tail));
                 continue;
@@ -154,7 +148,7 @@ static __attribute__((noinline)) int has_room_at_end(struct shard *sh, enum ring
         }
         if (at + bytes <= limit)
             return 1;
-        if (tail != ring->head && place_of(sh, r, tail) < bytes)
+        if (tail != ring->head && ring_place(sh, r, tail) < bytes)
             return 0; /* stay: what is kept from the front must still find room here */
         ring->wrap_end = at;
         hook(HOOK_WRAPPING);
@@ -169,7 +163,7 @@ static force_inline int has_room(struct shard *sh, enum ring r, uint64_t bytes)
 {
     const struct ring_state *ring = &sh->s->ring[r];
     uint64_t limit = ring_limit(sh, r), tail = load_relaxed(&sh->s->tail[r]);
-    uint64_t last = place_of(sh, r, ring->head) + bytes, end = place_of(sh, r, tail);
+    uint64_t last = ring_place(sh, r, ring->head) + bytes, end = ring_place(sh, r, tail);
 
     if (likely(lap_of(sh, tail) != lap_of(sh, ring->head) && end < ring->wrap_end))
         return last <= (end < limit ? end : limit);

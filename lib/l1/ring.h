@@ -8,10 +8,16 @@ static force_inline uint64_t ring_limit(const struct shard *sh, enum ring r)
     return r == SMALL ? sh->small_bytes : sh->s->main_limit;
 }
 
+/* Where in its ring an offset is. What is not in it has a place that is too large. */
+static force_inline uint64_t ring_place(const struct shard *sh, enum ring r, uint64_t offset)
+{
+    return (offset & sh->lap_mask) - sh->begin[r];
+}
+
 /* Bytes that may be read from an offset on without leaving the region. */
 static force_inline uint64_t ring_bytes_after(const struct shard *sh, enum ring r, uint64_t offset)
 {
-    uint64_t at = (offset & sh->lap_mask) - sh->begin[r];
+    uint64_t at = ring_place(sh, r, offset);
     return at < sh->ring_bytes[r] ? sh->ring_bytes[r] - at : 0;
 }
 

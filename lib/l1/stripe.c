@@ -192,6 +192,7 @@ const char *stripe_check(struct shard *sh)
     uint64_t entries = load_relaxed(&s->live_entries), live[2] = { s->ring[SMALL].live, s->ring[MAIN].live };
     uint64_t dead[2] = { s->ring[SMALL].dead, s->ring[MAIN].dead }, soonest = s->soonest, round = s->soonest_round;
     uint64_t place = sh->region_bytes - sh->small_bytes;
+    const char *misplaced;
 
     if (load_relaxed(&s->dirty))
         return "dirty outside of a change";
@@ -205,8 +206,9 @@ const char *stripe_check(struct shard *sh)
         return "a ring's entries do not join up";
     if (!stripe_recount(sh))
         return "a slot that leads to no entry";
-    if (index_check(sh))
-        return index_check(sh);
+    misplaced = index_check(sh);
+    if (misplaced)
+        return misplaced;
     if (s->live_entries != entries || s->ring[SMALL].live != live[SMALL] || s->ring[MAIN].live != live[MAIN])
         return "counts of live entries and bytes";
     if (s->ring[SMALL].dead != dead[SMALL] || s->ring[MAIN].dead != dead[MAIN])
@@ -258,10 +260,7 @@ size_t stripe_walk(struct shard *sh, size_t buckets)
             unsigned char *p;
             if (!slot || slot_dead(sh, slot) || !ring_entry(sh, slot_ring(slot), slot_offset(slot), &e, &p))
                 continue;
-            if (entry_expired(&e, sh->now) || !stripe_vouch(sh->l1, p, &e)) {
-                index_publish(place, 0);
-                stripe_bury(sh, slot_ring(slot), &e, p);
-                bump(s->reclaimed, 1);
+            if (index_drop_stale(sh, place, slot, &e, p)) {
                 dropped++;
             } else if (e.expiry && (!s->soonest_round || e.expiry < s->soonest_round)) {
                 s->soonest_round = e.expiry;
