@@ -112,7 +112,7 @@ static force_inline int take_hit(const struct l1_view *view, const struct quick 
 {
     uint64_t stamp = entry_stamp(entry_word(entry, 2)), size = what & ENTRY_VALUE_MAX, life;
 
-    if (unlikely(word_above(view->mark_all, stamp)) || unlikely(word_above(view->mark, stamp)))
+    if (unlikely(word_above(&view->head->mark_all, stamp)) || unlikely(word_above(view->mark, stamp)))
         return L1_ASK;
     if (!lean && unlikely(p + key_size + size > quick->last + QUICK_ROOM))
         return L1_ASK;
@@ -197,7 +197,7 @@ static force_inline int l1_get(const struct l1_view *view, const void *key, size
     /* User flags or tags, of which it is a plain value besides? */
     extra = entry_word(entry, 3);
     n_tags = extra >> 32 & 0xff;
-    if ((what ^ ENTRY_WITH_EXTRA) >> ENTRY_KEY_SHIFT != view->what + key_size || extra >> 40 || n_tags > LIBCACHE_TAGS_MAX)
+    if ((what ^ ENTRY_WITH_EXTRA) >> ENTRY_KEY_SHIFT != view->what + key_size || (extra >> 40 & EXTRA_CHECK) || n_tags > LIBCACHE_TAGS_MAX)
         return L1_ASK;
     if (lean ? !marks_quiet(view->l1, (const uint64_t *)(const void *)p + 1, n_tags, entry_stamp(entry_word(entry, 2)))
              : !marks_vouch_tags(view->l1, (const uint64_t *)(const void *)p + 1, n_tags, entry_stamp(entry_word(entry, 2))))

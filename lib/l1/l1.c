@@ -73,7 +73,7 @@ struct l1_view l1_view_of(struct l1 *l1, uint32_t ns, uint64_t soft_ttl_ms, uint
     return (struct l1_view){ .quick = l1->quick,
                              .quick_places = (l1->stripes - 1) * sizeof *l1->quick,
                              .lean = l1->read_only ? 0 : VIEW_LEAN,
-                             .mark_all = &l1->head->mark_all,
+                             .head = l1->head,
                              .mark = &l1->spaces[ns].mark,
                              .soft_ttl_ms = soft_ttl_ms,
                              .grace_ms = grace_ms,

@@ -150,7 +150,8 @@ struct l1_view {
     int lean; /* relaxed: VIEW_LEAN, until a get has needed more than the lean half of hit.h can do;
                                         VIEW_TIMED: the next get is to be timed;
                                         VIEW_TRACED: gets are written down */
-    const uint64_t *mark_all, *mark; /* invalidations that concern the namespace */
+    const struct segment_head *head; /* marks of everything, and of any tag */
+    const uint64_t *mark;            /* the namespace's */
     uint64_t soft_ttl_ms, grace_ms;  /* the policy's, 0: none */
     int wide;                        /* platform_wide */
     uint64_t timed;                  /* 1: a hit needs the time even if the entry does not expire */

@@ -23,7 +23,7 @@
 #include "base/platform.h"
 
 #define SEGMENT_MAGIC UINT64_C(0x3165686361636269) /* "ibcache1" */
-#define SEGMENT_FORMAT 6u
+#define SEGMENT_FORMAT 7u
 #define SEGMENT_NAME_MAX 64
 #define SPACE_NAME_MAX 100
 #define SPACES_MAX 4095
@@ -49,11 +49,12 @@ struct segment_head {
     /* by the marks lock; read without */
     uint64_t position __attribute__((aligned(PLATFORM_LINE))); /* the latest that was issued, as far as this host knows */
     uint64_t mark_all;  /* entries older than this are not vouched for: the mark of "everything", or a new epoch's begin */
+    uint64_t mark_tags; /* no tag's mark is higher: who is not older need not look for his tags' */
     uint64_t horizon;   /* marks from before this position are not known here: the latest epoch's begin */
     uint64_t epoch;     /* which history positions belong to; random at first, never 0; see marks.c */
     uint64_t heard_ms;  /* when this host last knew that it had heard of every invalidation; by compare-and-swap */
 
-    pthread_mutex_t marks_lock __attribute__((aligned(PLATFORM_LINE))); /* guards marks, mark_all, space marks */
+    pthread_mutex_t marks_lock __attribute__((aligned(PLATFORM_LINE))); /* guards marks, mark_all, mark_tags, space marks */
     pthread_mutex_t spaces_lock __attribute__((aligned(PLATFORM_LINE))); /* guards registration of names */
     pthread_mutex_t flights_lock __attribute__((aligned(PLATFORM_LINE))); /* guards the table of flights */
     uint32_t spaces_used; /* spaces_lock; published with release after the name is complete */

@@ -9,6 +9,8 @@
  *      +--------+---------+-------------+-------------+-------------+
  *
  *   - newest >= every mark of the set, dropped ones included. A reader whose stamp is not older looks no further.
+ *   - mark_tags >= every set's newest, and is raised first. So who reads of a tag by way of it reads what he would without, and
+ *     where no tag was invalidated since an entry was stored, its tags cost a compare of one word that every hit has at hand.
  *   - While a set has room it is exact. When a fourth tag comes, the oldest mark is dropped and horizon rises to it: an
  *     entry with an unknown tag and a stamp below the horizon is not vouched for. It never fails open.
  *
@@ -127,6 +129,8 @@ int l1_invalidate(struct l1 *l1, const struct l1_names *names, uint64_t epoch, u
         position = load_relaxed(&l1->head->position) + 1;
     raise(&l1->head->position, position);
     hook(HOOK_POSITION);
+    if (names->n_tags)
+        raise(&l1->head->mark_tags, position);
     for (size_t i = 0; i < names->n_tags; i++)
         mark_tag(l1, names->tags[i], position);
     for (size_t i = 0; i < names->n_spaces; i++)

@@ -19,9 +19,17 @@ static force_inline int marks_vouch_tag(const struct l1 *l1, uint64_t tag, uint6
     return guard(GUARD_MARKS, load_acquire(&set->newest) <= stamp || marks_search(set, tag, stamp));
 }
 
+/* 1: no tag at all was. */
+static force_inline int marks_tags_quiet(const struct segment_head *head, uint64_t stamp)
+{
+    return !word_above(&head->mark_tags, stamp);
+}
+
 /* 1: none of the tags was; they may lie in shared memory. */
 static force_inline int marks_vouch_tags(const struct l1 *l1, const uint64_t *tags, size_t n, uint64_t stamp)
 {
+    if (likely(marks_tags_quiet(l1->head, stamp)))
+        return 1;
     for (size_t i = 0; i < n; i++)
         if (!marks_vouch_tag(l1, load_relaxed(&tags[i]), stamp))
             return 0;
@@ -31,6 +39,8 @@ static force_inline int marks_vouch_tags(const struct l1 *l1, const uint64_t *ta
 /* 1: nor was any name that shares their sets. Less exact, and no call. */
 static force_inline int marks_quiet(const struct l1 *l1, const uint64_t *tags, size_t n, uint64_t stamp)
 {
+    if (likely(marks_tags_quiet(l1->head, stamp)))
+        return 1;
     for (size_t i = 0; i < n; i++)
         if (load_acquire(&marks_set(l1, load_relaxed(&tags[i]))->newest) > stamp)
             return 0;
