@@ -7,14 +7,17 @@
 #include "support/support.h"
 
 #include "cache.h"
+#include "l1/hint.h"
 #include "l1/hook.h"
-#include "l1/index.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define WAIT_SECONDS 20
 #define RESERVE HOOK_POINTS /* one more place to stop at: where the reader asks for memory, its entry found */
@@ -195,6 +198,22 @@ static const struct {
 } read_points[] = { { HOOK_READ_SLOT, 0 }, { RESERVE, 0 }, { HOOK_READ_COPIED, 0 }, { HOOK_READ_SLOT, LIBCACHE_TIMES },
                     { RESERVE, LIBCACHE_TIMES }, { HOOK_READ_COPIED, LIBCACHE_TIMES } };
 #define FOR_EACH_READ_POINT(i) for (size_t i = 0; i < sizeof read_points / sizeof *read_points; i++)
+
+static void die_when_buried(enum hook_point point)
+{
+    if (point == HOOK_BURIED)
+        raise(SIGKILL);
+}
+
+/* Reads the key until it has a hint. */
+static void warm(struct rig *rig, const char *key)
+{
+    for (int i = 0; i <= USES_MAX; i++) {
+        struct actor reader = { .rig = rig, .key = key };
+        act_get_lean(&reader);
+        ck_result(reader.result, LIBCACHE_HIT);
+    }
+}
 
 static struct actor reader_at(struct rig *rig, const char *key, size_t i)
 {
@@ -862,6 +881,181 @@ START_TEST(readers_see_the_old_value_until_the_slot_is_published_and_the_new_one
 }
 END_TEST
 
+/* With memory at hand: the reader may follow a hint. */
+static void ck_text(struct rig *rig, const char *key, const char *text)
+{
+    struct actor reader = { .rig = rig, .key = key };
+
+    act_get_lean(&reader);
+    ck_assert_msg(is_text(&reader, text), "the reader got %s", result_name(reader.result));
+}
+
+static int read_key(struct rig *rig, const char *key)
+{
+    struct actor reader = { .rig = rig, .key = key };
+
+    act_get_lean(&reader);
+    return reader.result;
+}
+
+/* The value that a reader without a hint is given. */
+static void ck_value_by_bucket(struct rig *rig, const char *key, const char *value)
+{
+    uint64_t *hint = hint_of(rig->cache->l1.hints, rig->cache->l1.hint_mask, key_of(rig, key).hash), before = *hint;
+
+    *hint = 0;
+    ck_text(rig, key, value);
+    *hint = before;
+}
+
+START_TEST(readers_with_a_hint_and_without_see_the_same_wherever_a_writer_is_stopped)
+{
+    static const struct {
+        int point;
+        const char *seen;
+    } steps[] = { { HOOK_HEAD_ADVANCED, "old" }, { HOOK_BURIED, "old" }, { HOOK_PUBLISHED, "new" } };
+
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct rig rig;
+        struct actor writer = { .rig = &rig, .act = act_set, .key = "key", .text = "new", .point = steps[i].point, .nth = 1 };
+        stage_up(&rig);
+        put(rig.ns, "key", "old");
+        warm(&rig, "key");
+        ck_assert(start(&writer));
+        ck_text(&rig, "key", steps[i].seen);
+        ck_value_by_bucket(&rig, "key", steps[i].seen);
+        ck_text(&rig, "key", steps[i].seen);
+        finish(&writer);
+        ck_text(&rig, "key", "new");
+        stage_down(&rig);
+    }
+}
+END_TEST
+
+START_TEST(a_reader_with_a_hint_does_not_see_a_deleted_entry_that_others_miss)
+{
+    static const int points[] = { HOOK_BURIED, HOOK_DELETED };
+
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
+        struct rig rig;
+        struct actor writer = { .rig = &rig, .act = act_delete, .key = "key", .point = points[i], .nth = 1 };
+        stage_up(&rig);
+        put(rig.ns, "key", "value");
+        warm(&rig, "key");
+        ck_assert(start(&writer));
+        ck_result(read_key(&rig, "key"), points[i] == HOOK_BURIED ? LIBCACHE_HIT : LIBCACHE_MISS);
+        finish(&writer);
+        ck_result(read_key(&rig, "key"), LIBCACHE_MISS);
+        stage_down(&rig);
+    }
+}
+END_TEST
+
+/* What a reader who has read a hint may see when he goes on. */
+START_TEST(a_reader_who_stopped_at_his_hint_gets_what_the_entry_says_when_he_goes_on)
+{
+    enum { SET, DELETE, MOVE, RESET, CASES };
+
+    for (int i = 0; i < CASES; i++) {
+        struct rig rig;
+        struct actor reader = { .rig = &rig, .act = act_get_lean, .key = "key", .point = HOOK_READ_HINT, .nth = 1 };
+        stage_up(&rig);
+        put(rig.ns, "key", "old");
+        warm(&rig, "key");
+        ck_assert(start(&reader));
+        if (i == SET)
+            ck_result(put(rig.ns, "key", "new"), LIBCACHE_OK);
+        else if (i == DELETE)
+            ck_result(libcache_delete(rig.ns, "key", 3, 0), LIBCACHE_OK);
+        else if (i == MOVE)
+            turn_over(&rig, "key");
+        else
+            stripe_reset(shard(&rig));
+        finish(&reader);
+        if (i == SET)
+            ck_assert_msg(is_text(&reader, "new"), "the reader got %s", result_name(reader.result));
+        else
+            ck_assert_msg(reader.result == LIBCACHE_MISS, "the reader got %s", result_name(reader.result));
+        stage_down(&rig);
+    }
+}
+END_TEST
+
+/*
+ * Offsets begin anew, and where the key's entry was lies now, within another's value, what looks like an entry of the key. Only the era
+ * tells that the hint is of another time.
+ */
+START_TEST(a_hint_of_before_offsets_began_anew_is_not_believed)
+{
+    struct rig rig;
+    unsigned char forged[4096];
+    uint64_t word[3], offset;
+    struct l1_key k;
+
+    stage_up(&rig);
+    put(rig.ns, "first", "filler");
+    put(rig.ns, "key", "true");
+    warm(&rig, "key");
+    k = key_of(&rig, "key");
+    offset = slot_offset(*hint_of(rig.cache->l1.hints, rig.cache->l1.hint_mask, k.hash));
+    word[0] = entry_what(5, 3, 0, rig.ns->id, 0);
+    word[1] = 0;
+    word[2] = UINT64_MAX << 16;
+    memset(forged, 0, sizeof forged);
+    for (size_t at = 0; at + 32 <= sizeof forged; at += 32) {
+        memcpy(forged + at, word, 24);
+        memcpy(forged + at + 24, "keyfalse", 8);
+    }
+    for (size_t shift = 0; shift < 32; shift += 8) { /* one of them lies where the key's entry was */
+        wear_out(&rig);
+        put(rig.ns, "last", "before the wear is seen");
+        ck_result(libcache_set(rig.ns, "otherkey", 8, forged + shift, sizeof forged - 32, NULL), LIBCACHE_OK);
+        ck_assert_uint_lt(slot_offset(slot_of(&rig, "otherkey")), offset);
+        ck_result(read_key(&rig, "key"), LIBCACHE_MISS);
+    }
+    stage_down(&rig);
+}
+END_TEST
+
+START_TEST(who_takes_the_lock_over_digs_out_what_its_slot_still_leads_to)
+{
+    struct rig rig;
+    struct l1_key k;
+    struct place place;
+    libcache_stats stats;
+    int went = 0;
+    pid_t pid;
+
+    rig_prepare(&rig);
+    rig.options.segment = LIBCACHE_SHARED;
+    rig.options.memory_bytes = 384 << 10;
+    rig.options.stripes = 1;
+    rig_open(&rig);
+    put(rig.ns, "key", "old");
+    warm(&rig, "key");
+    pid = fork();
+    if (pid == 0) {
+        hook_function = die_when_buried;
+        put(rig.ns, "key", "new");
+        _exit(1);
+    }
+    ck_assert_int_eq(waitpid(pid, &went, 0), pid);
+    ck_assert(WIFSIGNALED(went) && WTERMSIG(went) == SIGKILL);
+    k = key_of(&rig, "key");
+    place = place_of(&rig, &k);
+    ck_assert(*(uint64_t *)(void *)ring_at(shard(&rig), slot_offset(place.bucket->slot[place.i])) >> 60 & ENTRY_BURIED);
+    ck_value(rig.ns, "key", "old");
+    put(rig.ns, "other", "value"); /* takes the lock over */
+    ck_value(rig.ns, "key", "old");
+    ck_assert_uint_eq(*(uint64_t *)(void *)ring_at(shard(&rig), slot_offset(place.bucket->slot[place.i])) >> 60, 0);
+    stats = rig_stats(&rig);
+    ck_assert_uint_eq(stats.owner_deaths, 1);
+    ck_assert_uint_eq(stats.resets, 0);
+    ck_assert_uint_eq(stats.entries, 2);
+    stage_down(&rig);
+}
+END_TEST
+
 START_TEST(a_deleted_entry_is_not_seen_once_its_slot_is_cleared)
 {
     struct rig rig;
@@ -1160,6 +1354,11 @@ int main(void)
     return RUN_TESTS("interleaving_hooks", a_reader_that_begins_in_the_middle_of_a_reset_is_not_fooled_by_offsets_that_begin_anew, a_reader_whose_entry_is_overwritten_gets_the_old_or_the_new_value,
                      a_reader_whose_bytes_are_reused_by_other_entries_misses_and_gets_nothing_foreign,
                      a_reader_whose_bytes_are_reused_finds_the_newer_value_of_its_key,
+                     readers_with_a_hint_and_without_see_the_same_wherever_a_writer_is_stopped,
+                     a_reader_with_a_hint_does_not_see_a_deleted_entry_that_others_miss,
+                     a_reader_who_stopped_at_his_hint_gets_what_the_entry_says_when_he_goes_on,
+                     a_hint_of_before_offsets_began_anew_is_not_believed,
+                     who_takes_the_lock_over_digs_out_what_its_slot_still_leads_to,
                      a_reader_does_not_miss_an_entry_that_moves_to_the_main_ring,
                      a_reader_does_not_miss_an_entry_that_is_carried_round_in_the_main_ring,
                      a_reader_whose_entry_is_deleted_gets_the_old_value_or_misses,

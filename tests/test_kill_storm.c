@@ -498,10 +498,10 @@ static libcache_options options_of_round(struct dice *dice, const char *name)
 
 static const char *const point_names[HOOK_POINTS] = {
     [HOOK_LOCKED] = "locked", [HOOK_BYTES_WRITTEN] = "bytes written", [HOOK_HEAD_ADVANCED] = "head advanced",
-    [HOOK_PUBLISHED] = "published", [HOOK_WRAPPING] = "wrapping", [HOOK_TAIL] = "tail", [HOOK_SURVIVOR] = "survivor",
+    [HOOK_PUBLISHED] = "published", [HOOK_WRAPPING] = "wrapping", [HOOK_BURIED] = "buried", [HOOK_TAIL] = "tail", [HOOK_SURVIVOR] = "survivor",
     [HOOK_SPLIT_MARKED] = "split marked", [HOOK_SPLIT_COPIED] = "split copied", [HOOK_SPLIT_PUBLISHED] = "split published",
     [HOOK_DELETED] = "deleted", [HOOK_RESET] = "reset", [HOOK_POSITION] = "position", [HOOK_MARK_CLEARED] = "mark cleared",
-    [HOOK_SPACE_NAMED] = "space named", [HOOK_READ_BUCKET] = "read bucket", [HOOK_READ_SLOT] = "read slot", [HOOK_READ_COPIED] = "read copied",
+    [HOOK_SPACE_NAMED] = "space named", [HOOK_READ_HINT] = "read hint", [HOOK_READ_BUCKET] = "read bucket", [HOOK_READ_SLOT] = "read slot", [HOOK_READ_COPIED] = "read copied",
 };
 
 /* kind NAMED: the children open the segment themselves, in every other round while nobody else has it open. */

@@ -82,6 +82,7 @@ START_TEST(a_quick_hit_stays_in_its_region_whatever_is_there)
         uint64_t place = dice_chance(&dice, 30) ? dice_roll(&dice) : t.sh.region_bytes - dice_below(&dice, dice_chance(&dice, 50) ? 200 : 1600);
         uint64_t offset = (place & t.sh.lap_mask & ~UINT64_C(7)) | UINT64_C(1) << t.sh.lap_shift, hash = dice_roll(&dice);
         libcache_value value = { .data = memory, .capacity = sizeof memory };
+        uint64_t slot = slot_make(hash, dice_chance(&dice, 50) ? SMALL : MAIN, offset);
         struct bucket *b = index_bucket(&t.sh, 0);
         int result;
         memset(key, 0, key_size);
@@ -90,7 +91,10 @@ START_TEST(a_quick_hit_stays_in_its_region_whatever_is_there)
         if (place < t.sh.region_bytes)
             write_head(&t, &dice, t.sh.region + place, t.sh.region_bytes - place, key_size);
         t.quick.mask = t.quick.half = 0; /* one bucket, the last of the region */
-        b->slot[dice_below(&dice, BUCKET_SLOTS)] = slot_make(hash, dice_chance(&dice, 50) ? SMALL : MAIN, offset);
+        if (dice_chance(&dice, 50))
+            b->slot[dice_below(&dice, BUCKET_SLOTS)] = slot;
+        else
+            *hint_of(t.view.hints, t.view.hint_mask, hash) = slot;
         result = l1_get(&t.view, key, key_size, hash, &value, lean);
         hits += result == LIBCACHE_HIT;
         ck_assert_msg(result == LIBCACHE_HIT || result == L1_ASK || result == L1_ASK_FULL || result == LIBCACHE_MISS, "%d", result);

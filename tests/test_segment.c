@@ -379,7 +379,7 @@ START_TEST(a_head_that_is_not_ours_is_refused_while_in_use_and_by_attach_and_els
         int code;
     } wrong[] = {
         { "not a libcache segment", offsetof(struct segment_head, magic), 8, 12345, LIBCACHE_EINCOMPATIBLE },
-        { "format 7, this build knows 6", offsetof(struct segment_head, format), 4, 7, LIBCACHE_EINCOMPATIBLE },
+        { "format 8, this build knows 7", offsetof(struct segment_head, format), 4, 8, LIBCACHE_EINCOMPATIBLE },
         { "another build", offsetof(struct segment_head, struct_word), 4, 1, LIBCACHE_EINCOMPATIBLE },
         { "another identity", offsetof(struct segment_head, identity), 8, 1, LIBCACHE_EINCOMPATIBLE },
         { "contradicts itself", offsetof(struct segment_head, total_bytes), 8, 2 << 20, LIBCACHE_ECORRUPT },

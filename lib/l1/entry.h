@@ -16,8 +16,9 @@
  * Times are milliseconds since the segment was made (40 bits: 34 years). A number (ENTRY_NUMBER) has, in the place of the
  * check, the number itself as one word that is changed in place by one 8-byte store, and no value bytes.
  * An entry is written once, before it can be found; after that only `life` (touch) and a number change, each by one store;
- * and when no slot leads to it any more it is buried: a flag, so that reclaiming need not look for its slot. Without the
- * flag (who dropped it died before he set it) it is looked for in vain.
+ * and just before its slot leads elsewhere or nowhere it is buried: a flag, so that a reader who came here without the slot (hint.h)
+ * goes to look for it, and reclaiming need not. Who dies in between leaves a slot that leads to a buried entry: readers who came by it
+ * do not mind, and the lock's next owner digs it out (stripe.c).
  * Sizes: 24 bytes for an entry without tags and user flags. Everything is aligned to 8.
  */
 #ifndef L1_ENTRY_H
@@ -124,11 +125,17 @@ static force_inline int entry_read(struct entry *e, const unsigned char *p, uint
     return e->bytes <= room && e->key_size != 0;
 }
 
-/* After its slot was cleared or swung; the release keeps that order for who takes the lock over from a dead owner. */
+/* Before its slot is cleared or swung, in that order for every other thread. */
 static force_inline void entry_bury(unsigned char *p)
 {
     uint64_t *what = (uint64_t *)(void *)p;
     store_release(what, load_relaxed(what) | (uint64_t)ENTRY_BURIED << 60);
+}
+
+static force_inline void entry_dig_out(unsigned char *p)
+{
+    uint64_t *what = (uint64_t *)(void *)p;
+    store_release(what, load_relaxed(what) & ~((uint64_t)ENTRY_BURIED << 60));
 }
 
 /* Seeds the checksum of a value, so that it vouches for what the head says of it too. */

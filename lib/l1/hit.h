@@ -5,6 +5,7 @@
  * when all is in the first-level cache, twice that from the second, ten times from memory). What shortens it beyond that is
  * overlap with the next get's, which the processor begins as soon as its window (320 instructions) reaches that far: time is
  * the length of the chain times the number of instructions, by 320. So instructions count that delay nothing themselves. Hence:
+ *   - hints (hint.h): no bucket for what is read most, which makes the chain two links shorter;
  *   - one inlined function, and one test for everything that is not common. What it leaves over starts again elsewhere;
  *   - keys of 17 to 32 bytes, which most are, have a function of their own: their hash and comparison have no branch;
  *   - everything that does not change is ready in struct l1_view (namespace) and struct quick (stripe, one line). That includes
@@ -21,8 +22,8 @@
  */
 #ifndef L1_HIT_H
 #define L1_HIT_H
+#include "l1/hint.h"
 #include "l1/hook.h"
-#include "l1/index.h"
 
 /* Whatever the entry is, and whatever happens to it meanwhile (read.c). */
 int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
@@ -102,19 +103,39 @@ static force_inline int is_late(const struct l1_view *view, const unsigned char 
     return now >= due || l1_unheard(view->l1, now);
 }
 
+/* How a reader came by a slot. */
+struct way {
+    const struct quick *quick;
+    uint64_t slot;
+    uint8_t *uses;  /* of the slot; NULL: by a hint */
+    uint64_t *hint; /* where this hash's is */
+    uint64_t era;   /* the stripe's, before the slot was read */
+};
+
+/* This hit was a use. */
+static force_inline void count_way(const struct way *way)
+{
+    if (!way->uses)
+        return;
+    if (likely(load_relaxed(way->uses) == USES_MAX))
+        hint_give(way->hint, way->slot, way->era);
+    else
+        count_use(way->uses);
+}
+
 /*
- * The second half of l1_get: the entry is the namespace's, its key has that size and is at p, and no tag of it was invalidated.
+ * The second half of a hit: the entry is the namespace's, its key has that size and is at p, and no tag of it was invalidated.
  * `flags` are the user's.
  */
-static force_inline int take_hit(const struct l1_view *view, const struct quick *quick, uint64_t slot, uint8_t *uses,
-                                 const unsigned char *entry, const unsigned char *p, uint64_t what, uint32_t flags, const void *key,
-                                 size_t key_size, libcache_value *value, int lean)
+static force_inline int take_hit(const struct l1_view *view, const struct way *way, const unsigned char *entry,
+                                 const unsigned char *p, uint64_t what, uint32_t flags, const void *key, size_t key_size,
+                                 libcache_value *value, int lean)
 {
     uint64_t stamp = entry_stamp(entry_word(entry, 2)), size = what & ENTRY_VALUE_MAX, life;
 
     if (unlikely(word_above(&view->head->mark_all, stamp)) || unlikely(word_above(view->mark, stamp)))
         return L1_ASK;
-    if (!lean && unlikely(p + key_size + size > quick->last + QUICK_ROOM))
+    if (!lean && unlikely(p + key_size + size > way->quick->last + QUICK_ROOM))
         return L1_ASK;
     if (unlikely(!shared_equal(p, key, key_size)))
         return L1_ASK;
@@ -126,7 +147,7 @@ static force_inline int take_hit(const struct l1_view *view, const struct quick 
         return L1_ASK;
     if (unlikely(value->capacity < size || (!lean && value->reserve))) {
         int made;
-        if (lean || !surely_there(quick, slot))
+        if (lean || !surely_there(way->quick, way->slot))
             return L1_ASK;
         value->codec = entry_codec(what);
         value->tier = LIBCACHE_TIER_L1;
@@ -139,9 +160,9 @@ static force_inline int take_hit(const struct l1_view *view, const struct quick 
     else
         shared_copy_value(value->data, p, size, view->wide);
     hook(HOOK_READ_COPIED);
-    if (unlikely(!surely_there(quick, slot)))
+    if (unlikely(!surely_there(way->quick, way->slot)))
         return L1_ASK;
-    count_use(uses);
+    count_way(way);
     compute_now(flags); /* 0 is not kept in a register */
     value->size = size;
     value->codec = entry_codec(what);
@@ -150,60 +171,80 @@ static force_inline int take_hit(const struct l1_view *view, const struct quick 
     return LIBCACHE_HIT;
 }
 
+/* From a slot on: HIT, an error of l1_reserve, or L1_ASK and above. */
+static force_inline int follow(const struct l1_view *view, const struct way *way, const void *key, size_t key_size,
+                               libcache_value *value, int lean)
+{
+    const unsigned char *entry = way->quick->region + (way->slot & way->quick->place) * 8, *p;
+    uint64_t what, extra, n_tags;
+
+    if (unlikely(entry > way->quick->last))
+        return L1_ASK;
+    prefetch(entry + 64);
+    prefetch(entry + 128);
+    what = entry_word(entry, 0);
+    if (likely(what >> ENTRY_KEY_SHIFT == view->what + key_size))
+        return take_hit(view, way, entry, entry + ENTRY_HEADER, what, 0, key, key_size, value, lean);
+    compute_now(entry);
+    p = entry + ENTRY_HEADER;
+    /* User flags or tags, of which it is a plain value besides? */
+    extra = entry_word(entry, 3);
+    n_tags = extra >> 32 & 0xff;
+    if ((what ^ ENTRY_WITH_EXTRA) >> ENTRY_KEY_SHIFT != view->what + key_size || (extra >> 40 & EXTRA_CHECK) ||
+        n_tags > LIBCACHE_TAGS_MAX)
+        return L1_ASK;
+    if (lean ? !marks_quiet(view->l1, (const uint64_t *)(const void *)p + 1, n_tags, entry_stamp(entry_word(entry, 2)))
+             : !marks_vouch_tags(view->l1, (const uint64_t *)(const void *)p + 1, n_tags, entry_stamp(entry_word(entry, 2))))
+        return lean ? L1_ASK_FULL : L1_ASK;
+    p += 8 + n_tags * 8;
+    return take_hit(view, way, entry, p, what, (uint32_t)extra, key, key_size, value, lean);
+}
+
 /*
- * The common hit, in as few instructions as we could find: first match in a bucket, plain value with or without tags,
- * memory at hand. It looks at the tail once, at the end, which is enough: until then nothing is believed, only kept
+ * The common hit, in as few instructions as we could find: by a hint, else by the first match in a bucket; a plain value with or without
+ * tags, memory at hand. It looks at the tail once, at the end, which is enough: until then nothing is believed, only kept
  * within the region. No match in either bucket is a miss. Anything else, including any doubt, is L1_ASK.
  */
 static force_inline int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
                                libcache_value *value, int lean)
 {
-    const struct quick *quick = view->quick;
-    const unsigned char *entry, *p;
-    uint64_t shape, slot, what, extra, n_tags;
+    struct way way = { .quick = view->quick };
+    uint64_t shape;
     struct bucket *b;
     unsigned bits;
     unsigned i;
 
     if (__builtin_expect_with_probability(view->quick_places != 0, 1, 0.6)) {
         never_select();
-        quick = quick_of(quick, view->quick_places, hash);
+        way.quick = quick_of(way.quick, view->quick_places, hash);
     }
-    shape = load_acquire(&quick->shape);
-    b = quick->first_bucket - quick_index(quick, hash_first(hash), shape);
+    way.hint = hint_of(view->hints, view->hint_mask, hash);
+    way.era = load_acquire(&way.quick->s->era);
+    way.slot = load_relaxed(way.hint);
+    if (__builtin_expect_with_probability(hint_matches(way.slot, hash, way.era), 1, 0.9)) {
+        int result;
+        hook(HOOK_READ_HINT);
+        result = follow(view, &way, key, key_size, value, lean);
+        if (likely(result < L1_ASK))
+            return result;
+    }
+    shape = load_acquire(&way.quick->shape);
+    b = way.quick->first_bucket - quick_index(way.quick, hash_first(hash), shape);
     hook(HOOK_READ_BUCKET);
     bits = bucket_match(b, hash);
     if (unlikely(!bits)) {
-        const struct quick *again = quick;
+        const struct quick *again = way.quick;
         compute_now(again);
         b = again->first_bucket - quick_index(again, hash_second(hash), shape);
         bits = bucket_match(b, hash);
         if (unlikely(!bits))
-            return surely_unmoved(quick, shape) ? LIBCACHE_MISS : L1_ASK;
+            return surely_unmoved(way.quick, shape) ? LIBCACHE_MISS : L1_ASK;
     }
     i = match_first(bits);
-    slot = load_acquire(&b->slot[i]);
+    way.uses = &b->uses[i];
+    way.slot = load_acquire(&b->slot[i]);
     hook(HOOK_READ_SLOT);
-    entry = quick->region + (slot & quick->place) * 8;
-    if (unlikely(entry > quick->last))
-        return L1_ASK;
-    prefetch(entry + 64);
-    prefetch(entry + 128);
-    what = entry_word(entry, 0);
-    if (likely(what >> ENTRY_KEY_SHIFT == view->what + key_size))
-        return take_hit(view, quick, slot, &b->uses[i], entry, entry + ENTRY_HEADER, what, 0, key, key_size, value, lean);
-    compute_now(entry);
-    p = entry + ENTRY_HEADER;
-    /* User flags or tags, of which it is a plain value besides? */
-    extra = entry_word(entry, 3);
-    n_tags = extra >> 32 & 0xff;
-    if ((what ^ ENTRY_WITH_EXTRA) >> ENTRY_KEY_SHIFT != view->what + key_size || (extra >> 40 & EXTRA_CHECK) || n_tags > LIBCACHE_TAGS_MAX)
-        return L1_ASK;
-    if (lean ? !marks_quiet(view->l1, (const uint64_t *)(const void *)p + 1, n_tags, entry_stamp(entry_word(entry, 2)))
-             : !marks_vouch_tags(view->l1, (const uint64_t *)(const void *)p + 1, n_tags, entry_stamp(entry_word(entry, 2))))
-        return lean ? L1_ASK_FULL : L1_ASK;
-    p += 8 + n_tags * 8;
-    return take_hit(view, quick, slot, &b->uses[i], entry, p, what, (uint32_t)extra, key, key_size, value, lean);
+    return follow(view, &way, key, key_size, value, lean);
 }
 
 #endif

@@ -12,6 +12,7 @@ enum hook_point {
     HOOK_HEAD_ADVANCED,   /* head advanced, slot not yet published */
     HOOK_PUBLISHED,       /* slot published, counters not yet updated */
     HOOK_WRAPPING,        /* end of the lap noted, head still in it */
+    HOOK_BURIED,          /* an entry's head says that its slot is about to lead elsewhere, or nowhere */
     HOOK_TAIL,            /* a reclaim is about to advance the tail */
     HOOK_SURVIVOR,        /* survivor copied and its slot swung, tail not yet advanced */
     HOOK_SPLIT_MARKED,    /* a split or a move: dirty set, new place not yet written */
@@ -22,6 +23,7 @@ enum hook_point {
     HOOK_POSITION,        /* an invalidation has its position, its mark is not yet written */
     HOOK_MARK_CLEARED,    /* a mark's old owner is gone, the new one not yet there */
     HOOK_SPACE_NAMED,     /* a namespace's name is written, not yet visible */
+    HOOK_READ_HINT,       /* a quick reader has read a hint, not yet the entry */
     HOOK_READ_BUCKET,     /* a quick reader has chosen the first bucket, not yet looked at it */
     HOOK_READ_SLOT,       /* a reader has read a slot, not yet the entry */
     HOOK_READ_COPIED,     /* a reader has copied the bytes, not yet validated them */

@@ -186,10 +186,12 @@ static __attribute__((noinline)) struct place make_place(struct shard *sh, const
                 best = place;
         }
     slot = load_relaxed(&best.bucket->slot[best.i]);
-    index_publish(best, 0);
     if (ring_entry(sh, slot_ring(slot), slot_offset(slot), &e, &p)) {
-        stripe_bury(sh, slot_ring(slot), &e, p);
+        index_swing(best, p, 0);
+        stripe_count_dead(sh, slot_ring(slot), &e);
         bump(sh->s->space[e.ns].evictions, 1);
+    } else {
+        index_publish(best, 0);
     }
     bump(sh->s->evictions, 1);
     bump(sh->s->conflicts, 1);

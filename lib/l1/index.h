@@ -161,13 +161,21 @@ static force_inline void index_publish(struct place place, uint64_t slot)
     store_release(&place.bucket->slot[place.i], slot);
 }
 
+/* The slot of the entry at p leads to `slot` from now on: its next place, what replaces it, or (0) nothing. */
+static force_inline void index_swing(struct place place, unsigned char *p, uint64_t slot)
+{
+    entry_bury(p);
+    hook(HOOK_BURIED);
+    index_publish(place, slot);
+}
+
 /* 1: the place's entry was expired or invalidated, and is dropped now. */
 static force_inline int index_drop_stale(struct shard *sh, struct place place, uint64_t slot, const struct entry *e, unsigned char *p)
 {
     if (!entry_expired(e, sh->now) && stripe_vouch(sh->l1, p, e))
         return 0;
-    index_publish(place, 0);
-    stripe_bury(sh, slot_ring(slot), e, p);
+    index_swing(place, p, 0);
+    stripe_count_dead(sh, slot_ring(slot), e);
     bump(sh->s->reclaimed, 1);
     return 1;
 }

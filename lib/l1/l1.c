@@ -2,7 +2,7 @@
 #include "l1/l1.h"
 
 #include "base/error.h"
-#include "l1/index.h"
+#include "l1/hint.h"
 #include "l1/lock.h"
 
 #include <unistd.h>
@@ -39,11 +39,16 @@ static int make_shards(struct l1 *l1)
 {
     const struct layout *layout = &l1->layout;
 
-    l1->quick = memory_zero_aligned(l1->allocator, l1->stripes * (sizeof *l1->quick + sizeof *l1->shards),
+    uint64_t hints = hints_for(layout->total_bytes);
+
+    l1->quick = memory_zero_aligned(l1->allocator,
+                                    l1->stripes * (sizeof *l1->quick + sizeof *l1->shards) + hints * sizeof *l1->hints,
                                     _Alignof(struct quick), &l1->shards_raw);
     if (!l1->quick)
         return 0;
-    l1->shards = (struct shard *)(void *)(l1->quick + l1->stripes);
+    l1->hints = (uint64_t *)(void *)(l1->quick + l1->stripes);
+    l1->hint_mask = hints - 1;
+    l1->shards = (struct shard *)(void *)(l1->hints + hints);
     for (uint32_t i = 0; i < l1->stripes; i++) {
         struct shard *sh = &l1->shards[i];
         struct quick *quick = &l1->quick[i];
@@ -70,7 +75,9 @@ static int make_shards(struct l1 *l1)
 
 struct l1_view l1_view_of(struct l1 *l1, uint32_t ns, uint64_t soft_ttl_ms, uint64_t grace_ms)
 {
-    return (struct l1_view){ .quick = l1->quick,
+    return (struct l1_view){ .hints = l1->hints,
+                             .hint_mask = l1->hint_mask,
+                             .quick = l1->quick,
                              .quick_places = (l1->stripes - 1) * sizeof *l1->quick,
                              .lean = l1->read_only ? 0 : VIEW_LEAN,
                              .head = l1->head,

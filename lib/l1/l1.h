@@ -2,7 +2,8 @@
  * The in-memory tier: what cache.c may ask of it. Knows nothing of Redis. SPDX-License-Identifier: MIT
  *
  * Files: segment (memory), layout (what lies where), lock, stripe (one shard: rings + index + walker), ring (a circular
- * log), index (finding an entry), marks (invalidation), spaces (namespaces by name), read (the lock-free hit), write, trace.
+ * log), index (finding an entry), hint (finding it sooner), marks (invalidation), spaces (namespaces by name), hit and read (without a
+ * lock), write, trace.
  *
  * Lock order: spaces_lock, then marks_lock (coherence.c runs a few lines of its own under that one). A stripe's lock is taken with neither held and takes no other. Nothing
  * foreign (callback, allocation, I/O) runs under any of them.
@@ -54,7 +55,9 @@ struct quick {
 struct l1 {
     struct shard *shards; /* by number */
     struct quick *quick;  /* the same */
-    void *shards_raw;     /* the memory of both */
+    uint64_t *hints;      /* see hint.h; relaxed */
+    uint64_t hint_mask;   /* how many, less one */
+    void *shards_raw;     /* the memory of the three */
     uint64_t seed, origin_ms;
     uint64_t (*clock_ms)(void *arg);
     void *clock_arg;
@@ -145,6 +148,7 @@ static force_inline uint64_t l1_time(const struct l1 *l1) /* the same, inlined *
 
 /* What a look-up in one namespace needs, side by side: copies that never change, so that no hit computes them anew. */
 struct l1_view {
+    uint64_t *hints, hint_mask;
     struct quick *quick;
     uint64_t quick_places; /* bytes of the table quick, less one place */
     int lean; /* relaxed: VIEW_LEAN, until a get has needed more than the lean half of hit.h can do;

@@ -170,6 +170,7 @@ struct stripe {
     /* the readers' line */
     uint64_t shape __attribute__((aligned(PLATFORM_LINE))); /* of the index; see index.h */
     uint64_t tail[2]; /* of each ring: older offsets are dead */
+    uint64_t era;     /* how often the stripe was emptied, in the upper 16 bits; see hint.h */
 
     struct ring_state ring[2] __attribute__((aligned(PLATFORM_LINE)));
     uint64_t main_limit;    /* bytes of the main ring's place that the index has not claimed */

@@ -2,6 +2,7 @@
  * Reading without a lock. SPDX-License-Identifier: MIT
  *
  *      slot --> tail --> header, key --> value copied --> tail again, shape again --> uses
+ *      (or a hint, which may stand for the slot: hint.h)
  *
  * A reader writes nothing to the segment but at most one plain byte (uses) and a counter of his own (metrics/counters.h; he who only
  * looks at the segment not even those), takes no lock or pin, so a reader that
@@ -18,12 +19,13 @@
  *      For a hit that does not matter: a slot that was found leads to the key's entry or to none. A reset puts the tails
  *      beyond all slots there were, but where offsets begin anew, and then old ones are too far above the tail to be believed
  *      (but for ghosts of half the offsets ago, whose bytes are no longer their key's).
- *   6. An entry that was buried after its slot was read is still what was there when it was read; the quick look-up asks again.
+ *   6. An entry that was buried after its slot was read is still what was there when it was read; the quick look-up asks again, and
+ *      must where it came by a hint.
  * Everything a header says is checked against the region before it is used, so nonsense cannot lead outside.
  *
  * Whoever loses that race 16 times takes the lock.
  *
- * Linearization: a hit takes effect when the slot is read; a set when the slot is published. A set that has returned has
+ * Linearization: a hit takes effect when the slot is read, or, by a hint, the entry's first word; a set when the slot is published. A set that has returned has
  * published, so every later get reads the new slot (G1). Marks are read after the slot: an invalidation that has returned
  * before the get began is seen.
  */
@@ -413,11 +415,32 @@ int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, 
     return result;
 }
 
+static void prefetch_entry(const struct shard *sh, uint64_t slot)
+{
+    const unsigned char *p = ring_at(sh, slot_offset(slot));
+
+    prefetch(p);
+    prefetch(p + 64);
+    prefetch(p + 128);
+}
+
+/* The key's hint, or 0. */
+static uint64_t hint_for(const struct l1 *l1, const struct stripe *s, uint64_t hash)
+{
+    uint64_t hint = load_relaxed(hint_of(l1->hints, l1->hint_mask, hash));
+
+    return hint_matches(hint, hash, load_relaxed(&s->era)) ? hint : 0;
+}
+
 void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key)
 {
     const struct shard *sh = l1_shard(l1, key->hash);
-    uint64_t shape = load_relaxed(&sh->s->shape);
+    uint64_t shape = load_relaxed(&sh->s->shape), hint = hint_for(l1, sh->s, key->hash);
 
+    if (hint) {
+        prefetch_entry(sh, hint);
+        return;
+    }
     prefetch(index_bucket(sh, bucket_of(hash_first(key->hash), shape)));
     prefetch(index_bucket(sh, bucket_of(hash_second(key->hash), shape)));
 }
@@ -427,17 +450,13 @@ void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key)
     const struct shard *sh = l1_shard(l1, key->hash);
     uint64_t shape = load_relaxed(&sh->s->shape);
 
-    if (!shape_sane(shape, sh->region_bytes / sizeof(struct bucket)))
+    if (hint_for(l1, sh->s, key->hash) || !shape_sane(shape, sh->region_bytes / sizeof(struct bucket)))
         return;
     for (int k = 0; k < 2; k++) {
         struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), shape));
         unsigned bits = bucket_match(b, key->hash);
         if (bits) {
-            uint64_t slot = load_relaxed(&b->slot[match_first(bits)]);
-            const unsigned char *p = ring_at(sh, slot_offset(slot));
-            prefetch(p);
-            prefetch(p + 64);
-            prefetch(p + 128);
+            prefetch_entry(sh, load_relaxed(&b->slot[match_first(bits)]));
             return;
         }
     }

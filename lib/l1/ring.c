@@ -196,7 +196,7 @@ static int over_share(const struct shard *sh, uint32_t ns)
 }
 
 /* Copies the entry to main's head and swings its slot. 0: no room there. */
-static int move_to_main(struct shard *sh, struct place place, enum ring from, const unsigned char *p,
+static int move_to_main(struct shard *sh, struct place place, enum ring from, unsigned char *p,
                         const struct entry *e, uint64_t hash, uint8_t uses)
 {
     uint64_t to;
@@ -207,7 +207,7 @@ static int move_to_main(struct shard *sh, struct place place, enum ring from, co
     shared_copy_in(ring_at(sh, to), p, e->bytes); /* only who has the lock writes entries that can be found */
     ring_advance(sh, MAIN, e->bytes);
     store_relaxed(&place.bucket->uses[place.i], uses);
-    index_publish(place, slot_make(hash, MAIN, to) | (load_relaxed(&place.bucket->slot[place.i]) & SLOT_GUEST));
+    index_swing(place, p, slot_make(hash, MAIN, to) | (load_relaxed(&place.bucket->slot[place.i]) & SLOT_GUEST));
     hook(HOOK_SURVIVOR);
     bump(sh->s->ring[from].live, -e->bytes);
     bump(sh->s->ring[MAIN].live, e->bytes);
@@ -223,10 +223,10 @@ static uint8_t uses_after(const struct shard *sh, enum ring r, uint8_t uses)
     return uses ? (uint8_t)(uses - 1) : 0;
 }
 
-static void evict(struct shard *sh, struct place place, enum ring r, const struct entry *e, int ghost)
+static void evict(struct shard *sh, struct place place, enum ring r, const struct entry *e, unsigned char *p, int ghost)
 {
     if (!ghost)
-        index_publish(place, 0);
+        index_swing(place, p, 0);
     else
         store_relaxed(&place.bucket->uses[place.i], 0);
     stripe_count_out(sh, r, e->ns, e->bytes);
@@ -320,7 +320,7 @@ static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
     }
     uses = load_relaxed(&place.bucket->uses[place.i]);
     if (entry_expired(&e, sh->now) || !stripe_vouch(sh->l1, p, &e)) {
-        evict(sh, place, r, &e, 0);
+        evict(sh, place, r, &e, p, 0);
         bump(sh->s->reclaimed, 1);
     } else {
         int keep = is_kept(sh, r, &e, uses, effort);
@@ -330,7 +330,7 @@ static int reclaim_one(struct shard *sh, enum ring r, struct effort *effort)
             effort->survivors++;
             effort->bytes += e.bytes;
         } else {
-            evict(sh, place, r, &e, r == SMALL);
+            evict(sh, place, r, &e, p, r == SMALL);
             bump(sh->s->evictions, 1);
             bump(sh->s->space[e.ns].evictions, 1);
         }

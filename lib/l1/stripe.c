@@ -2,7 +2,7 @@
 #include "l1/stripe.h"
 
 #include "l1/hook.h"
-#include "l1/index.h"
+#include "l1/hint.h"
 #include "l1/lock.h"
 
 #include <unistd.h>
@@ -39,6 +39,7 @@ void stripe_reset(struct shard *sh)
         uint64_t tail = load_relaxed(&s->tail[r]), newest = s->ring[r].head > tail ? s->ring[r].head : tail;
         ring_make(sh, (enum ring)r, newest < OFFSET_MAX / 2 ? (newest >> sh->lap_shift) + 1 : 1);
     }
+    store_release(&s->era, load_relaxed(&s->era) + ERA);
     hook(HOOK_RESET);
     index_make(sh);
     /* Once more: who began in between has met old slots with new tails. */
@@ -147,7 +148,8 @@ void stripe_note_expiry(struct shard *sh, uint64_t expiry)
     s->soonest_round = s->soonest_round && s->soonest_round < expiry ? s->soonest_round : expiry;
 }
 
-int stripe_recount(struct shard *sh)
+/* The same; strict: nor may what a slot leads to be buried. */
+static int recount(struct shard *sh, int strict)
 {
     struct stripe *s = sh->s;
     uint32_t n = shape_buckets(load_relaxed(&s->shape));
@@ -164,9 +166,13 @@ int stripe_recount(struct shard *sh)
             unsigned char *p;
             if (!slot || slot_dead(sh, slot))
                 continue;
-            if (slot_offset(slot) >= s->ring[r].head || !ring_entry(sh, r, slot_offset(slot), &e, &p) ||
-                (e.flags & ENTRY_BURIED))
+            if (slot_offset(slot) >= s->ring[r].head || !ring_entry(sh, r, slot_offset(slot), &e, &p))
                 return 0;
+            if (e.flags & ENTRY_BURIED) {
+                if (strict)
+                    return 0;
+                entry_dig_out(p);
+            }
             entries++;
             live[r] += e.bytes;
             bump(s->space[e.ns].bytes, e.bytes);
@@ -183,6 +189,11 @@ int stripe_recount(struct shard *sh)
         s->ring[r].dead = used - live[r];
     }
     return 1;
+}
+
+int stripe_recount(struct shard *sh)
+{
+    return recount(sh, 0);
 }
 
 const char *stripe_check(struct shard *sh)
@@ -204,7 +215,7 @@ const char *stripe_check(struct shard *sh)
         return "a ring's words";
     if (!ring_walkable(sh, SMALL) || !ring_walkable(sh, MAIN))
         return "a ring's entries do not join up";
-    if (!stripe_recount(sh))
+    if (!recount(sh, 1))
         return "a slot that leads to no entry";
     misplaced = index_check(sh);
     if (misplaced)

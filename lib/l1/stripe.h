@@ -15,8 +15,9 @@
  *
  * Every change that readers or the next lock owner can see is one 8-byte store, in this order:
  *   store an entry   bytes, then head (the bytes are in the log), then slot (the entry can be found)
- *   move an entry    copy to the head of main, head, slot swung to the copy, then tail past the original
- *   drop an entry    slot cleared, then the entry's head says so (entry_bury); or left as a ghost, then tail
+ *   move an entry    copy to the head of main, head, original buried (entry.h), slot swung to the copy, then tail past the original
+ *   drop an entry    buried, then slot cleared; or left as a ghost, then tail
+ *   replace one      as stored, but that the old one is buried before the slot is swung
  * so the lock's owner may die between any two of them: what is in the log without a slot is dead and will be passed over.
  * Only three changes do not allow that: splitting a bucket, moving a slot to its key's other bucket, and emptying the stripe. They
  * run with `dirty` set, and who inherits the lock with dirty set empties the stripe. Counters that the dead owner had no time to update are counted anew.
@@ -57,7 +58,7 @@ void stripe_reset(struct shard *sh);
 /* Verifies every invariant, under the lock. NULL: all hold; else which does not. */
 const char *stripe_check(struct shard *sh);
 
-/* Counts live entries and bytes anew from the index. 0: something is not as it must be. */
+/* Counts live entries and bytes anew from the index; digs out what its slot still leads to. 0: something is not as it must be. */
 int stripe_recount(struct shard *sh);
 
 /* Accounting of an entry that can now be found, or cannot any more. */
@@ -77,12 +78,11 @@ static force_inline void stripe_count_out(struct shard *sh, enum ring r, uint32_
     bump(sh->s->space[ns].entries, -1);
 }
 
-/* The same, and its bytes stay until the tail passes. No slot leads to it any more. */
-static force_inline void stripe_bury(struct shard *sh, enum ring r, const struct entry *e, unsigned char *p)
+/* The same, and its bytes stay until the tail passes. */
+static force_inline void stripe_count_dead(struct shard *sh, enum ring r, const struct entry *e)
 {
     stripe_count_out(sh, r, e->ns, e->bytes);
     sh->s->ring[r].dead += e->bytes;
-    entry_bury(p);
 }
 
 /* Where values are verified: 1 when `value`, copied out of the entry at p, is what was stored. Elsewhere always 1. */

@@ -12,7 +12,7 @@
 #include "base/decimal.h"
 #include "base/hash.h"
 #include "l1/hook.h"
-#include "l1/index.h"
+#include "l1/hint.h"
 
 static struct shard shard_of(struct l1 *l1, const struct l1_key *key)
 {
@@ -165,9 +165,9 @@ static void drop(struct shard *sh, const struct found *f)
 {
     if (!f->at.place.bucket)
         return;
-    index_publish(f->at.place, 0);
+    index_swing(f->at.place, f->p, 0);
     hook(HOOK_DELETED);
-    stripe_bury(sh, slot_ring(f->slot), &f->e, f->p);
+    stripe_count_dead(sh, slot_ring(f->slot), &f->e);
 }
 
 /* The ring for a new or changed entry. */
@@ -211,6 +211,7 @@ static int put(struct shard *sh, const struct draft *d, struct found *f)
     uint64_t bytes = draft_bytes(d), offset;
     enum ring r = ring_for(sh, f, bytes);
     struct place place;
+    uint64_t slot;
 
     if (r == SMALL && bytes > sh->small_bytes) {
         leave_ghost(sh, f, d->key->hash);
@@ -227,14 +228,20 @@ static int put(struct shard *sh, const struct draft *d, struct found *f)
     draft_write(d, ring_at(sh, offset));
     ring_advance(sh, r, bytes);
     place = f->at.place;
-    if (!place.bucket) {
+    slot = slot_make(d->key->hash, r, offset);
+    if (place.bucket) {
+        slot |= slot_guest(&f->at.pair, place.bucket);
+        index_swing(place, f->p, slot);
+        hook(HOOK_PUBLISHED);
+        if (load_relaxed(&place.bucket->uses[place.i]) == USES_MAX)
+            hint_give(hint_of(sh->l1->hints, sh->l1->hint_mask, d->key->hash), slot, load_relaxed(&sh->s->era));
+        stripe_count_dead(sh, slot_ring(f->slot), &f->e);
+    } else {
         place = index_take_place(sh, &f->at);
         store_relaxed(&place.bucket->uses[place.i], 0);
+        index_publish(place, slot | slot_guest(&f->at.pair, place.bucket));
+        hook(HOOK_PUBLISHED);
     }
-    index_publish(place, slot_make(d->key->hash, r, offset) | slot_guest(&f->at.pair, place.bucket));
-    hook(HOOK_PUBLISHED);
-    if (f->at.place.bucket)
-        stripe_bury(sh, slot_ring(f->slot), &f->e, f->p);
     stripe_count_in(sh, r, d->key->ns, bytes);
     stripe_note_expiry(sh, d->expiry);
     index_grow(sh);
@@ -493,7 +500,7 @@ int l1_add_number(struct l1 *l1, const struct l1_key *key, int64_t delta, int su
 
 int l1_sweep(struct l1 *l1, size_t max_entries, size_t *reclaimed)
 {
-    size_t left = (max_entries + BUCKET_SLOTS - 1) / BUCKET_SLOTS, dropped = 0;
+    size_t left = max_entries / BUCKET_SLOTS + !!(max_entries % BUCKET_SLOTS), dropped = 0;
     size_t share = left / l1->stripes + 1;
 
     for (uint32_t i = 0; i < l1->stripes && left; i++) {
