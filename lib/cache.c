@@ -410,7 +410,7 @@ static size_t get_batch(libcache_ns *ns, const libcache_slice *keys, size_t m, l
         if (!key_ok(keys[i].data, keys[i].size))
             continue;
         batch[i] = l1_key_of(&ns->cache->l1, ns->id, keys[i].data, keys[i].size);
-        l1_prefetch_index(&ns->cache->l1, &batch[i]);
+        l1_prefetch_way(&ns->cache->l1, &batch[i]);
     }
     for (i = 0; i < m; i++)
         if (batch[i].data)

@@ -435,14 +435,21 @@ static uint64_t hint_for(const struct l1 *l1, const struct stripe *s, uint64_t h
 void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key)
 {
     const struct shard *sh = l1_shard(l1, key->hash);
-    uint64_t shape = load_relaxed(&sh->s->shape), hint = hint_for(l1, sh->s, key->hash);
+    uint64_t shape = load_relaxed(&sh->s->shape);
 
-    if (hint) {
-        prefetch_entry(sh, hint);
-        return;
-    }
     prefetch(index_bucket(sh, bucket_of(hash_first(key->hash), shape)));
     prefetch(index_bucket(sh, bucket_of(hash_second(key->hash), shape)));
+}
+
+void l1_prefetch_way(const struct l1 *l1, const struct l1_key *key)
+{
+    const struct shard *sh = l1_shard(l1, key->hash);
+    uint64_t hint = hint_for(l1, sh->s, key->hash);
+
+    if (hint)
+        prefetch_entry(sh, hint);
+    else
+        l1_prefetch_index(l1, key);
 }
 
 void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key)
