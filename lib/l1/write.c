@@ -40,6 +40,8 @@ static uint64_t *key_position_of(const struct l1 *l1, const struct l1_key *key)
     return &l1_shard(l1, key->hash)->s->key_position[(key->hash ^ key->hash >> 8) % GENERATIONS];
 }
 
+#define HEAD_ASKED 256 /* bytes of the place of a new entry that are asked for */
+
 /* An entry about to be written. */
 struct draft {
     const struct l1_key *key;
@@ -305,41 +307,72 @@ static int set_locked(struct shard *sh, const struct l1_key *key, const struct l
     return put(sh, d, &f);
 }
 
-/* Waits for a key's buckets here rather than under the lock, and asks for what may be its entry. */
-static void await(const struct shard *sh, const struct pair *pair, uint64_t hash)
+/*
+ * A store in a large cache is bound by memory: two buckets, the old entry, the place of the new one, and half a dozen words of
+ * the stripe that another processor wrote last. All are asked for before the lock is taken. What the buckets say then is a guess:
+ * where the old entry is, if there is one.
+ */
+static uint64_t await(const struct shard *sh, const struct l1_key *key)
 {
+    uint64_t shape = load_relaxed(&sh->s->shape);
+    struct pair pair = index_pair(sh, key->hash, shape);
+
+    if (!shape_sane(shape, sh->region_bytes / sizeof(struct bucket)))
+        return 0;
     for (int k = 0; k < 2; k++) {
-        unsigned bits = bucket_match(pair->bucket[k], hash);
+        unsigned bits = bucket_match(pair.bucket[k], key->hash);
         if (bits) {
-            uint64_t slot = load_relaxed(&pair->bucket[k]->slot[match_first(bits)]);
+            uint64_t slot = load_relaxed(&pair.bucket[k]->slot[match_first(bits)]);
             const unsigned char *p = ring_at(sh, slot_offset(slot));
-            prefetch(p);
+            prefetch_own(p); /* to bury it */
             prefetch(p + PLATFORM_LINE);
-            return;
+            return slot;
         }
     }
+    return 0;
+}
+
+static void ask_for_words(const struct shard *sh, const struct l1_key *key)
+{
+    struct stripe *s = sh->s;
+    struct pair pair = index_pair(sh, key->hash, load_relaxed(&s->shape));
+
+    prefetch_own(pair.bucket[0]);
+    prefetch(pair.bucket[1]);
+    prefetch_own(&s->lock);
+    prefetch_own(&s->ring[SMALL]);
+    prefetch_own(&s->ring[MAIN]);
+    prefetch_own(&s->live_entries);
+    prefetch_own(generation_of(sh->l1, key));
+    prefetch_own(&s->space[key->ns]);
+}
+
+static void ask_for_head(const struct shard *sh, enum ring r, uint64_t bytes)
+{
+    const unsigned char *p = ring_at(sh, ring_head(sh, r));
+
+    for (uint64_t at = 0; at < bytes && at < HEAD_ASKED; at += PLATFORM_LINE)
+        prefetch_own(p + at);
 }
 
 int l1_set(struct l1 *l1, const struct l1_key *key, const struct l1_item *item, int no_wait)
 {
-    struct shard sh;
+    struct shard sh = *l1_shard(l1, key->hash);
     struct draft d;
-    struct pair pair;
-    uint64_t shape;
+    uint64_t slot, bytes;
     int result;
 
-    sh = *l1_shard(l1, key->hash);
-    shape = load_relaxed(&sh.s->shape);
-    pair = index_pair(&sh, key->hash, shape);
-    prefetch(pair.bucket[0]);
-    prefetch(pair.bucket[1]);
+    ask_for_words(&sh, key);
     sh.now = l1_now(l1);
     draft_make(&d, &sh, key, item);
-    if (shape_sane(shape, sh.region_bytes / sizeof(struct bucket)))
-        await(&sh, &pair, key->hash);
+    bytes = draft_bytes(&d);
+    slot = await(&sh, key);
+    ask_for_head(&sh, slot ? slot_ring(slot) : SMALL, bytes);
     result = stripe_lock(&sh, no_wait);
     if (result != LIBCACHE_OK)
         return result;
+    if (slot && item->how == L1_PLAIN && !item->only_absent && slot_ring(slot) == MAIN)
+        ring_make_room(&sh, MAIN, bytes); /* as will be needed, while the old entry's memory comes */
     result = set_locked(&sh, key, item, &d);
     stripe_unlock(&sh);
     return result;
