@@ -200,34 +200,45 @@ static force_inline int follow(const struct l1_view *view, const struct way *way
     return take_hit(view, way, entry, p, what, (uint32_t)extra, key, key_size, value, lean);
 }
 
-/*
- * The common hit, in as few instructions as we could find: by a hint, else by the first match in a bucket; a plain value with or without
- * tags, memory at hand. It looks at the tail once, at the end, which is enough: until then nothing is believed, only kept
- * within the region. No match in either bucket is a miss. Anything else, including any doubt, is L1_ASK.
- */
-static force_inline int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
-                               libcache_value *value, int lean)
+static force_inline const struct quick *quick_for(const struct l1_view *view, uint64_t hash)
 {
-    struct way way = { .quick = view->quick };
-    uint64_t shape;
-    struct bucket *b;
-    unsigned bits;
-    unsigned i;
+    const struct quick *quick = view->quick;
 
     if (__builtin_expect_with_probability(view->quick_places != 0, 1, 0.6)) {
         never_select();
-        way.quick = quick_of(way.quick, view->quick_places, hash);
+        quick = quick_of(quick, view->quick_places, hash);
     }
-    way.hint = hint_of(view->hints, view->hint_mask, hash);
-    way.era = load_acquire(&way.quick->s->era);
+    return quick;
+}
+
+/*
+ * The common hit, in as few instructions as we could find: by a hint, a plain value with or without tags, memory at hand. It
+ * looks at the tail once, at the end, which is enough: until then nothing is believed, only kept within the region. Anything else is L1_ASK
+ * or L1_ASK_FULL, and for l1_get_by_bucket: that is the same, by the first match in a bucket. No match in either bucket is a miss.
+ * Anything else, including any doubt, is L1_ASK.
+ */
+static force_inline int l1_get_by_hint(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
+                                       libcache_value *value, int lean)
+{
+    struct way way = { .quick = quick_for(view, hash), .hint = hint_of(view->hints, view->hint_mask, hash) };
+
     way.slot = load_relaxed(way.hint);
-    if (__builtin_expect_with_probability(hint_matches(way.slot, hash, way.era), 1, 0.9)) {
-        int result;
-        hook(HOOK_READ_HINT);
-        result = follow(view, &way, key, key_size, value, lean);
-        if (likely(result < L1_ASK))
-            return result;
-    }
+    if (unlikely(!hint_matches(way.slot, hash, load_acquire(&way.quick->s->era))))
+        return L1_ASK;
+    hook(HOOK_READ_HINT);
+    return follow(view, &way, key, key_size, value, lean);
+}
+
+static force_inline int l1_get_by_bucket(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
+                                         libcache_value *value, int lean)
+{
+    struct way way = { .quick = quick_for(view, hash), .hint = hint_of(view->hints, view->hint_mask, hash) };
+    struct bucket *b;
+    uint64_t shape;
+    unsigned bits;
+    unsigned i;
+
+    way.era = load_acquire(&way.quick->s->era);
     shape = load_acquire(&way.quick->shape);
     b = way.quick->first_bucket - quick_index(way.quick, hash_first(hash), shape);
     hook(HOOK_READ_BUCKET);
@@ -245,6 +256,20 @@ static force_inline int l1_get(const struct l1_view *view, const void *key, size
     way.slot = load_acquire(&b->slot[i]);
     hook(HOOK_READ_SLOT);
     return follow(view, &way, key, key_size, value, lean);
+}
+
+/* The second of the two, called (read.c): inlined behind the first, it would keep a dozen registers from it, 40 instructions of a hit. */
+int l1_get_by_bucket_lean(const struct l1_view *view, const void *key, size_t key_size, libcache_value *value, uint64_t hash);
+int l1_get_by_bucket_full(const struct l1_view *view, const void *key, size_t key_size, libcache_value *value, uint64_t hash);
+
+static force_inline int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
+                               libcache_value *value, int lean)
+{
+    int result = l1_get_by_hint(view, key, key_size, hash, value, lean);
+
+    if (likely(result < L1_ASK))
+        return result;
+    return lean ? l1_get_by_bucket_lean(view, key, key_size, value, hash) : l1_get_by_bucket_full(view, key, key_size, value, hash);
 }
 
 #endif
