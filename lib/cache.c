@@ -160,7 +160,8 @@ static __attribute__((noinline)) int get_not_lean(libcache_ns *ns, const void *k
     }
     if (result == L1_ASK || result == LIBCACHE_MISS)
         return get_any(ns, key, key_size, value, LOOKED);
-    __atomic_fetch_and(&ns->view.lean, ~VIEW_LEAN, __ATOMIC_RELAXED);
+    if (result == L1_ASK_FULL)
+        __atomic_fetch_and(&ns->view.lean, ~VIEW_LEAN, __ATOMIC_RELAXED);
     return get_full(ns, key, key_size, value, 0);
 }
 

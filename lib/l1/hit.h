@@ -67,6 +67,7 @@ static force_inline void count_use(uint8_t *uses)
 
 #define L1_ASK 101      /* l1_get does not know: ask l1_get_any */
 #define L1_ASK_FULL 102 /* the lean half does not know: ask the full one, and do so at once from now on */
+#define L1_ASK_ROOM 103 /* the value has too little memory: ask the full half */
 
 #define LEAN_KEY_MAX 64
 #define LEAN_VALUE_MAX 128
@@ -147,7 +148,9 @@ static force_inline int take_hit(const struct l1_view *view, const struct way *w
         return L1_ASK;
     if (unlikely(value->capacity < size || (!lean && value->reserve))) {
         int made;
-        if (lean || !surely_there(way->quick, way->slot))
+        if (lean)
+            return L1_ASK_ROOM;
+        if (!surely_there(way->quick, way->slot))
             return L1_ASK;
         value->codec = entry_codec(what);
         value->tier = LIBCACHE_TIER_L1;
@@ -213,9 +216,9 @@ static force_inline const struct quick *quick_for(const struct l1_view *view, ui
 
 /*
  * The common hit, in as few instructions as we could find: by a hint, a plain value with or without tags, memory at hand. It
- * looks at the tail once, at the end, which is enough: until then nothing is believed, only kept within the region. Anything else is L1_ASK
- * or L1_ASK_FULL, and for l1_get_by_bucket: that is the same, by the first match in a bucket. No match in either bucket is a miss.
- * Anything else, including any doubt, is L1_ASK.
+ * looks at the tail once, at the end, which is enough: until then nothing is believed, only kept within the region. What the hint does not
+ * lead to is L1_ASK, and for l1_get_by_bucket: that is the same, by the first match in a bucket. No match in either bucket is a miss.
+ * Anything else, including any doubt, is L1_ASK there.
  */
 static force_inline int l1_get_by_hint(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
                                        libcache_value *value, int lean)
@@ -267,7 +270,7 @@ static force_inline int l1_get(const struct l1_view *view, const void *key, size
 {
     int result = l1_get_by_hint(view, key, key_size, hash, value, lean);
 
-    if (likely(result < L1_ASK))
+    if (likely(result != L1_ASK))
         return result;
     return lean ? l1_get_by_bucket_lean(view, key, key_size, value, hash) : l1_get_by_bucket_full(view, key, key_size, value, hash);
 }
