@@ -197,7 +197,8 @@ typedef struct libcache_options {
     size_t struct_size;
     int segment;              /* enum libcache_segment_kind */
     const char *name;         /* LIBCACHE_NAMED only: 1 to 64 of A-Z a-z 0-9 . _ - , not starting with '.' */
-    size_t memory_bytes;      /* the whole segment, everything included. Default 64 MiB, least 256 KiB */
+    size_t memory_bytes;      /* the whole segment, everything included. Default 64 MiB, least 256 KiB. A handle takes a
+                                 32nd of that besides, at most 264 KiB, in memory of its process */
     size_t max_value_bytes;   /* largest value of any namespace. Default the lesser of 1 MiB and a 32nd of memory_bytes;
                                  at most about a fifth of a stripe's share of memory_bytes, and 256 MiB */
     unsigned stripes;         /* writer locks, 1 to 256, rounded down to a power of two. Default: by cores, memory and largest value */
