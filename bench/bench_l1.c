@@ -30,6 +30,7 @@ const bench_engine *const bench_engines[] = {
 #ifdef HAVE_UTHASH
     &engine_uthash_mutex,
 #endif
+    &engine_bare,
     &engine_floor,
     NULL,
 };

@@ -34,6 +34,7 @@ typedef struct bench_engine {
 } bench_engine;
 
 extern const bench_engine engine_libcache, engine_libcache_shared; /* engine_libcache.c */
+extern const bench_engine engine_bare;                             /* engine_bare.c */
 extern const bench_engine engine_floor;                            /* engine_floor.c */
 #ifdef HAVE_ROCKSDB
 extern const bench_engine engine_rocksdb_lru, engine_rocksdb_hyperclock; /* engine_rocksdb.cc */

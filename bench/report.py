@@ -189,10 +189,10 @@ def section_speed(l1):
         ours = results[0]
         what = {"get": "gets", "mix95": "95 % gets, 5 % sets", "outside": "gets", "outside95": "95 % gets, 5 % sets"}[bench]
         title = f"{what}, {describe_keys(ours)}, {threads} thread{'s' if threads > 1 else ''}"
-        rows = [(r["engine"], r["ops_per_s"]) for r in sorted(results, key=lambda r: -r["ops_per_s"]) if r["engine"] != "floor"]
+        rows = [(r["engine"], r["ops_per_s"]) for r in sorted(results, key=lambda r: -r["ops_per_s"]) if r["engine"] not in ("bare", "floor")]
         parts.append(figure(title + (" (logarithmic)" if "outside" in bench else ""), bars(rows, rate, "outside" in bench)))
         for r in results[1:]:
-            if r["engine"] not in ("floor", "libcache-shared"):
+            if r["engine"] not in ("bare", "floor", "libcache-shared"):
                 add_summary(title, ours["ops_per_s"], r["engine"], r["ops_per_s"], rate, ours["ops_per_s"] / r["ops_per_s"])
     return "".join(parts)
 
