@@ -145,7 +145,7 @@ struct bucket {
 
 /* A ring's words that only its stripe's lock holder uses. */
 struct ring_state {
-    uint64_t head;      /* where the next entry goes */
+    uint64_t head;      /* where the next entry goes; read without the lock by who asks for that memory */
     uint64_t wrap_end;  /* where the lap before head's ended; means something while the tail is in it */
     uint64_t dead;      /* bytes of entries between tail and head that nothing refers to */
     uint64_t live;      /* bytes of the others */

@@ -74,7 +74,7 @@ void ring_make(struct shard *sh, enum ring r, uint64_t lap)
 
     store_relaxed(&ring->live, 0);
     ring->dead = ring->wrap_end = ring->biggest = ring->biggest_before = ring->ahead = 0;
-    ring->head = lap_begin(sh, r, lap);
+    store_relaxed(&ring->head, lap_begin(sh, r, lap));
     set_tail(sh, r, ring->head);
 }
 
@@ -152,7 +152,7 @@ static __attribute__((noinline)) int has_room_at_end(struct shard *sh, enum ring
             return 0; /* stay: what is kept from the front must still find room here */
         ring->wrap_end = at;
         hook(HOOK_WRAPPING);
-        ring->head = lap_begin(sh, r, lap_of(sh, ring->head) + 1);
+        store_relaxed(&ring->head, lap_begin(sh, r, lap_of(sh, ring->head) + 1));
         ring->biggest_before = ring->biggest;
         ring->biggest = 0;
     }
@@ -174,7 +174,7 @@ void ring_advance(struct shard *sh, enum ring r, uint64_t bytes)
 {
     struct ring_state *ring = &sh->s->ring[r];
 
-    ring->head += bytes;
+    bump(ring->head, bytes);
     if (bytes > ring->biggest)
         ring->biggest = bytes;
     hook(HOOK_HEAD_ADVANCED);
