@@ -60,10 +60,13 @@ static force_inline int hint_matches(uint64_t hint, uint64_t hash, uint64_t era)
     return (hint ^ hash ^ era) < ERA;
 }
 
-/* The slot was used for a hit, when the stripe's era was this. */
+/*
+ * The slot was used for a hit, or published, when the stripe's era was this. Release: who comes by the hint (what he reads hangs on it
+ * by its address) finds the entry's bytes, and never the older slot afterwards.
+ */
 static force_inline void hint_give(uint64_t *hint, uint64_t slot, uint64_t era)
 {
-    store_relaxed(hint, slot ^ era);
+    store_release(hint, slot ^ era);
 }
 
 #endif
