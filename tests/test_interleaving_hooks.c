@@ -1058,6 +1058,41 @@ START_TEST(who_takes_the_lock_over_digs_out_what_its_slot_still_leads_to)
 }
 END_TEST
 
+/* The last user lets go in good order, but has not met the lock whose owner died. */
+START_TEST(who_adopts_a_segment_digs_out_what_a_dead_owner_of_a_lock_buried)
+{
+    struct rig rig;
+    const char *name = segment_name("buried"), *what = NULL;
+    libcache_stats stats;
+    int went = 0;
+    pid_t pid;
+
+    rig_prepare(&rig);
+    rig.options.segment = LIBCACHE_NAMED;
+    rig.options.name = name;
+    rig.options.stripes = 1;
+    rig_open(&rig);
+    put(rig.ns, "key", "old");
+    pid = fork();
+    if (pid == 0) {
+        hook_function = die_when_buried;
+        put(rig.ns, "key", "new");
+        _exit(1);
+    }
+    ck_assert_int_eq(waitpid(pid, &went, 0), pid);
+    ck_assert(WIFSIGNALED(went) && WTERMSIG(went) == SIGKILL);
+    libcache_close(rig.cache);
+    rig_open(&rig);
+    ck_assert_msg(l1_check(&rig.cache->l1, &what), "%s", what);
+    ck_value(rig.ns, "key", "old");
+    stats = rig_stats(&rig);
+    ck_assert_uint_eq(stats.entries, 1);
+    ck_assert_uint_eq(stats.resets, 0);
+    stage_down(&rig);
+    ck_result(libcache_remove_segment(name, NULL), LIBCACHE_OK);
+}
+END_TEST
+
 START_TEST(a_deleted_entry_is_not_seen_once_its_slot_is_cleared)
 {
     struct rig rig;
@@ -1361,6 +1396,7 @@ int main(void)
                      a_reader_who_stopped_at_his_hint_gets_what_the_entry_says_when_he_goes_on,
                      a_hint_of_before_offsets_began_anew_is_not_believed,
                      who_takes_the_lock_over_digs_out_what_its_slot_still_leads_to,
+                     who_adopts_a_segment_digs_out_what_a_dead_owner_of_a_lock_buried,
                      a_reader_does_not_miss_an_entry_that_moves_to_the_main_ring,
                      a_reader_does_not_miss_an_entry_that_is_carried_round_in_the_main_ring,
                      a_reader_whose_entry_is_deleted_gets_the_old_value_or_misses,

@@ -244,6 +244,7 @@ static int words_sane(const struct shard *sh)
 
 void stripe_adopt(struct shard *sh, int doubt)
 {
+    doubt |= load_relaxed(&sh->s->held) != 0; /* its owner died, and nobody has taken the lock since */
     lock_make(&sh->s->lock);
     store_relaxed(&sh->s->held, 0);
     if (load_relaxed(&sh->s->dirty) || !words_sane(sh) ||
