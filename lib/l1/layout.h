@@ -143,7 +143,7 @@ struct bucket {
 #define GENERATIONS 256
 #define USES_MAX 3
 
-/* A ring's words that only its stripe's lock holder uses. */
+/* A ring's words that only its stripe's lock holder uses, but for the head. */
 struct ring_state {
     uint64_t head;      /* where the next entry goes; read without the lock by who asks for that memory */
     uint64_t wrap_end;  /* where the lap before head's ended; means something while the tail is in it */

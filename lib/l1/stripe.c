@@ -148,7 +148,7 @@ void stripe_note_expiry(struct shard *sh, uint64_t expiry)
     s->soonest_round = s->soonest_round && s->soonest_round < expiry ? s->soonest_round : expiry;
 }
 
-/* The same; strict: nor may what a slot leads to be buried. */
+/* stripe_recount; strict: nor may what a slot leads to be buried. */
 static int recount(struct shard *sh, int strict)
 {
     struct stripe *s = sh->s;
