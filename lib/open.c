@@ -498,6 +498,8 @@ int libcache_open_namespace(libcache_ns **out, libcache *cache, const char *name
     ns->tiers = resolved.tiers;
     ns->seats = counters_tally(&cache->counters, id)->seat;
     ns->slow = cache->listens_on_calls || !(resolved.tiers & LIBCACHE_TIER_L1) || cache->l1.read_only;
+    if (ns->slow)
+        ns->view.lean = 0; /* which knows nothing of that */
     ns->watched = resolved.early_percent || !(resolved.tiers & LIBCACHE_TIER_L1);
     memcpy(ns->name, name, strlen(name) + 1);
     ns->next = load_acquire(&cache->spaces);

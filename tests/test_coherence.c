@@ -50,6 +50,27 @@ START_TEST(positions_go_to_the_segments_numbers_and_back)
 }
 END_TEST
 
+/* Also by gets that have memory at hand and are answered by L1, whatever came before. */
+START_TEST(a_host_whose_calls_read_the_log_hears_of_changes_within_poll_ms)
+{
+    struct stage stage;
+    char memory[100];
+    libcache_value value = { .data = memory, .capacity = sizeof memory };
+
+    stage_up(&stage, 2);
+    ck_result(put(stage.host[0].ns, "key", "old"), LIBCACHE_OK);
+    hear(&stage.host[1]);
+    for (int i = 0; i < 9; i++) /* by a hint in the end */
+        ck_result(libcache_get(stage.host[1].ns, "key", 3, &value, 0), LIBCACHE_HIT);
+    ck_assert_int_eq(value.tier, LIBCACHE_TIER_L1);
+    ck_result(put(stage.host[0].ns, "key", "new"), LIBCACHE_OK);
+    fake_clock_advance(&stage.host[1].rig.clock, POLL_MS + 1);
+    ck_result(libcache_get(stage.host[1].ns, "key", 3, &value, 0), LIBCACHE_HIT);
+    ck_assert(value.size == 3 && memcmp(memory, "new", 3) == 0);
+    stage_down(&stage);
+}
+END_TEST
+
 START_TEST(a_host_that_comes_late_asks_redis_about_what_is_older)
 {
     struct stage stage;
@@ -402,7 +423,7 @@ END_TEST
 
 int main(void)
 {
-    return RUN_TESTS("coherence", positions_go_to_the_segments_numbers_and_back,
+    return RUN_TESTS("coherence", a_host_whose_calls_read_the_log_hears_of_changes_within_poll_ms, positions_go_to_the_segments_numbers_and_back,
                      a_host_that_comes_late_asks_redis_about_what_is_older,
                      first_contact_drops_what_was_stored_before,
                      another_history_voids_what_both_tiers_hold_and_loads_under_way,

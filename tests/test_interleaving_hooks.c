@@ -1058,6 +1058,83 @@ START_TEST(who_takes_the_lock_over_digs_out_what_its_slot_still_leads_to)
 }
 END_TEST
 
+static struct rig *moving; /* dies when its "key" has moved, and the tail is still to pass over where it was */
+
+static void die_when_moved(enum hook_point point)
+{
+    if (point == HOOK_SURVIVOR && slot_ring(slot_of(moving, "key")) == MAIN)
+        raise(SIGKILL);
+}
+
+START_TEST(where_an_entry_was_before_it_moved_is_not_believed_though_the_tail_has_not_passed)
+{
+    struct rig rig;
+    uint64_t before;
+    int went = 0;
+    pid_t pid;
+
+    rig_prepare(&rig);
+    rig.options.segment = LIBCACHE_SHARED;
+    rig.options.memory_bytes = 384 << 10;
+    rig.options.stripes = 1;
+    rig_open(&rig);
+    crowd(&rig, "first", 1500, 500); /* main is full: from now on only what is used moves */
+    put(rig.ns, "key", "old");
+    warm(&rig, "key");
+    before = slot_of(&rig, "key");
+    ck_assert_int_eq(slot_ring(before), SMALL);
+    moving = &rig;
+    pid = fork();
+    if (pid == 0) {
+        hook_function = die_when_moved;
+        crowd(&rig, "second", 1500, 500);
+        _exit(1);
+    }
+    ck_assert_int_eq(waitpid(pid, &went, 0), pid);
+    ck_assert(WIFSIGNALED(went) && WTERMSIG(went) == SIGKILL);
+    ck_assert(slot_of(&rig, "key") != before && !slot_dead(shard(&rig), before));
+    ck_result(libcache_delete(rig.ns, "key", 3, 0), LIBCACHE_OK);
+    ck_assert(!slot_dead(shard(&rig), before)); /* nothing but the entry itself says so */
+    ck_result(read_key(&rig, "key"), LIBCACHE_MISS);
+    stage_down(&rig);
+}
+END_TEST
+
+/* The last user lets go in good order, but has not met the lock whose owner died. */
+START_TEST(who_adopts_a_segment_digs_out_what_a_dead_owner_of_a_lock_buried)
+{
+    struct rig rig;
+    const char *name = segment_name("buried"), *what = NULL;
+    libcache_stats stats;
+    int went = 0;
+    pid_t pid;
+
+    rig_prepare(&rig);
+    rig.options.segment = LIBCACHE_NAMED;
+    rig.options.name = name;
+    rig.options.stripes = 1;
+    rig_open(&rig);
+    put(rig.ns, "key", "old");
+    pid = fork();
+    if (pid == 0) {
+        hook_function = die_when_buried;
+        put(rig.ns, "key", "new");
+        _exit(1);
+    }
+    ck_assert_int_eq(waitpid(pid, &went, 0), pid);
+    ck_assert(WIFSIGNALED(went) && WTERMSIG(went) == SIGKILL);
+    libcache_close(rig.cache);
+    rig_open(&rig);
+    ck_assert_msg(l1_check(&rig.cache->l1, &what), "%s", what);
+    ck_value(rig.ns, "key", "old");
+    stats = rig_stats(&rig);
+    ck_assert_uint_eq(stats.entries, 1);
+    ck_assert_uint_eq(stats.resets, 0);
+    stage_down(&rig);
+    ck_result(libcache_remove_segment(name, NULL), LIBCACHE_OK);
+}
+END_TEST
+
 START_TEST(a_deleted_entry_is_not_seen_once_its_slot_is_cleared)
 {
     struct rig rig;
@@ -1361,6 +1438,8 @@ int main(void)
                      a_reader_who_stopped_at_his_hint_gets_what_the_entry_says_when_he_goes_on,
                      a_hint_of_before_offsets_began_anew_is_not_believed,
                      who_takes_the_lock_over_digs_out_what_its_slot_still_leads_to,
+                     where_an_entry_was_before_it_moved_is_not_believed_though_the_tail_has_not_passed,
+                     who_adopts_a_segment_digs_out_what_a_dead_owner_of_a_lock_buried,
                      a_reader_does_not_miss_an_entry_that_moves_to_the_main_ring,
                      a_reader_does_not_miss_an_entry_that_is_carried_round_in_the_main_ring,
                      a_reader_whose_entry_is_deleted_gets_the_old_value_or_misses,

@@ -316,6 +316,27 @@ START_TEST(an_entry_larger_than_the_small_ring_is_kept_at_once_while_there_is_ro
 }
 END_TEST
 
+START_TEST(what_replaces_an_entry_larger_than_the_small_ring_is_kept)
+{
+    struct rig rig;
+    size_t large;
+
+    rig_prepare(&rig);
+    rig.options.memory_bytes = MEMORY;
+    rig.options.stripes = 1;
+    rig.options.max_value_bytes = 150000;
+    rig_open(&rig);
+    large = shard(&rig)->small_bytes + 1000;
+    for (unsigned n = 2; n < 12; n++) /* as many as there is room for, and more */
+        for (unsigned i = 0; i < 20 * n; i++) {
+            unsigned was_there = count(&rig, "large", i % n, i % n + 1);
+            store(&rig, "large", i % n, i % n + 1, large);
+            ck_assert(!was_there || count(&rig, "large", i % n, i % n + 1));
+        }
+    ring_down(&rig);
+}
+END_TEST
+
 START_TEST(a_namespace_past_its_share_gives_way)
 {
     struct rig rig;
@@ -465,6 +486,7 @@ int main(void)
                      who_comes_back_soon_after_its_eviction_goes_to_main, entries_in_main_stay_as_long_as_they_are_used,
                      dead_bytes_are_accounted_and_their_room_is_used_again,
                      an_entry_larger_than_the_small_ring_is_kept_at_once_while_there_is_room_and_else_at_its_second_store,
+                     what_replaces_an_entry_larger_than_the_small_ring_is_kept,
                      a_namespace_past_its_share_gives_way, the_walker_reclaims_what_has_expired,
                      the_walker_reclaims_what_was_invalidated, the_walker_rests_when_he_has_been_round, a_sweep_reclaims_without_any_store,
                      what_has_expired_or_was_invalidated_neither_survives_nor_leaves_a_ghost);

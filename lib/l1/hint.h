@@ -20,7 +20,7 @@
  * Whatever does not hold sends the reader to the bucket, as if there had been no hint.
  *
  * Only what was used so often that another use would not be counted (USES_MAX) gets a hint: so eviction knows as much as
- * before. It is written by who was sent to the bucket and hit; two threads' words overwrite each other, and that is all.
+ * before. It is written by who was sent to the bucket and hit, and by who replaces such an entry (write.c); two threads' words overwrite each other, and that is all.
  *
  * Offsets begin anew when a stripe is emptied; then a hint of before could, years later, lead into the middle of an entry. So a
  * stripe counts how often it was emptied (its era), and its hints' tags have that number mixed in: after it, none of them is its key's. (The
@@ -60,10 +60,13 @@ static force_inline int hint_matches(uint64_t hint, uint64_t hash, uint64_t era)
     return (hint ^ hash ^ era) < ERA;
 }
 
-/* The slot was used for a hit, when the stripe's era was this. */
+/*
+ * The slot was used for a hit, or published, when the stripe's era was this. Release: who comes by the hint (what he reads hangs on it
+ * by its address) finds the entry's bytes, and never the older slot afterwards.
+ */
 static force_inline void hint_give(uint64_t *hint, uint64_t slot, uint64_t era)
 {
-    store_relaxed(hint, slot ^ era);
+    store_release(hint, slot ^ era);
 }
 
 #endif

@@ -6,7 +6,7 @@
  *      slot    | tag 16 | ring 1 | guest 1 | offset / 8: 46 |        0: free
  *
  * A key may be in either of two buckets, chosen by two halves of its hash. A new one goes to the first if that has room, so
- * that most hits touch one line of the index only; the emptier of the two would mean two lines and a coin flip. Who found no room
+ * that most hits touch one line of the index at most (hint.h: none); the emptier of the two would mean two lines and a coin flip. Who found no room
  * there is a guest in his second bucket, and every hit of his costs a line more and a branch that was foreseen otherwise. So guests
  * are sent home: when their bucket is split and there is room, and when somebody comes home to find a guest in his place.
  * That leaves 1 in 10 (without it 1 in 5; hits of 10 k keys took 5 % longer). The 16-bit tag

@@ -55,7 +55,7 @@ struct quick {
 struct l1 {
     struct shard *shards; /* by number */
     struct quick *quick;  /* the same */
-    uint64_t *hints;      /* see hint.h; relaxed */
+    uint64_t *hints;      /* see hint.h */
     uint64_t hint_mask;   /* how many, less one */
     void *shards_raw;     /* the memory of the three */
     uint64_t seed, origin_ms;

@@ -143,9 +143,9 @@ struct bucket {
 #define GENERATIONS 256
 #define USES_MAX 3
 
-/* A ring's words that only its stripe's lock holder uses. */
+/* A ring's words that only its stripe's lock holder uses, but for the head. */
 struct ring_state {
-    uint64_t head;      /* where the next entry goes; relaxed */
+    uint64_t head;      /* where the next entry goes; read without the lock by who asks for that memory */
     uint64_t wrap_end;  /* where the lap before head's ended; means something while the tail is in it */
     uint64_t dead;      /* bytes of entries between tail and head that nothing refers to */
     uint64_t live;      /* bytes of the others */

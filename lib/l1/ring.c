@@ -174,7 +174,7 @@ void ring_advance(struct shard *sh, enum ring r, uint64_t bytes)
 {
     struct ring_state *ring = &sh->s->ring[r];
 
-    store_relaxed(&ring->head, ring->head + bytes);
+    bump(ring->head, bytes);
     if (bytes > ring->biggest)
         ring->biggest = bytes;
     hook(HOOK_HEAD_ADVANCED);

@@ -52,7 +52,7 @@ uint64_t ring_used(const struct shard *sh, enum ring r);
  */
 int ring_make_room(struct shard *sh, enum ring r, uint64_t bytes);
 
-/* The head's offset; after ring_make_room, or as a guess without the lock. */
+/* The head's offset; after ring_make_room. A guess where the lock is not held. */
 static force_inline uint64_t ring_head(const struct shard *sh, enum ring r)
 {
     return load_relaxed(&sh->s->ring[r].head);

@@ -148,7 +148,7 @@ void stripe_note_expiry(struct shard *sh, uint64_t expiry)
     s->soonest_round = s->soonest_round && s->soonest_round < expiry ? s->soonest_round : expiry;
 }
 
-/* The same; strict: nor may what a slot leads to be buried. */
+/* stripe_recount; strict: nor may what a slot leads to be buried. */
 static int recount(struct shard *sh, int strict)
 {
     struct stripe *s = sh->s;
@@ -244,6 +244,7 @@ static int words_sane(const struct shard *sh)
 
 void stripe_adopt(struct shard *sh, int doubt)
 {
+    doubt |= load_relaxed(&sh->s->held) != 0; /* its owner died, and nobody has taken the lock since */
     lock_make(&sh->s->lock);
     store_relaxed(&sh->s->held, 0);
     if (load_relaxed(&sh->s->dirty) || !words_sane(sh) ||

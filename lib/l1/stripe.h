@@ -47,8 +47,8 @@ void stripe_unlock(struct shard *sh);
 void stripe_make(struct shard *sh);
 
 /*
- * Takes over a stripe that nobody is using: new lock; empty when it is dirty or its words make no sense; when `doubt`,
- * counted anew and every entry looked at.
+ * Takes over a stripe that nobody is using: new lock; empty when it is dirty or its words make no sense; when `doubt`, or
+ * when its last owner died with the lock, counted anew and every entry looked at.
  */
 void stripe_adopt(struct shard *sh, int doubt);
 

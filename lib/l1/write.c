@@ -371,8 +371,9 @@ int l1_set(struct l1 *l1, const struct l1_key *key, const struct l1_item *item, 
     result = stripe_lock(&sh, no_wait);
     if (result != LIBCACHE_OK)
         return result;
-    if (slot && item->how == L1_PLAIN && !item->only_absent && slot_ring(slot) == MAIN)
-        ring_make_room(&sh, MAIN, bytes); /* as will be needed, while the old entry's memory comes */
+    /* As will be needed, while the old entry's memory comes. It may go for that, so not where a newcomer of that size would not be kept. */
+    if (slot && item->how == L1_PLAIN && !item->only_absent && slot_ring(slot) == MAIN && bytes <= sh.small_bytes)
+        ring_make_room(&sh, MAIN, bytes);
     result = set_locked(&sh, key, item, &d);
     stripe_unlock(&sh);
     return result;
