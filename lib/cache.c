@@ -404,17 +404,23 @@ static size_t get_batch(libcache_ns *ns, const libcache_slice *keys, size_t m, l
                         unsigned flags)
 {
     struct l1_key batch[BATCH];
+    uint32_t by_bucket = 0; /* those whose buckets were asked for, not yet their entries */
     size_t i, missing = 0;
+
+    _Static_assert(BATCH <= 32, "a bit for each");
 
     for (i = 0; i < m; i++) {
         batch[i].data = NULL;
         if (!key_ok(keys[i].data, keys[i].size))
             continue;
         batch[i] = l1_key_of(&ns->cache->l1, ns->id, keys[i].data, keys[i].size);
-        l1_prefetch_way(&ns->cache->l1, &batch[i]);
+        if (!flags && l1_prefetch_hinted(&ns->cache->l1, &batch[i]))
+            continue;
+        l1_prefetch_index(&ns->cache->l1, &batch[i]);
+        by_bucket |= UINT32_C(1) << i;
     }
     for (i = 0; i < m; i++)
-        if (batch[i].data)
+        if (by_bucket >> i & 1)
             l1_prefetch_entry(&ns->cache->l1, &batch[i]);
     for (i = 0; i < m; i++) {
         results[i] = LIBCACHE_EKEY;

@@ -71,13 +71,14 @@
 /* In a branch that is always or never taken: a conditional move of what it decides would wait for both sides. */
 #define never_select() __asm__ volatile("")
 
-#define prefetch(p) __builtin_prefetch((p), 0, 3)
+/* The empty asm: to a compiler, a function that does nothing but this does nothing, and its calls go. */
+#define prefetch(p) do { __builtin_prefetch((p), 0, 3); __asm__ volatile(""); } while (0)
 
 /* The same, to be written: no other processor keeps the line. Compilers use the instruction only where they were told of it; elsewhere it does nothing. */
 #if PLATFORM_SSE2 && defined(__x86_64__)
 #define prefetch_own(p) __asm__ volatile("prefetchw %0" : : "m"(*(const char *)(const void *)(p)))
 #else
-#define prefetch_own(p) __builtin_prefetch((p), 1, 3)
+#define prefetch_own(p) do { __builtin_prefetch((p), 1, 3); __asm__ volatile(""); } while (0)
 #endif
 
 /* Says that this is a loop that waits for another processor. */

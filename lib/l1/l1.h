@@ -183,7 +183,7 @@ static inline struct l1_key l1_key_of(const struct l1 *l1, uint32_t ns, const vo
  * int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash, libcache_value *value, int lean);
  */
 void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key);
-void l1_prefetch_way(const struct l1 *l1, const struct l1_key *key); /* the entry where there is a hint of it, else the index */
+int l1_prefetch_hinted(const struct l1 *l1, const struct l1_key *key); /* the entry, if there is a hint of it: 1 */
 void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key);
 int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, unsigned flags);
 

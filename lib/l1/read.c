@@ -426,21 +426,13 @@ int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, 
 }
 
 /* Inlined: of a function that does nothing but ask for memory, GCC thinks that it does nothing, and leaves its calls out. */
-static force_inline void prefetch_entry(const struct shard *sh, uint64_t slot)
+static void prefetch_entry(const struct shard *sh, uint64_t slot)
 {
     const unsigned char *p = ring_at(sh, slot_offset(slot));
 
     prefetch(p);
     prefetch(p + 64);
     prefetch(p + 128);
-}
-
-/* The key's hint, or 0. */
-static uint64_t hint_for(const struct l1 *l1, const struct stripe *s, uint64_t hash)
-{
-    uint64_t hint = load_relaxed(hint_of(l1->hints, l1->hint_mask, hash));
-
-    return hint_matches(hint, hash, load_relaxed(&s->era)) ? hint : 0;
 }
 
 void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key)
@@ -452,15 +444,15 @@ void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key)
     prefetch(index_bucket(sh, bucket_of(hash_second(key->hash), shape)));
 }
 
-void l1_prefetch_way(const struct l1 *l1, const struct l1_key *key)
+int l1_prefetch_hinted(const struct l1 *l1, const struct l1_key *key)
 {
     const struct shard *sh = l1_shard(l1, key->hash);
-    uint64_t hint = hint_for(l1, sh->s, key->hash);
+    uint64_t hint = load_relaxed(hint_of(l1->hints, l1->hint_mask, key->hash));
 
-    if (hint)
-        prefetch_entry(sh, hint);
-    else
-        l1_prefetch_index(l1, key);
+    if (!hint_matches(hint, key->hash, load_relaxed(&sh->s->era)))
+        return 0;
+    prefetch_entry(sh, hint);
+    return 1;
 }
 
 void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key)
@@ -468,7 +460,7 @@ void l1_prefetch_entry(const struct l1 *l1, const struct l1_key *key)
     const struct shard *sh = l1_shard(l1, key->hash);
     uint64_t shape = load_relaxed(&sh->s->shape);
 
-    if (hint_for(l1, sh->s, key->hash) || !shape_sane(shape, sh->region_bytes / sizeof(struct bucket)))
+    if (!shape_sane(shape, sh->region_bytes / sizeof(struct bucket)))
         return;
     for (int k = 0; k < 2; k++) {
         struct bucket *b = index_bucket(sh, bucket_of(k ? hash_second(key->hash) : hash_first(key->hash), shape));

@@ -235,7 +235,7 @@ static int put(struct shard *sh, const struct draft *d, struct found *f)
         slot |= slot_guest(&f->at.pair, place.bucket);
         index_swing(place, f->p, slot);
         hook(HOOK_PUBLISHED);
-        if (load_relaxed(&place.bucket->uses[place.i]) == USES_MAX)
+        if (load_relaxed(&place.bucket->uses[place.i]) == USES_MAX && !d->flags && !d->has_word) /* what a quick hit may be */
             hint_give(hint_of(sh->l1->hints, sh->l1->hint_mask, d->key->hash), slot, load_relaxed(&sh->s->era));
         stripe_count_dead(sh, slot_ring(f->slot), &f->e);
     } else {
