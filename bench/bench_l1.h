@@ -22,7 +22,7 @@
 enum { BENCH_THREADS_MAX = 2, BENCH_ROUNDS_MAX = 16, BENCH_NAMES_MAX = 16, BENCH_EXTRA_MAX = 10 };
 
 typedef struct bench_options {
-    int json, tiny;
+    int json, tiny, quick;
     int huge;                             /* 0: no huge pages for anybody */
     int peers_huge;                       /* 1: for the peers' malloc, too */
     const char *benches[BENCH_NAMES_MAX]; /* NULL-terminated; empty: all */
