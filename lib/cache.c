@@ -178,18 +178,55 @@ static __attribute__((noinline, flatten)) int get_lean(libcache_ns *ns, const vo
     return count_hit(ns, result);
 }
 
-/* The same for keys of 17 to 32 bytes: their hash and their comparison have no branch. */
-static __attribute__((noinline, flatten)) int get_middle(libcache_ns *ns, const void *key, size_t key_size,
-                                                         libcache_value *value)
+/*
+ * The same for keys of 17 to 32 bytes: their hash and their comparison have no branch. In three functions, of which the first calls
+ * nothing but the other two, at its end: so it saves no registers, and who has no hint does nothing twice.
+ */
+static __attribute__((noinline, flatten)) int get_middle_by_bucket(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                                                   const struct quick *quick, uint64_t hash)
 {
     int result;
 
     if (key_size - 17 > 15)
         __builtin_unreachable();
-    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 1);
+    result = l1_get_by_bucket(&ns->view, quick, hash, key, key_size, value, 1);
     if (unlikely(result != LIBCACHE_HIT))
         return get_not_lean(ns, key, key_size, value, result);
     return count_hit(ns, result);
+}
+
+/* The hint has led to nothing. */
+static __attribute__((noinline)) int get_middle_misled(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                                       const struct quick *quick)
+{
+    return get_middle_by_bucket(ns, key, key_size, value, quick, hash_with(&ns->view.hash, key, key_size));
+}
+
+static __attribute__((noinline, flatten)) int get_middle_by_hint(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                                                 const struct quick *quick, uint64_t hinted)
+{
+    int result;
+
+    if (key_size - 17 > 15)
+        __builtin_unreachable();
+    result = l1_get_by_hint(&ns->view, quick, hinted, key, key_size, value, 1);
+    if (likely(result == LIBCACHE_HIT))
+        return count_hit(ns, result);
+    return result == L1_ASK ? get_middle_misled(ns, key, key_size, value, quick) : get_not_lean(ns, key, key_size, value, result);
+}
+
+static __attribute__((noinline, flatten)) int get_middle(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+{
+    const struct quick *quick;
+    uint64_t hash, hinted;
+
+    if (key_size - 17 > 15)
+        __builtin_unreachable();
+    hash = hash_with(&ns->view.hash, key, key_size);
+    quick = quick_for(&ns->view, hash);
+    hinted = l1_hinted(&ns->view, quick, hash);
+    return likely(hinted) ? get_middle_by_hint(ns, key, key_size, value, quick, hinted)
+                          : get_middle_by_bucket(ns, key, key_size, value, quick, hash);
 }
 
 static int get_watched(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags);

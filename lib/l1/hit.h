@@ -214,45 +214,50 @@ static force_inline const struct quick *quick_for(const struct l1_view *view, ui
     return quick;
 }
 
+/* The slot that this hash's hint stands for; 0: it has none (a slot that is 0 leads nowhere, too). */
+static force_inline uint64_t l1_hinted(const struct l1_view *view, const struct quick *quick, uint64_t hash)
+{
+    uint64_t hint = load_relaxed(hint_of(view->hints, view->hint_mask, hash));
+
+    return likely(hint_matches(hint, hash, load_relaxed(&quick->s->era))) ? hint : 0;
+}
+
 /*
  * The common hit, in as few instructions as we could find: by a hint, a plain value with or without tags, memory at hand. It
  * looks at the tail once, at the end, which is enough: until then nothing is believed, only kept within the region. What the hint does not
  * lead to is L1_ASK, and for l1_get_by_bucket: that is the same, by the first match in a bucket. No match in either bucket is a miss.
  * Anything else, including any doubt, is L1_ASK there.
  */
-static force_inline int l1_get_by_hint(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
-                                       libcache_value *value, int lean)
+static force_inline int l1_get_by_hint(const struct l1_view *view, const struct quick *quick, uint64_t hinted, const void *key,
+                                       size_t key_size, libcache_value *value, int lean)
 {
-    struct way way = { .quick = quick_for(view, hash), .hint = hint_of(view->hints, view->hint_mask, hash) };
+    struct way way = { .quick = quick, .slot = hinted };
 
-    way.slot = load_relaxed(way.hint);
-    if (unlikely(!hint_matches(way.slot, hash, load_acquire(&way.quick->s->era))))
-        return L1_ASK;
     hook(HOOK_READ_HINT);
     return follow(view, &way, key, key_size, value, lean);
 }
 
-static force_inline int l1_get_by_bucket(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
-                                         libcache_value *value, int lean)
+static force_inline int l1_get_by_bucket(const struct l1_view *view, const struct quick *quick, uint64_t hash, const void *key,
+                                         size_t key_size, libcache_value *value, int lean)
 {
-    struct way way = { .quick = quick_for(view, hash), .hint = hint_of(view->hints, view->hint_mask, hash) };
+    struct way way = { .quick = quick, .hint = hint_of(view->hints, view->hint_mask, hash) };
     struct bucket *b;
     uint64_t shape;
     unsigned bits;
     unsigned i;
 
-    way.era = load_acquire(&way.quick->s->era);
-    shape = load_acquire(&way.quick->shape);
-    b = way.quick->first_bucket - quick_index(way.quick, hash_first(hash), shape);
+    way.era = load_acquire(&quick->s->era);
+    shape = load_acquire(&quick->shape);
+    b = quick->first_bucket - quick_index(quick, hash_first(hash), shape);
     hook(HOOK_READ_BUCKET);
     bits = bucket_match(b, hash);
     if (unlikely(!bits)) {
-        const struct quick *again = way.quick;
+        const struct quick *again = quick;
         compute_now(again);
         b = again->first_bucket - quick_index(again, hash_second(hash), shape);
         bits = bucket_match(b, hash);
         if (unlikely(!bits))
-            return surely_unmoved(way.quick, shape) ? LIBCACHE_MISS : L1_ASK;
+            return surely_unmoved(quick, shape) ? LIBCACHE_MISS : L1_ASK;
     }
     i = match_first(bits);
     way.uses = &b->uses[i];
@@ -262,17 +267,22 @@ static force_inline int l1_get_by_bucket(const struct l1_view *view, const void 
 }
 
 /* The second of the two, called (read.c): inlined behind the first, it would keep a dozen registers from it, 40 instructions of a hit. */
-int l1_get_by_bucket_lean(const struct l1_view *view, const void *key, size_t key_size, libcache_value *value, uint64_t hash);
-int l1_get_by_bucket_full(const struct l1_view *view, const void *key, size_t key_size, libcache_value *value, uint64_t hash);
+int l1_get_by_bucket_lean(const struct l1_view *view, const struct quick *quick, const void *key, size_t key_size,
+                          libcache_value *value, uint64_t hash);
+int l1_get_by_bucket_full(const struct l1_view *view, const struct quick *quick, const void *key, size_t key_size,
+                          libcache_value *value, uint64_t hash);
 
 static force_inline int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
                                libcache_value *value, int lean)
 {
-    int result = l1_get_by_hint(view, key, key_size, hash, value, lean);
+    const struct quick *quick = quick_for(view, hash);
+    uint64_t hinted = l1_hinted(view, quick, hash);
+    int result = likely(hinted) ? l1_get_by_hint(view, quick, hinted, key, key_size, value, lean) : L1_ASK;
 
     if (likely(result != L1_ASK))
         return result;
-    return lean ? l1_get_by_bucket_lean(view, key, key_size, value, hash) : l1_get_by_bucket_full(view, key, key_size, value, hash);
+    return lean ? l1_get_by_bucket_lean(view, quick, key, key_size, value, hash)
+                : l1_get_by_bucket_full(view, quick, key, key_size, value, hash);
 }
 
 #endif

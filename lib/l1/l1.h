@@ -148,7 +148,7 @@ static force_inline uint64_t l1_time(const struct l1 *l1) /* the same, inlined *
 
 /* What a look-up in one namespace needs, side by side: copies that never change, so that no hit computes them anew. */
 struct l1_view {
-    uint64_t *hints, hint_mask;
+    uint64_t *hints, hint_mask;      /* as in struct l1 */
     struct quick *quick;
     uint64_t quick_places; /* bytes of the table quick, less one place */
     int lean; /* relaxed: VIEW_LEAN, until a get has needed more than the lean half of hit.h can do;

@@ -293,14 +293,16 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
     return LIBCACHE_MISS;
 }
 
-int l1_get_by_bucket_lean(const struct l1_view *view, const void *key, size_t key_size, libcache_value *value, uint64_t hash)
+int l1_get_by_bucket_lean(const struct l1_view *view, const struct quick *quick, const void *key, size_t key_size,
+                          libcache_value *value, uint64_t hash)
 {
-    return l1_get_by_bucket(view, key, key_size, hash, value, 1);
+    return l1_get_by_bucket(view, quick, hash, key, key_size, value, 1);
 }
 
-int l1_get_by_bucket_full(const struct l1_view *view, const void *key, size_t key_size, libcache_value *value, uint64_t hash)
+int l1_get_by_bucket_full(const struct l1_view *view, const struct quick *quick, const void *key, size_t key_size,
+                          libcache_value *value, uint64_t hash)
 {
-    return l1_get_by_bucket(view, key, key_size, hash, value, 0);
+    return l1_get_by_bucket(view, quick, hash, key, key_size, value, 0);
 }
 
 int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
