@@ -1019,30 +1019,47 @@ START_TEST(a_hint_of_before_offsets_began_anew_is_not_believed)
 }
 END_TEST
 
+static void replace_it(struct rig *rig)
+{
+    put(rig->ns, "key", "new");
+}
+
+/* A child does this and dies at a hook. */
+static void die_at(struct rig *rig, void (*hook)(enum hook_point), void (*act)(struct rig *))
+{
+    int went = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        hook_function = hook;
+        act(rig);
+        _exit(1);
+    }
+    ck_assert_int_eq(waitpid(pid, &went, 0), pid);
+    ck_assert(WIFSIGNALED(went) && WTERMSIG(went) == SIGKILL);
+}
+
+/* As stage_up, for processes. */
+static void stage_up_shared(struct rig *rig)
+{
+    rig_prepare(rig);
+    rig->options.segment = LIBCACHE_SHARED;
+    rig->options.memory_bytes = 384 << 10;
+    rig->options.stripes = 1;
+    rig_open(rig);
+}
+
 START_TEST(who_takes_the_lock_over_digs_out_what_its_slot_still_leads_to)
 {
     struct rig rig;
     struct l1_key k;
     struct place place;
     libcache_stats stats;
-    int went = 0;
-    pid_t pid;
 
-    rig_prepare(&rig);
-    rig.options.segment = LIBCACHE_SHARED;
-    rig.options.memory_bytes = 384 << 10;
-    rig.options.stripes = 1;
-    rig_open(&rig);
+    stage_up_shared(&rig);
     put(rig.ns, "key", "old");
     warm(&rig, "key");
-    pid = fork();
-    if (pid == 0) {
-        hook_function = die_when_buried;
-        put(rig.ns, "key", "new");
-        _exit(1);
-    }
-    ck_assert_int_eq(waitpid(pid, &went, 0), pid);
-    ck_assert(WIFSIGNALED(went) && WTERMSIG(went) == SIGKILL);
+    die_at(&rig, die_when_buried, replace_it);
     k = key_of(&rig, "key");
     place = place_of(&rig, &k);
     ck_assert(*(uint64_t *)(void *)ring_at(shard(&rig), slot_offset(place.bucket->slot[place.i])) >> 60 & ENTRY_BURIED);
@@ -1066,32 +1083,24 @@ static void die_when_moved(enum hook_point point)
         raise(SIGKILL);
 }
 
+static void crowd_again(struct rig *rig)
+{
+    crowd(rig, "second", 1500, 500);
+}
+
 START_TEST(where_an_entry_was_before_it_moved_is_not_believed_though_the_tail_has_not_passed)
 {
     struct rig rig;
     uint64_t before;
-    int went = 0;
-    pid_t pid;
 
-    rig_prepare(&rig);
-    rig.options.segment = LIBCACHE_SHARED;
-    rig.options.memory_bytes = 384 << 10;
-    rig.options.stripes = 1;
-    rig_open(&rig);
+    stage_up_shared(&rig);
     crowd(&rig, "first", 1500, 500); /* main is full: from now on only what is used moves */
     put(rig.ns, "key", "old");
     warm(&rig, "key");
     before = slot_of(&rig, "key");
     ck_assert_int_eq(slot_ring(before), SMALL);
     moving = &rig;
-    pid = fork();
-    if (pid == 0) {
-        hook_function = die_when_moved;
-        crowd(&rig, "second", 1500, 500);
-        _exit(1);
-    }
-    ck_assert_int_eq(waitpid(pid, &went, 0), pid);
-    ck_assert(WIFSIGNALED(went) && WTERMSIG(went) == SIGKILL);
+    die_at(&rig, die_when_moved, crowd_again);
     ck_assert(slot_of(&rig, "key") != before && !slot_dead(shard(&rig), before));
     ck_result(libcache_delete(rig.ns, "key", 3, 0), LIBCACHE_OK);
     ck_assert(!slot_dead(shard(&rig), before)); /* nothing but the entry itself says so */
@@ -1106,8 +1115,6 @@ START_TEST(who_adopts_a_segment_digs_out_what_a_dead_owner_of_a_lock_buried)
     struct rig rig;
     const char *name = segment_name("buried"), *what = NULL;
     libcache_stats stats;
-    int went = 0;
-    pid_t pid;
 
     rig_prepare(&rig);
     rig.options.segment = LIBCACHE_NAMED;
@@ -1115,14 +1122,7 @@ START_TEST(who_adopts_a_segment_digs_out_what_a_dead_owner_of_a_lock_buried)
     rig.options.stripes = 1;
     rig_open(&rig);
     put(rig.ns, "key", "old");
-    pid = fork();
-    if (pid == 0) {
-        hook_function = die_when_buried;
-        put(rig.ns, "key", "new");
-        _exit(1);
-    }
-    ck_assert_int_eq(waitpid(pid, &went, 0), pid);
-    ck_assert(WIFSIGNALED(went) && WTERMSIG(went) == SIGKILL);
+    die_at(&rig, die_when_buried, replace_it);
     libcache_close(rig.cache);
     rig_open(&rig);
     ck_assert_msg(l1_check(&rig.cache->l1, &what), "%s", what);

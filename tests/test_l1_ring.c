@@ -283,17 +283,22 @@ START_TEST(dead_bytes_are_accounted_and_their_room_is_used_again)
 }
 END_TEST
 
+/* For entries larger than the small ring; returns how large such a value is. */
+static size_t large_up(struct rig *rig)
+{
+    rig_prepare(rig);
+    rig->options.memory_bytes = MEMORY;
+    rig->options.stripes = 1;
+    rig->options.max_value_bytes = 150000;
+    rig_open(rig);
+    return shard(rig)->small_bytes + 1000;
+}
+
 START_TEST(an_entry_larger_than_the_small_ring_is_kept_at_once_while_there_is_room_and_else_at_its_second_store)
 {
     struct rig rig;
-    size_t large;
+    size_t large = large_up(&rig);
 
-    rig_prepare(&rig);
-    rig.options.memory_bytes = MEMORY;
-    rig.options.stripes = 1;
-    rig.options.max_value_bytes = 150000;
-    rig_open(&rig);
-    large = shard(&rig)->small_bytes + 1000;
     store(&rig, "large", 0, 1, large);
     ck_assert_uint_eq(count(&rig, "large", 0, 1), 1);
     fill(&rig);
@@ -319,14 +324,8 @@ END_TEST
 START_TEST(what_replaces_an_entry_larger_than_the_small_ring_is_kept)
 {
     struct rig rig;
-    size_t large;
+    size_t large = large_up(&rig);
 
-    rig_prepare(&rig);
-    rig.options.memory_bytes = MEMORY;
-    rig.options.stripes = 1;
-    rig.options.max_value_bytes = 150000;
-    rig_open(&rig);
-    large = shard(&rig)->small_bytes + 1000;
     for (unsigned n = 2; n < 12; n++) /* as many as there is room for, and more */
         for (unsigned i = 0; i < 20 * n; i++) {
             unsigned was_there = count(&rig, "large", i % n, i % n + 1);

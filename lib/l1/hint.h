@@ -20,7 +20,8 @@
  * Whatever does not hold sends the reader to the bucket, as if there had been no hint.
  *
  * Only what was used so often that another use would not be counted (USES_MAX) gets a hint: so eviction knows as much as
- * before. It is written by who was sent to the bucket and hit, and by who replaces such an entry (write.c); two threads' words overwrite each other, and that is all.
+ * before. It is written by who was sent to the bucket and hit, and by who replaces such an entry (write.c); two threads' words
+ * overwrite each other, and that is all.
  *
  * Offsets begin anew when a stripe is emptied; then a hint of before could, years later, lead into the middle of an entry. So a
  * stripe counts how often it was emptied (its era), and its hints' tags have that number mixed in: after it, none of them is its key's. (The

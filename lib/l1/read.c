@@ -427,7 +427,6 @@ int l1_ttl_left(struct l1 *l1, const struct l1_key *key, uint64_t *ttl_left_ms, 
     return result;
 }
 
-/* Inlined: of a function that does nothing but ask for memory, GCC thinks that it does nothing, and leaves its calls out. */
 static void prefetch_entry(const struct shard *sh, uint64_t slot)
 {
     const unsigned char *p = ring_at(sh, slot_offset(slot));

@@ -312,17 +312,14 @@ static int set_locked(struct shard *sh, const struct l1_key *key, const struct l
  * the stripe that another processor wrote last. All are asked for before the lock is taken. What the buckets say then is a guess:
  * where the old entry is, if there is one.
  */
-static uint64_t await(const struct shard *sh, const struct l1_key *key)
+static uint64_t await(const struct shard *sh, const struct pair *pair, uint64_t hash, uint64_t shape)
 {
-    uint64_t shape = load_relaxed(&sh->s->shape);
-    struct pair pair = index_pair(sh, key->hash, shape);
-
     if (!shape_sane(shape, sh->region_bytes / sizeof(struct bucket)))
         return 0;
     for (int k = 0; k < 2; k++) {
-        unsigned bits = bucket_match(pair.bucket[k], key->hash);
+        unsigned bits = bucket_match(pair->bucket[k], hash);
         if (bits) {
-            uint64_t slot = load_relaxed(&pair.bucket[k]->slot[match_first(bits)]);
+            uint64_t slot = load_relaxed(&pair->bucket[k]->slot[match_first(bits)]);
             const unsigned char *p = ring_at(sh, slot_offset(slot));
             prefetch_own(p); /* to bury it */
             prefetch(p + PLATFORM_LINE);
@@ -332,13 +329,12 @@ static uint64_t await(const struct shard *sh, const struct l1_key *key)
     return 0;
 }
 
-static void ask_for_words(const struct shard *sh, const struct l1_key *key)
+static void ask_for_words(const struct shard *sh, const struct pair *pair, const struct l1_key *key)
 {
     struct stripe *s = sh->s;
-    struct pair pair = index_pair(sh, key->hash, load_relaxed(&s->shape));
 
-    prefetch_own(pair.bucket[0]);
-    prefetch(pair.bucket[1]);
+    prefetch_own(pair->bucket[0]);
+    prefetch(pair->bucket[1]);
     prefetch_own(&s->lock);
     prefetch_own(&s->ring[SMALL]);
     prefetch_own(&s->ring[MAIN]);
@@ -359,14 +355,15 @@ int l1_set(struct l1 *l1, const struct l1_key *key, const struct l1_item *item, 
 {
     struct shard sh = *l1_shard(l1, key->hash);
     struct draft d;
-    uint64_t slot, bytes;
+    uint64_t shape = load_relaxed(&sh.s->shape), slot, bytes;
+    struct pair pair = index_pair(&sh, key->hash, shape);
     int result;
 
-    ask_for_words(&sh, key);
+    ask_for_words(&sh, &pair, key);
     sh.now = l1_now(l1);
     draft_make(&d, &sh, key, item);
     bytes = draft_bytes(&d);
-    slot = await(&sh, key);
+    slot = await(&sh, &pair, key->hash, shape);
     ask_for_head(&sh, slot ? slot_ring(slot) : SMALL, bytes);
     result = stripe_lock(&sh, no_wait);
     if (result != LIBCACHE_OK)
