@@ -97,7 +97,7 @@ static force_inline int get_hashed(libcache_ns *ns, const struct l1_key *k, libc
     int result = L1_ASK;
 
     if (likely(!flags && !ns->cache->l1.read_only))
-        result = l1_get(&ns->view, k->data, k->size, k->hash, value, 0);
+        result = l1_get(&ns->view, k->data, k->size, k->hash, value, FULL);
     return likely(result != L1_ASK) ? result : l1_get_any(&ns->cache->l1, k, ns->view.soft_ttl_ms, value, flags);
 }
 
@@ -144,7 +144,7 @@ static __attribute__((noinline, flatten)) int get_full(libcache_ns *ns, const vo
 
     if (unlikely((flags | (unsigned)ns->slow) || !key_ok(key, key_size)))
         return get_any(ns, key, key_size, value, flags & LOOKED ? UINT_MAX : flags);
-    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
+    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, FULL);
     if (unlikely(result == L1_ASK || (result == LIBCACHE_MISS && goes_to_redis(ns, 0))))
         return get_any(ns, key, key_size, value, LOOKED);
     return count_here(ns, result, MISS_COLD); /* no slot has its tag: nothing is known of it */
@@ -172,7 +172,7 @@ static __attribute__((noinline, flatten)) int get_lean(libcache_ns *ns, const vo
 
     if (unlikely(!key || key_size - 1 >= LEAN_KEY_MAX))
         return get_full(ns, key, key_size, value, 0);
-    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 1);
+    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, LEAN);
     if (unlikely(result != LIBCACHE_HIT))
         return get_not_lean(ns, key, key_size, value, result);
     return count_hit(ns, result);
@@ -180,70 +180,133 @@ static __attribute__((noinline, flatten)) int get_lean(libcache_ns *ns, const vo
 
 /*
  * The same for keys of 17 to 32 bytes: their hash and their comparison have no branch. In three functions, of which the first calls
- * nothing but the other two, at its end: so it saves no registers, and who has no hint does nothing twice.
+ * nothing but the other two, at its end: so it saves no registers, and who has no hint does nothing twice. Each for entries that last, where
+ * the others need no registers saved either, and for those that may expire, whose clock is a call.
  */
-static __attribute__((noinline, flatten)) int get_middle_by_bucket(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
-                                                                   const struct quick *quick, uint64_t hash)
+static int get_middle_expiring(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value);
+
+/* No hit in this half. */
+static force_inline int get_middle_else(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, int result, enum half half)
 {
+    return half == LASTING && result == L1_ASK_LEAN ? get_middle_expiring(ns, key, key_size, value)
+                                                     : get_not_lean(ns, key, key_size, value, result);
+}
+
+static force_inline int middle_by_bucket(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                         const struct quick *quick, uint64_t hash, enum half half)
+{
+    const void *volatile kept_key = key; /* no registers: for when this is no hit */
+    volatile size_t kept_size = key_size;
     int result;
 
     if (key_size - 17 > 15)
         __builtin_unreachable();
-    result = l1_get_by_bucket(&ns->view, quick, hash, key, key_size, value, 1);
-    if (unlikely(result != LIBCACHE_HIT))
-        return get_not_lean(ns, key, key_size, value, result);
-    return count_hit(ns, result);
+    result = l1_get_by_bucket(&ns->view, quick, hash, key, key_size, value, half);
+    return likely(result == LIBCACHE_HIT) ? count_hit(ns, result)
+                                          : get_middle_else(ns, kept_key, kept_size, value, result, half);
+}
+
+static __attribute__((noinline, flatten)) int get_middle_by_bucket(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                                                   const struct quick *quick, uint64_t hash)
+{
+    return middle_by_bucket(ns, key, key_size, value, quick, hash, LASTING);
+}
+
+static __attribute__((noinline, flatten)) int get_middle_by_bucket_expiring(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                                                            const struct quick *quick, uint64_t hash)
+{
+    return middle_by_bucket(ns, key, key_size, value, quick, hash, LEAN);
 }
 
 /* The hint has led to nothing. */
 static __attribute__((noinline)) int get_middle_misled(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
                                                        const struct quick *quick)
 {
-    return get_middle_by_bucket(ns, key, key_size, value, quick, hash_with(&ns->view.hash, key, key_size));
+    return get_middle_by_bucket_expiring(ns, key, key_size, value, quick, hash_with(&ns->view.hash, key, key_size));
+}
+
+static force_inline int middle_by_hint(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                       const struct quick *quick, uint64_t hinted, enum half half)
+{
+    const void *volatile kept_key = key; /* no registers: for when this is no hit */
+    volatile size_t kept_size = key_size;
+    int result;
+
+    if (key_size - 17 > 15)
+        __builtin_unreachable();
+    result = l1_get_by_hint(&ns->view, quick, hinted, key, key_size, value, half);
+    if (likely(result == LIBCACHE_HIT))
+        return count_hit(ns, result);
+    return result == L1_ASK ? get_middle_misled(ns, kept_key, kept_size, value, quick)
+                            : get_middle_else(ns, kept_key, kept_size, value, result, half);
 }
 
 static __attribute__((noinline, flatten)) int get_middle_by_hint(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
                                                                  const struct quick *quick, uint64_t hinted)
 {
-    int result;
-
-    if (key_size - 17 > 15)
-        __builtin_unreachable();
-    result = l1_get_by_hint(&ns->view, quick, hinted, key, key_size, value, 1);
-    if (likely(result == LIBCACHE_HIT))
-        return count_hit(ns, result);
-    return result == L1_ASK ? get_middle_misled(ns, key, key_size, value, quick) : get_not_lean(ns, key, key_size, value, result);
+    return middle_by_hint(ns, key, key_size, value, quick, hinted, LASTING);
 }
 
-static __attribute__((noinline, flatten)) int get_middle(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+static __attribute__((noinline, flatten)) int get_middle_by_hint_expiring(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
+                                                                          const struct quick *quick, uint64_t hinted)
+{
+    return middle_by_hint(ns, key, key_size, value, quick, hinted, LEAN);
+}
+
+static force_inline int get_middle(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, enum half half)
 {
     const struct quick *quick;
-    uint64_t hash, hinted;
+    uint64_t hash, hint;
 
     if (key_size - 17 > 15)
         __builtin_unreachable();
     hash = hash_with(&ns->view.hash, key, key_size);
     quick = quick_for(&ns->view, hash);
-    hinted = l1_hinted(&ns->view, quick, hash);
-    return likely(hinted) ? get_middle_by_hint(ns, key, key_size, value, quick, hinted)
-                          : get_middle_by_bucket(ns, key, key_size, value, quick, hash);
+    if (likely(l1_hinted(&ns->view, quick, hash, &hint)))
+        return half == LASTING ? get_middle_by_hint(ns, key, key_size, value, quick, hint)
+                               : get_middle_by_hint_expiring(ns, key, key_size, value, quick, hint);
+    return half == LASTING ? get_middle_by_bucket(ns, key, key_size, value, quick, hash)
+                           : get_middle_by_bucket_expiring(ns, key, key_size, value, quick, hash);
+}
+
+static __attribute__((noinline, flatten)) int get_middle_lean(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+{
+    return get_middle(ns, key, key_size, value, LEAN);
+}
+
+/* The first entry that is not for the lasting half (hit.h): where one expires, others do. */
+static __attribute__((noinline)) int get_middle_expiring(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value)
+{
+    __atomic_fetch_or(&ns->view.lean, VIEW_EXPIRING, __ATOMIC_RELAXED);
+    return get_middle_lean(ns, key, key_size, value);
+}
+
+static force_inline int is_middle(const void *key, size_t key_size)
+{
+    return key && key_size - 17 <= 15;
 }
 
 static int get_watched(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags);
 
-int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
+/* By what is known of the namespace and of this call. */
+static __attribute__((noinline)) int get_otherwise(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
 {
-    int lean;
+    int lean = load_relaxed(&ns->view.lean);
 
+    if (lean & VIEW_WATCHED)
+        return get_watched(ns, key, key_size, value, flags);
+    if (unlikely(flags || value->reserve || !(lean & VIEW_LEAN)))
+        return get_full(ns, key, key_size, value, flags);
+    return likely(is_middle(key, key_size)) ? get_middle_lean(ns, key, key_size, value) : get_lean(ns, key, key_size, value);
+}
+
+__attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
+{
     if (unlikely(!ns || !value))
         return LIBCACHE_EINVAL;
-    lean = load_relaxed(&ns->view.lean);
-    if (unlikely(flags || value->reserve || lean != VIEW_LEAN)) {
-        if (unlikely(lean & VIEW_WATCHED))
-            return get_watched(ns, key, key_size, value, flags);
-        return get_full(ns, key, key_size, value, flags);
-    }
-    return likely(key && key_size - 17 <= 15) ? get_middle(ns, key, key_size, value) : get_lean(ns, key, key_size, value);
+    if (unlikely(flags || value->reserve || load_relaxed(&ns->view.lean) != VIEW_LEAN))
+        return get_otherwise(ns, key, key_size, value, flags);
+    return likely(is_middle(key, key_size)) ? get_middle(ns, key, key_size, value, LASTING) : get_lean(ns, key, key_size, value);
 }
 
 /* If this one is to be timed: when it begins; else 0. */
@@ -288,7 +351,7 @@ static __attribute__((noinline, flatten)) int look_full(libcache_ns *ns, const v
 
     if (unlikely(!key_ok(key, key_size)))
         return LIBCACHE_MISS;
-    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 0);
+    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, FULL);
     if (result == LIBCACHE_HIT)
         return count_hit(ns, result);
     return result < 0 ? result : LIBCACHE_MISS;
@@ -301,7 +364,7 @@ static __attribute__((noinline, flatten)) int look_lean(libcache_ns *ns, const v
 
     if (unlikely(!key || key_size - 1 >= LEAN_KEY_MAX))
         return look_full(ns, key, key_size, value);
-    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, 1);
+    result = l1_get(&ns->view, key, key_size, hash_with(&ns->view.hash, key, key_size), value, LEAN);
     if (likely(result == LIBCACHE_HIT))
         return count_hit(ns, result);
     return look_full(ns, key, key_size, value);
@@ -328,7 +391,7 @@ static force_inline int look_here(libcache_ns *ns, const void *key, size_t key_s
 {
     int lean = load_relaxed(&ns->view.lean);
 
-    if (unlikely(value->reserve || lean != VIEW_LEAN)) {
+    if (unlikely(value->reserve || (lean & ~VIEW_EXPIRING) != VIEW_LEAN)) {
         if (unlikely(lean & VIEW_WATCHED))
             return look_watched(ns, key, key_size, value);
         return look_full(ns, key, key_size, value);

@@ -15,6 +15,9 @@
  *     of the region, at its end always the index;
  *   - a lean half, which calls nothing but the clock: values up to 128 bytes. Calls, even in branches not taken, made the
  *     compiler keep a dozen things in memory. The first get that needs more moves its namespace to the full half for good;
+ *   - and within it a lasting one, without even that call, for entries that do not expire: its functions save but three registers,
+ *     where the lean one's save six. What they need only at the end, or when it is no hit after all, is put on the stack. The first entry
+ *     that expires, or with tags when a tag was invalidated since it was stored, moves its namespace to the lean half;
  *   - the clock is asked when all the rest is decided and little needs to be kept: neither before the key is compared (6
  *     more instructions) nor behind the copy (5 % slower). No hit of an entry that expires can do without it: that less than
  *     so much time has passed since it was last asked is not to be known from anything but a clock. This one is some loads
@@ -68,6 +71,10 @@ static force_inline void count_use(uint8_t *uses)
 #define L1_ASK 101      /* l1_get does not know: ask l1_get_any */
 #define L1_ASK_FULL 102 /* the lean half does not know: ask the full one, and do so at once from now on */
 #define L1_ASK_ROOM 103 /* the value has too little memory: ask the full half */
+#define L1_ASK_LEAN 104 /* it needs the time, or a tag's mark: ask the lean half, and do so at once from now on */
+
+/* How much a quick hit can do: LEAN calls nothing but the clock; LASTING not even that, nor does it look for marks of tags. */
+enum half { FULL, LEAN, LASTING };
 
 #define LEAN_KEY_MAX 64
 #define LEAN_VALUE_MAX 128
@@ -104,24 +111,31 @@ static force_inline int is_late(const struct l1_view *view, const unsigned char 
     return now >= due || l1_unheard(view->l1, now);
 }
 
+/* What a hint is made of, at the end; volatile, so that it has no registers until then. */
+struct due_hint {
+    volatile uint64_t hash, era; /* era: the stripe's, before the slot was read */
+};
+
 /* How a reader came by a slot. */
 struct way {
     const struct quick *quick;
     uint64_t slot;
-    uint8_t *uses;  /* of the slot; NULL: by a hint */
-    uint64_t *hint; /* where this hash's is */
-    uint64_t era;   /* the stripe's, before the slot was read */
+    uint8_t *uses;             /* of the slot; NULL: by a hint */
+    const struct due_hint *due; /* else */
 };
 
 /* This hit was a use. */
-static force_inline void count_way(const struct way *way)
+static force_inline void count_way(const struct l1_view *view, const struct way *way)
 {
+    uint8_t used;
+
     if (!way->uses)
         return;
-    if (likely(load_relaxed(way->uses) == USES_MAX))
-        hint_give(way->hint, way->slot, way->era);
+    used = load_relaxed(way->uses);
+    if (used < USES_MAX)
+        store_relaxed(way->uses, (uint8_t)(used + 1));
     else
-        count_use(way->uses);
+        hint_give(hint_of(view->hints, view->hint_mask, way->due->hash), way->slot, way->due->era);
 }
 
 /*
@@ -129,23 +143,32 @@ static force_inline void count_way(const struct way *way)
  * `flags` are the user's.
  */
 static force_inline int take_hit(const struct l1_view *view, const struct way *way, const unsigned char *entry,
-                                 const unsigned char *p, uint64_t what, uint32_t flags, const void *key, size_t key_size,
-                                 libcache_value *value, int lean)
+                                 const unsigned char *p, uint64_t what, uint64_t stamp, volatile const uint32_t *flags,
+                                 const void *key, size_t key_size,
+                                 libcache_value *value, enum half half)
 {
-    uint64_t stamp = entry_stamp(entry_word(entry, 2)), size = what & ENTRY_VALUE_MAX, life;
+    int lean = half != FULL;
+    uint64_t size, life;
 
     if (unlikely(word_above(&view->head->mark_all, stamp)) || unlikely(word_above(view->mark, stamp)))
         return L1_ASK;
-    if (!lean && unlikely(p + key_size + size > way->quick->last + QUICK_ROOM))
+    if (!lean && unlikely(p + key_size + (what & ENTRY_VALUE_MAX) > way->quick->last + QUICK_ROOM))
         return L1_ASK;
     if (unlikely(!shared_equal(p, key, key_size)))
         return L1_ASK;
+    life = entry_word(entry, 1);
+    p += key_size;
+    compute_now(p); /* neither this nor the size is kept any earlier */
+    compute_now(what);
+    size = what & ENTRY_VALUE_MAX;
     if (lean && unlikely(size > LEAN_VALUE_MAX))
         return L1_ASK_FULL;
-    p += key_size;
-    life = entry_word(entry, 1);
-    if (unlikely(life << 24 | view->timed) && is_late(view, entry, life))
-        return L1_ASK;
+    if (unlikely(life << 24 | view->timed)) {
+        if (half == LASTING)
+            return L1_ASK_LEAN;
+        if (is_late(view, entry, life))
+            return L1_ASK;
+    }
     if (unlikely(value->capacity < size || (!lean && value->reserve))) {
         int made;
         if (lean)
@@ -165,42 +188,52 @@ static force_inline int take_hit(const struct l1_view *view, const struct way *w
     hook(HOOK_READ_COPIED);
     if (unlikely(!surely_there(way->quick, way->slot)))
         return L1_ASK;
-    count_way(way);
-    compute_now(flags); /* 0 is not kept in a register */
+    count_way(view, way);
     value->size = size;
     value->codec = entry_codec(what);
-    value->flags = flags;
+    value->flags = *flags;
     value->tier = LIBCACHE_TIER_L1;
     return LIBCACHE_HIT;
 }
 
+/* 1: none of the tags was invalidated since, as far as this half can tell. */
+static force_inline int tags_vouch(const struct l1_view *view, const uint64_t *tags, uint64_t n, uint64_t stamp, enum half half)
+{
+    if (half == LASTING)
+        return marks_tags_quiet(view->head, stamp);
+    return half == LEAN ? marks_quiet(view->l1, tags, n, stamp) : marks_vouch_tags(view->l1, tags, n, stamp);
+}
+
 /* From a slot on: HIT, an error of l1_reserve, or L1_ASK and above. */
 static force_inline int follow(const struct l1_view *view, const struct way *way, const void *key, size_t key_size,
-                               libcache_value *value, int lean)
+                               libcache_value *value, enum half half)
 {
     const unsigned char *entry = way->quick->region + (way->slot & way->quick->place) * 8, *p;
-    uint64_t what, extra, n_tags;
+    volatile uint32_t flags = 0; /* no register */
+    uint64_t what, stamp;
 
     if (unlikely(entry > way->quick->last))
         return L1_ASK;
     prefetch(entry + 64);
     prefetch(entry + 128);
     what = entry_word(entry, 0);
-    if (likely(what >> ENTRY_KEY_SHIFT == view->what + key_size))
-        return take_hit(view, way, entry, entry + ENTRY_HEADER, what, 0, key, key_size, value, lean);
-    compute_now(entry);
+    stamp = entry_stamp(entry_word(entry, 2));
+    compute_now(stamp);
     p = entry + ENTRY_HEADER;
-    /* User flags or tags, of which it is a plain value besides? */
-    extra = entry_word(entry, 3);
-    n_tags = extra >> 32 & 0xff;
-    if ((what ^ ENTRY_WITH_EXTRA) >> ENTRY_KEY_SHIFT != view->what + key_size || (extra >> 40 & EXTRA_CHECK) ||
-        n_tags > LIBCACHE_TAGS_MAX)
-        return L1_ASK;
-    if (lean ? !marks_quiet(view->l1, (const uint64_t *)(const void *)p + 1, n_tags, entry_stamp(entry_word(entry, 2)))
-             : !marks_vouch_tags(view->l1, (const uint64_t *)(const void *)p + 1, n_tags, entry_stamp(entry_word(entry, 2))))
-        return lean ? L1_ASK_FULL : L1_ASK;
-    p += 8 + n_tags * 8;
-    return take_hit(view, way, entry, p, what, (uint32_t)extra, key, key_size, value, lean);
+    if (unlikely((what >> ENTRY_KEY_SHIFT) - key_size != view->what)) {
+        /* User flags or tags, of which it is a plain value besides? */
+        uint64_t n_tags = entry_word(entry, 3);
+
+        compute_now(what); /* nothing is kept for this */
+        flags = (uint32_t)n_tags;
+        n_tags = n_tags >> 32 & ((unsigned)EXTRA_CHECK << 8 | 0xff);
+        if (((what ^ ENTRY_WITH_EXTRA) >> ENTRY_KEY_SHIFT) - key_size != view->what || n_tags > LIBCACHE_TAGS_MAX)
+            return L1_ASK;
+        if (!tags_vouch(view, (const uint64_t *)(const void *)p + 1, n_tags, stamp, half))
+            return half == LASTING ? L1_ASK_LEAN : half == LEAN ? L1_ASK_FULL : L1_ASK;
+        p += 8 + n_tags * 8;
+    }
+    return take_hit(view, way, entry, p, what, stamp, &flags, key, key_size, value, half);
 }
 
 static force_inline const struct quick *quick_for(const struct l1_view *view, uint64_t hash)
@@ -214,12 +247,11 @@ static force_inline const struct quick *quick_for(const struct l1_view *view, ui
     return quick;
 }
 
-/* The slot that this hash's hint stands for; 0: it has none (a slot that is 0 leads nowhere, too). */
-static force_inline uint64_t l1_hinted(const struct l1_view *view, const struct quick *quick, uint64_t hash)
+/* 1: *slot is the one that this hash's hint stands for. (0, which never was one, leads nowhere.) */
+static force_inline int l1_hinted(const struct l1_view *view, const struct quick *quick, uint64_t hash, uint64_t *slot)
 {
-    uint64_t hint = load_relaxed(hint_of(view->hints, view->hint_mask, hash));
-
-    return likely(hint_matches(hint, hash, load_relaxed(&quick->s->era))) ? hint : 0;
+    *slot = load_relaxed(hint_of(view->hints, view->hint_mask, hash));
+    return likely(hint_matches(*slot, hash, load_relaxed(&quick->s->era)));
 }
 
 /*
@@ -229,24 +261,26 @@ static force_inline uint64_t l1_hinted(const struct l1_view *view, const struct 
  * Anything else, including any doubt, is L1_ASK there.
  */
 static force_inline int l1_get_by_hint(const struct l1_view *view, const struct quick *quick, uint64_t hinted, const void *key,
-                                       size_t key_size, libcache_value *value, int lean)
+                                       size_t key_size, libcache_value *value, enum half half)
 {
     struct way way = { .quick = quick, .slot = hinted };
 
     hook(HOOK_READ_HINT);
-    return follow(view, &way, key, key_size, value, lean);
+    return follow(view, &way, key, key_size, value, half);
 }
 
 static force_inline int l1_get_by_bucket(const struct l1_view *view, const struct quick *quick, uint64_t hash, const void *key,
-                                         size_t key_size, libcache_value *value, int lean)
+                                         size_t key_size, libcache_value *value, enum half half)
 {
-    struct way way = { .quick = quick, .hint = hint_of(view->hints, view->hint_mask, hash) };
+    struct due_hint due;
+    struct way way = { .quick = quick, .due = &due };
     struct bucket *b;
     uint64_t shape;
     unsigned bits;
     unsigned i;
 
-    way.era = load_acquire(&quick->s->era);
+    due.hash = hash;
+    due.era = load_acquire(&quick->s->era);
     shape = load_acquire(&quick->shape);
     b = quick->first_bucket - quick_index(quick, hash_first(hash), shape);
     hook(HOOK_READ_BUCKET);
@@ -263,7 +297,7 @@ static force_inline int l1_get_by_bucket(const struct l1_view *view, const struc
     way.uses = &b->uses[i];
     way.slot = load_acquire(&b->slot[i]);
     hook(HOOK_READ_SLOT);
-    return follow(view, &way, key, key_size, value, lean);
+    return follow(view, &way, key, key_size, value, half);
 }
 
 /* The second of the two, called (read.c): inlined behind the first, it would keep a dozen registers from it, 40 instructions of a hit. */
@@ -273,16 +307,16 @@ int l1_get_by_bucket_full(const struct l1_view *view, const struct quick *quick,
                           libcache_value *value, uint64_t hash);
 
 static force_inline int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash,
-                               libcache_value *value, int lean)
+                               libcache_value *value, enum half half)
 {
     const struct quick *quick = quick_for(view, hash);
-    uint64_t hinted = l1_hinted(view, quick, hash);
-    int result = likely(hinted) ? l1_get_by_hint(view, quick, hinted, key, key_size, value, lean) : L1_ASK;
+    uint64_t hint;
+    int result = l1_hinted(view, quick, hash, &hint) ? l1_get_by_hint(view, quick, hint, key, key_size, value, half) : L1_ASK;
 
     if (likely(result != L1_ASK))
         return result;
-    return lean ? l1_get_by_bucket_lean(view, quick, key, key_size, value, hash)
-                : l1_get_by_bucket_full(view, quick, key, key_size, value, hash);
+    return half != FULL ? l1_get_by_bucket_lean(view, quick, key, key_size, value, hash)
+                        : l1_get_by_bucket_full(view, quick, key, key_size, value, hash);
 }
 
 #endif

@@ -144,6 +144,7 @@ static force_inline uint64_t l1_time(const struct l1 *l1) /* the same, inlined *
 #define VIEW_LEAN 1
 #define VIEW_TIMED 2
 #define VIEW_TRACED 4
+#define VIEW_EXPIRING 8
 #define VIEW_WATCHED (VIEW_TIMED | VIEW_TRACED)
 
 /* What a look-up in one namespace needs, side by side: copies that never change, so that no hit computes them anew. */
@@ -153,7 +154,8 @@ struct l1_view {
     uint64_t quick_places; /* bytes of the table quick, less one place */
     int lean; /* relaxed: VIEW_LEAN, until a get has needed more than the lean half of hit.h can do;
                                         VIEW_TIMED: the next get is to be timed;
-                                        VIEW_TRACED: gets are written down */
+                                        VIEW_TRACED: gets are written down;
+                                        VIEW_EXPIRING: a get has needed more than the lasting half */
     const struct segment_head *head; /* marks of everything, and of any tag */
     const uint64_t *mark;            /* the namespace's */
     uint64_t soft_ttl_ms, grace_ms;  /* the policy's, 0: none */
@@ -180,7 +182,7 @@ static inline struct l1_key l1_key_of(const struct l1 *l1, uint32_t ns, const vo
 
 /*
  * Reading (hit.h, read.c). Results of libcache_get; `soft_ttl_ms` 0: never stale. value NULL: only look, count no use.
- * int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash, libcache_value *value, int lean);
+ * int l1_get(const struct l1_view *view, const void *key, size_t key_size, uint64_t hash, libcache_value *value, enum half half);
  */
 void l1_prefetch_index(const struct l1 *l1, const struct l1_key *key);
 int l1_prefetch_hinted(const struct l1 *l1, const struct l1_key *key); /* the entry, if there is a hint of it: 1 */

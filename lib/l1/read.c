@@ -296,13 +296,13 @@ static __attribute__((noinline)) int get_locked(struct l1 *l1, const struct l1_k
 int l1_get_by_bucket_lean(const struct l1_view *view, const struct quick *quick, const void *key, size_t key_size,
                           libcache_value *value, uint64_t hash)
 {
-    return l1_get_by_bucket(view, quick, hash, key, key_size, value, 1);
+    return l1_get_by_bucket(view, quick, hash, key, key_size, value, LEAN);
 }
 
 int l1_get_by_bucket_full(const struct l1_view *view, const struct quick *quick, const void *key, size_t key_size,
                           libcache_value *value, uint64_t hash)
 {
-    return l1_get_by_bucket(view, quick, hash, key, key_size, value, 0);
+    return l1_get_by_bucket(view, quick, hash, key, key_size, value, FULL);
 }
 
 int l1_get_any(struct l1 *l1, const struct l1_key *key, uint64_t soft_ttl_ms, libcache_value *value, unsigned flags)
