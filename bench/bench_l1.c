@@ -59,7 +59,7 @@ static const bench_case cases[] = {
     { { "get" }, bench_run_engines, 10000, 100, 2000000 },
     { { "get" }, bench_run_engines, 200000, 1000, 600000 },
     { { "latency" }, bench_run_latency, 300000, 100, 300000 },
-    { { "outside", "outside95" }, bench_run_outside, 10000, 100, 40000 },
+    { { "outside", "outside95" }, bench_run_outside, 10000, 100, 20000 },
     { { "invalidate" }, bench_run_invalidate, 1000000, 100, 0 },
     { { "memory" }, bench_run_memory, 0, 64, 0 },
     { { "memory" }, bench_run_memory, 0, 100, 0 },

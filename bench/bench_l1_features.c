@@ -47,7 +47,7 @@ static size_t run_batches(libcache_ns *ns, const workload *load, size_t place, s
         for (unsigned i = 0; i < BATCH; i++) {
             keys[i] = (libcache_slice){ workload_key(load, requests[(place + i) & mask]), ENGINE_KEY_BYTES };
             values[i] = (libcache_value){ .data = buffers[i], .capacity = value_bytes };
-            __builtin_prefetch(workload_key(load, requests[(place + BATCH + i) & mask]));
+            workload_prefetch_key(load, requests[(place + BATCH + i) & mask]);
         }
         if (libcache_get_many(ns, keys, BATCH, values, results, &found, 0) != LIBCACHE_OK)
             harness_die("libcache_get_many failed");
@@ -105,7 +105,7 @@ static inline __attribute__((always_inline)) size_t run_gets(libcache_ns *ns, co
         libcache_value value = { .data = bytes, .capacity = value_bytes };
         uint32_t number = requests[place & mask] + last;
 
-        __builtin_prefetch(workload_key(load, requests[(place + 8) & mask]));
+        workload_prefetch_key(load, requests[(place + 8) & mask]);
         hits += libcache_get(ns, workload_key(load, number), ENGINE_KEY_BYTES, &value, 0) == LIBCACHE_HIT;
         if (chained)
             last = (unsigned char)bytes[value_bytes - 1] & never;

@@ -180,8 +180,7 @@ static void *work(void *opaque)
         uint64_t begin_ns;
         size_t size;
 
-        __builtin_prefetch(
-            workload_key(me->load, me->load->requests[me->index][(me->place + i + 8) & (me->load->draws - 1)]));
+        workload_prefetch_key(me->load, me->load->requests[me->index][(me->place + i + 8) & (me->load->draws - 1)]);
         begin_ns = harness_now_ns();
         size = c->engine->get(c->self, number, key, out);
         note(me, GETS, begin_ns);

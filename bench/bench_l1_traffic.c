@@ -18,11 +18,6 @@ typedef struct tally {
     uint64_t gets, hits;
 } tally;
 
-static void prefetch_key(const traffic *t, const uint32_t *requests, size_t place)
-{
-    __builtin_prefetch(workload_key(t->load, requests[place & (t->load->draws - 1)]));
-}
-
 /* Requests of one thread, from a place in its sequence on. */
 static tally run_requests(const traffic *t, unsigned thread, size_t place, size_t ops)
 {
@@ -36,7 +31,7 @@ static tally run_requests(const traffic *t, unsigned thread, size_t place, size_
         uint32_t number = requests[place & (t->load->draws - 1)];
         const char *key = workload_key(t->load, number);
 
-        prefetch_key(t, requests, place + PREFETCH_AHEAD);
+        workload_prefetch_key(t->load, requests[(place + PREFETCH_AHEAD) & (t->load->draws - 1)]);
         if (until_set != 0 && --until_set == 0) {
             until_set = t->set_every;
             workload_stamp_value(value, number);
@@ -52,17 +47,46 @@ static tally run_requests(const traffic *t, unsigned thread, size_t place, size_
     return done;
 }
 
-void traffic_fill(const bench_engine *engine, void *self, const workload *load, size_t value_bytes)
+/* Every BENCH_THREADS_MAX-th key is one thread's: filling takes longer than measuring, mostly the kernel's time for new pages. */
+typedef struct filler {
+    const bench_engine *engine;
+    void *self;
+    const workload *load;
+    size_t value_bytes;
+    unsigned index;
+} filler;
+
+static void *fill_share(void *opaque)
 {
+    const filler *mine = opaque;
     char value[VALUE_MAX];
 
-    if (value_bytes > sizeof value || value_bytes < sizeof(uint64_t))
-        harness_die("values of %zu bytes are not foreseen", value_bytes);
+    harness_pin_thread(mine->index);
     memset(value, 'v', sizeof value);
-    for (uint32_t number = 0; number < load->keys; number++) {
+    for (size_t number = mine->index; number < mine->load->keys; number += BENCH_THREADS_MAX) {
         workload_stamp_value(value, number);
-        engine->set(self, number, workload_key(load, number), value);
+        mine->engine->set(mine->self, (uint32_t)number, workload_key(mine->load, (uint32_t)number), value);
     }
+    return NULL;
+}
+
+void traffic_fill(const bench_engine *engine, void *self, const workload *load, size_t value_bytes)
+{
+    filler fillers[BENCH_THREADS_MAX];
+    pthread_t threads[BENCH_THREADS_MAX];
+
+    if (value_bytes > VALUE_MAX || value_bytes < sizeof(uint64_t))
+        harness_die("values of %zu bytes are not foreseen", value_bytes);
+    for (unsigned i = 0; i < BENCH_THREADS_MAX; i++) {
+        int failed;
+
+        fillers[i] = (filler){ engine, self, load, value_bytes, i };
+        failed = pthread_create(&threads[i], NULL, fill_share, &fillers[i]);
+        if (failed)
+            harness_die("cannot start a thread: %s", strerror(failed));
+    }
+    for (unsigned i = 0; i < BENCH_THREADS_MAX; i++)
+        pthread_join(threads[i], NULL);
 }
 
 /* One thread or process at work; each writes its own only. */

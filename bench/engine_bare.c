@@ -1,6 +1,6 @@
 /*
  * A bare index: what finding a key costs whoever compares keys, and nothing besides. A word of hash and place in an open table, then
- * key and value side by side. No locks, no eviction, no expiry, no sizes: sets overwrite in place and race with gets. It is a yardstick,
+ * key and value side by side. No locks, no eviction, no expiry, no sizes: sets overwrite in place and race with gets and each other. It is a yardstick,
  * as the floor is: a cache that is faster than this one has saved a miss of the processor's caches, not instructions.
  */
 #include "engine.h"
@@ -15,7 +15,7 @@
 typedef struct bare_engine {
     size_t value_bytes, stride, mask, entries;
     size_t slots_bytes, entries_bytes;
-    uint64_t *slots; /* hash's upper 32 bits | entry's number from 1; 0: free. Filled by one thread */
+    uint64_t *slots; /* hash's upper 32 bits | entry's number from 1; 0: free */
     char *memory;
 } bare_engine;
 
@@ -75,9 +75,15 @@ static void set(void *opaque, uint32_t number, const char *key, const char *valu
 
     (void)number;
     if (entry == NULL) {
-        entry = self->memory + self->entries * self->stride;
+        size_t n = __atomic_fetch_add(&self->entries, 1, __ATOMIC_RELAXED);
+        uint64_t none = 0;
+
+        entry = self->memory + n * self->stride;
         memcpy(entry, key, ENGINE_KEY_BYTES);
-        self->slots[free_slot] = hash >> 32 << 32 | ++self->entries;
+        while (!__atomic_compare_exchange_n(&self->slots[free_slot], &none, hash >> 32 << 32 | (n + 1), 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+            free_slot = (free_slot + 1) & self->mask; /* another key's, meanwhile; the same key is never stored twice at once for the first time */
+            none = 0;
+        }
     }
     memcpy(entry + ENGINE_KEY_BYTES, value, self->value_bytes);
 }
