@@ -168,24 +168,31 @@ void bench_run_same_pages(const bench_case *self, const bench_options *options, 
     close_contenders(contenders, n);
 }
 
-void bench_run_processes(const bench_case *self, const bench_options *options, const workload *load)
+/* One after the other: each is forked off with its processes. */
+static void run_processes(const bench_engine *engine, const bench_case *of, const bench_options *options, const workload *load)
 {
-    const bench_engine *engine = &engine_libcache_shared;
     const measurement processes = { "processes", "100/0", 1, BENCH_THREADS_MAX, 0 };
-    unsigned rounds = 3 * options->rounds < BENCH_ROUNDS_MAX ? 3 * options->rounds : BENCH_ROUNDS_MAX; /* one engine: there is time */
+    unsigned rounds = 3 * options->rounds < BENCH_ROUNDS_MAX ? 3 * options->rounds : BENCH_ROUNDS_MAX; /* two engines: there is time */
     bench_samples samples[BENCH_THREADS_MAX];
     contender only;
-    traffic t = { .engine = engine, .load = load, .value_bytes = self->value_bytes };
+    traffic t = { .engine = engine, .load = load, .value_bytes = of->value_bytes };
 
     if (!bench_wants_engine(options, engine->name))
         return;
     memset(samples, 0, sizeof samples);
-    only = open_contender(engine, self, load, options->huge);
+    only = open_contender(engine, of, load, options->huge);
     t.self = only.self;
-    t.ops = self->ops / options->ops_divisor;
+    t.ops = of->ops / options->ops_divisor;
     t.warm_ops = t.ops / 4;
     traffic_run_processes(&t, BENCH_THREADS_MAX, rounds, samples);
     for (t.threads = 1; t.threads <= BENCH_THREADS_MAX; t.threads++)
         emit_contender(&processes, &only, &t, &samples[t.threads - 1]);
     close_contenders(&only, 1);
+}
+
+/* The floor, which its processes read in memory they have in common, says how much more two processors of this machine can do than one. */
+void bench_run_processes(const bench_case *self, const bench_options *options, const workload *load)
+{
+    run_processes(&engine_libcache_shared, self, options, load);
+    run_processes(&engine_floor, self, options, load);
 }
