@@ -195,15 +195,24 @@ static force_inline int get_middle_else(libcache_ns *ns, const void *key, size_t
 static force_inline int middle_by_bucket(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
                                          const struct quick *quick, uint64_t hash, enum half half)
 {
-    const void *volatile kept_key = key; /* no registers: for when this is no hit */
-    volatile size_t kept_size = key_size;
+    const void *volatile kept_key; /* no registers: for when this is no hit */
+    volatile size_t kept_size;
     int result;
 
+    if (half == LASTING) {
+        kept_key = key;
+        kept_size = key_size;
+    }
     if (key_size - 17 > 15)
         __builtin_unreachable();
     result = l1_get_by_bucket(&ns->view, quick, hash, key, key_size, value, half);
-    return likely(result == LIBCACHE_HIT) ? count_hit(ns, result)
-                                          : get_middle_else(ns, kept_key, kept_size, value, result, half);
+    if (likely(result == LIBCACHE_HIT))
+        return count_hit(ns, result);
+    if (half == LASTING) {
+        key = kept_key;
+        key_size = kept_size;
+    }
+    return get_middle_else(ns, key, key_size, value, result, half);
 }
 
 static __attribute__((noinline, flatten)) int get_middle_by_bucket(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
@@ -228,17 +237,25 @@ static __attribute__((noinline)) int get_middle_misled(libcache_ns *ns, const vo
 static force_inline int middle_by_hint(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
                                        const struct quick *quick, uint64_t hinted, enum half half)
 {
-    const void *volatile kept_key = key; /* no registers: for when this is no hit */
-    volatile size_t kept_size = key_size;
+    const void *volatile kept_key; /* no registers: for when this is no hit */
+    volatile size_t kept_size;
     int result;
 
+    if (half == LASTING) {
+        kept_key = key;
+        kept_size = key_size;
+    }
     if (key_size - 17 > 15)
         __builtin_unreachable();
     result = l1_get_by_hint(&ns->view, quick, hinted, key, key_size, value, half);
     if (likely(result == LIBCACHE_HIT))
         return count_hit(ns, result);
-    return result == L1_ASK ? get_middle_misled(ns, kept_key, kept_size, value, quick)
-                            : get_middle_else(ns, kept_key, kept_size, value, result, half);
+    if (half == LASTING) {
+        key = kept_key;
+        key_size = kept_size;
+    }
+    return result == L1_ASK ? get_middle_misled(ns, key, key_size, value, quick)
+                            : get_middle_else(ns, key, key_size, value, result, half);
 }
 
 static __attribute__((noinline, flatten)) int get_middle_by_hint(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value,
@@ -288,25 +305,21 @@ static force_inline int is_middle(const void *key, size_t key_size)
 
 static int get_watched(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags);
 
-/* By what is known of the namespace and of this call. */
-static __attribute__((noinline)) int get_otherwise(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
-{
-    int lean = load_relaxed(&ns->view.lean);
-
-    if (lean & VIEW_WATCHED)
-        return get_watched(ns, key, key_size, value, flags);
-    if (unlikely(flags || value->reserve || !(lean & VIEW_LEAN)))
-        return get_full(ns, key, key_size, value, flags);
-    return likely(is_middle(key, key_size)) ? get_middle_lean(ns, key, key_size, value) : get_lean(ns, key, key_size, value);
-}
-
 __attribute__((flatten)) int libcache_get(libcache_ns *ns, const void *key, size_t key_size, libcache_value *value, unsigned flags)
 {
+    int lean;
+
     if (unlikely(!ns || !value))
         return LIBCACHE_EINVAL;
-    if (unlikely(flags || value->reserve || load_relaxed(&ns->view.lean) != VIEW_LEAN))
-        return get_otherwise(ns, key, key_size, value, flags);
-    return likely(is_middle(key, key_size)) ? get_middle(ns, key, key_size, value, LASTING) : get_lean(ns, key, key_size, value);
+    lean = load_relaxed(&ns->view.lean);
+    if (unlikely(flags || value->reserve || (lean & ~VIEW_EXPIRING) != VIEW_LEAN)) {
+        if (unlikely(lean & VIEW_WATCHED))
+            return get_watched(ns, key, key_size, value, flags);
+        return get_full(ns, key, key_size, value, flags);
+    }
+    if (unlikely(!is_middle(key, key_size)))
+        return get_lean(ns, key, key_size, value);
+    return lean == VIEW_LEAN ? get_middle(ns, key, key_size, value, LASTING) : get_middle_lean(ns, key, key_size, value);
 }
 
 /* If this one is to be timed: when it begins; else 0. */

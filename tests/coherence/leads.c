@@ -2,7 +2,7 @@
  * Who runs a loader, and who waits for it. SPDX-License-Identifier: MIT
  *
  * A word of each key and host says who runs its loader: when his call began << 24 | how often his process had been replaced << 8 |
- * worker + 1. Who leads writes his own when he reads the row, and takes it away before he ends the load. If he finds another there,
+ * worker + 1. Who leads writes his own when he reads the row, and takes it away before he ends the load, or closes the cache. If he finds another there,
  * two loaders overlap, and that is right only if one of them is dead or has outlived his lease, which began at his call or later.
  * Who finds himself close to the end of his lease does not say anything.
  */

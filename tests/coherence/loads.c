@@ -279,3 +279,9 @@ void look_after_waiting(struct worker *w)
         if (w->tokens[i].load && w->tokens[i].waits)
             wait_on(w, &w->tokens[i]);
 }
+
+void leave_tokens(struct worker *w)
+{
+    for (int i = 0; i < TOKENS; i++)
+        lead_end(w, &w->tokens[i].lead);
+}

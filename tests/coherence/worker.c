@@ -342,6 +342,7 @@ void worker_run(struct arena *arena, unsigned number)
             rest(&w);
     }
     run_jobs(&w);
+    leave_tokens(&w);
     for (int i = 0; i < BATCH; i++)
         libcache_release_value(&w.values[i]);
     libcache_close(w.cache);

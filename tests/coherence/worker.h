@@ -158,6 +158,7 @@ void check_failure(struct worker *w, unsigned key, uint64_t since_ns);
 
 void begin_token(struct worker *w, unsigned key);
 void go_on_with_tokens(struct worker *w);
+void leave_tokens(struct worker *w); /* their loads end with the cache: others may lead from then on */
 void look_after_waiting(struct worker *w); /* load_fd says that it is worth while */
 
 /* ---- loaders.c ------------------------------------------------------------------------------------------------------- */
