@@ -24,7 +24,7 @@ enum {
     BUDGET_LEAST = 512 * 1024
 };
 enum {
-    FILLS = 3
+    FILLS = 2
 }; /* all memory was used before: the first touch of a page, of a huge one above all, is the kernel's time */
 enum { TENANTS = 1000 }; /* of engine_libcache.c: tags tenant:0 to tenant:999 */
 
