@@ -56,7 +56,7 @@ static const bench_case cases[] = {
     { { "chained" }, bench_run_chained, 1000000, 100, 600000 },
     { { "chained" }, bench_run_chained, 100, 100, 2000000 },
     { { "chained" }, bench_run_chained, 10000, 100, 2000000 },
-    { { "get" }, bench_run_engines, 10000, 100, 2000000 },
+    { { "get" }, bench_run_engines, 10000, 100, 4000000 },
     { { "outside", "outside95" }, bench_run_outside, 10000, 100, 10000 },
     { { "get" }, bench_run_engines, 200000, 1000, 600000 },
     { { "latency" }, bench_run_latency, 300000, 100, 300000 },
@@ -279,7 +279,7 @@ static void set_size(bench_options *options)
         options->memory_budget_bytes = (size_t)1 << 20;
     } else {
         options->rounds = options->quick ? 5 : 9;
-        options->ops_divisor = options->quick ? 8 : 1;
+        options->ops_divisor = options->quick ? 12 : 1;
         options->draws = options->quick ? 1u << 20 : 1u << 22;
         options->memory_budget_bytes = (size_t)(options->quick ? 64 : 256) << 20;
     }
